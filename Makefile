@@ -1,0 +1,69 @@
+# Everything runs in the project's own environment, .venv, made by the first target that needs it.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+# Another build of torch, as uv names them: make setup TORCH_BACKEND=cpu (or cu126, rocm6.4, auto ...).
+TORCH_BACKEND ?=
+ARGS ?=
+RESOLUTION ?= lowest-direct
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-bounds lint format train sweep folds board lock clean
+
+help: ## Show what each target does
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.ready ## Make the environment in .venv: the tested versions, checked by hash
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; give one: make setup PYTHON=python3.12")'
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check uv
+ifeq ($(TORCH_BACKEND),)
+	$(RUN) -m uv pip sync --quiet --python $(RUN) --require-hashes requirements.lock
+	$(RUN) -m uv pip install --quiet --python $(RUN) --no-deps --no-build-isolation --editable .
+else
+	$(RUN) -m uv pip install --quiet --python $(RUN) --torch-backend $(TORCH_BACKEND) --no-verify-hashes \
+		--constraints requirements.lock --editable '.[dev]'
+endif
+	touch $@
+
+demo: setup ## Train on generated pictures and show what a run leaves behind (no download, minutes)
+	$(RUN) -m rexnet_ai_real.train +experiment=demo $(ARGS)
+
+test: setup ## Run the tests, with coverage
+	$(RUN) -m pytest --cov $(ARGS)
+
+test-bounds: ## Run the tests on the versions that pyproject's bounds allow: RESOLUTION=lowest-direct or highest
+	test -x .venv-$(RESOLUTION)/bin/python || $(PYTHON) -m venv .venv-$(RESOLUTION)
+	.venv-$(RESOLUTION)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv-$(RESOLUTION)/bin/python -m uv pip install --quiet --python .venv-$(RESOLUTION)/bin/python \
+		$(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND)) --resolution $(RESOLUTION) --editable '.[dev]'
+	.venv-$(RESOLUTION)/bin/python -m pytest $(ARGS)
+
+lint: setup ## Check style, format and types
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+format: setup ## Put the code into the project's format
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+train: setup ## Train the study's baseline; more settings with ARGS='data.root=... optimizer.lr=...'
+	$(RUN) -m rexnet_ai_real.train +experiment=baseline $(ARGS)
+
+sweep: setup ## Sweep learning rate and patience over the baseline
+	$(RUN) -m rexnet_ai_real.train -m +experiment=baseline +sweep=lr_patience $(ARGS)
+
+folds: setup ## Cross-validate the baseline over five folds
+	$(RUN) -m rexnet_ai_real.train -m +experiment=baseline +sweep=folds $(ARGS)
+
+board: setup ## Open TensorBoard on all runs
+	$(VENV)/bin/tensorboard --logdir outputs
+
+lock: setup ## Resolve the tested versions anew into requirements.lock
+	$(RUN) -m uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
+		--extra dev --output-file requirements.lock pyproject.toml
+
+clean: ## Remove the environment and caches; outputs stay
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .coverage

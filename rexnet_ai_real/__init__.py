@@ -1,0 +1,1 @@
+"""Tells AI-generated pictures from real ones with ReXNet."""

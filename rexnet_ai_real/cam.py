@@ -1,0 +1,241 @@
+"""Where in a picture the evidence for a class lies: heat maps through the grad-cam library, and a head's exact map.
+
+The library runs a picture with hooks on one layer. Left alone it switches the network to evaluation mode for good,
+discards gradients that training was about to use, swallows an IndexError inside `with`, and stretches each map to its
+own maximum, so that heat cannot be compared between pictures. Here the network stays as it was and heat stays raw.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from pytorch_grad_cam import EigenGradCAM, GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM
+from pytorch_grad_cam.base_cam import BaseCAM
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rexnet_ai_real.data.decode import decode
+from rexnet_ai_real.data.transforms import Preprocessing, to_tensor
+from rexnet_ai_real.figures import HeatPicture, heat_panel
+from rexnet_ai_real.labels import AI, REAL
+
+METHODS: Final[dict[str, type[BaseCAM]]] = {
+    "gradcam": GradCAM,  # Selvaraju et al. 2017
+    "gradcam++": GradCAMPlusPlus,  # Chattopadhay et al. 2018
+    "hirescam": HiResCAM,  # Draelos & Carin 2020
+    "layercam": LayerCAM,  # Jiang et al. 2021
+    "eigengradcam": EigenGradCAM,  # first principal component of gradient times activation
+}
+
+
+def heat_maps(
+    network: nn.Module,
+    pictures: Tensor,
+    targets: int | Sequence[int] = AI,
+    *,
+    method: str = "gradcam",
+    layer: nn.Module | None = None,
+) -> NDArray[np.float32]:
+    """How much each place speaks for the target class, (N, H, W), zero or more, comparable between pictures.
+
+    What is explained is the log-odds of the target against the other classes: of two classes the difference of their
+    logits, which decides, where one logit alone also holds what is common to both.
+
+    Works in training and evaluation mode, under `no_grad` and `inference_mode`, in bfloat16, channels_last and on
+    compiled networks. Not on one network from several threads at once.
+
+    Args:
+        network: (N, 3, H, W) -> logits (N, classes).
+        pictures: normalised as in training, (N, 3, H, W); moved to the network's device and type.
+        targets: one class for all pictures, or one for each.
+        method: one of `METHODS`.
+        layer: a module that returns a map (N, C, h, w); by default what makes the final feature map.
+
+    Raises:
+        ValueError: an unknown method, targets that do not fit the pictures or the classes, a network without a final
+            feature map where no layer is given.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method={method!r}: expected one of {', '.join(METHODS)}")
+    wanted = [targets] * len(pictures) if isinstance(targets, int) else [int(target) for target in targets]
+    if len(wanted) != len(pictures):
+        raise ValueError(f"{len(wanted)} targets for {len(pictures)} pictures: give one class, or one for each picture")
+    network = getattr(network, "_orig_mod", network)
+    with _gradients_on_the_side(network):
+        inputs = _like_weights(pictures, network).requires_grad_()
+        explainer = METHODS[method](network, [layer or final_layer(network, inputs)], reshape_transform=_float_copy)
+        raw: list[NDArray[np.float32]] = []
+        explainer.get_cam_image = _recorded(explainer.get_cam_image, raw)
+        try:
+            explainer(inputs, [_LogOdds(target) for target in wanted])
+        finally:
+            explainer.activations_and_grads.release()
+    maps = torch.from_numpy(raw[0]).float().relu()[:, None]
+    return F.interpolate(maps, size=pictures.shape[-2:], mode="bilinear")[:, 0].numpy()
+
+
+def scaled(maps: NDArray[np.float32], *, shared: bool = False) -> NDArray[np.float32]:
+    """Heat from 0 to 1, for showing.
+
+    Args:
+        maps: (N, H, W), zero or more. An empty map stays empty.
+        shared: divide all by the one greatest heat, so that pictures compare; else each by its own.
+    """
+    greatest = maps.max(axis=None if shared else (1, 2), keepdims=True)
+    result: NDArray[np.float32] = np.divide(maps, greatest, out=np.zeros_like(maps), where=greatest > 0)
+    return result
+
+
+def class_activation_map(network: nn.Module, pictures: Tensor, target: int = AI) -> Tensor:
+    """The exact map of a two-class network that ends in average pooling and a linear layer (Zhou et al. 2016, eq. 2).
+
+    Args:
+        network: has `forward_features` (N, 3, H, W) -> (N, C, h, w); its last linear layer reads the C means.
+        pictures: normalised as in training, (N, 3, H, W).
+        target: the class that positive places speak for.
+
+    Returns:
+        (N, h, w), signed: its mean over all places, plus the difference of the two biases, is the logit of the target
+        minus the logit of the other class. GradCAM is its positive part divided by h * w.
+
+    Raises:
+        ValueError: not such a network, or not one of its classes.
+    """
+    last = [module for module in network.modules() if isinstance(module, nn.Linear)][-1:]
+    if not last or last[0].out_features != 2 or last[0].in_features != network.num_features:
+        raise ValueError(
+            f"{type(network).__name__} has no exact map: expected average pooling and one linear layer to two classes; "
+            "use heat_maps"
+        )
+    if target not in (REAL, AI):
+        raise ValueError(f"target={target}: expected {REAL} (real) or {AI} (AI)")
+    features = network.forward_features(pictures)  # type: ignore[operator]
+    weight = last[0].weight[target] - last[0].weight[1 - target]
+    return torch.einsum("nchw,c->nhw", features, weight.to(features.dtype))
+
+
+def final_layer(network: nn.Module, pictures: Tensor) -> nn.Module:
+    """The module that returns the final feature map, the outermost if there are several.
+
+    Raises:
+        ValueError: the network has no such map, as a transformer has none, or it is made outside any module.
+    """
+    if not hasattr(network, "forward_features"):
+        raise ValueError(f"{type(network).__name__} has no forward_features: name the layer to explain (layer=...)")
+    returned: list[tuple[nn.Module, Any]] = []
+    hooks = [
+        module.register_forward_hook(lambda module, _, output: returned.append((module, output)))
+        for module in network.modules()
+    ]
+    try:
+        with torch.no_grad():
+            features = network.forward_features(pictures[:1])  # type: ignore[operator]
+    finally:
+        for hook in hooks:
+            hook.remove()
+    makers = [module for module, output in returned if output is features]
+    if features.ndim != 4 or features.shape[1] != network.num_features or not makers:
+        raise ValueError(
+            f"{type(network).__name__}: forward_features returns {tuple(features.shape)}, not a feature map "
+            f"(N, {network.num_features}, h, w) from one of its modules: name the layer to explain (layer=...)"
+        )
+    return makers[-1]
+
+
+def shown_rows(predictions: pd.DataFrame, *, correct: int = 2, wrong: int = 4) -> pd.DataFrame:
+    """Which pictures a panel shows: the most confident `correct` of each class, then the most confident `wrong` ones.
+
+    Args:
+        predictions: rows of predictions.csv: path, label, split, logit, probability. The same rows in any order give
+            the same choice.
+        correct: how many of each class, at most.
+        wrong: how many of both classes together, at most.
+    """
+    ordered = predictions.assign(confidence=predictions["logit"].abs()).sort_values(
+        ["confidence", "path"], ascending=[False, True]
+    )
+    is_correct = (ordered["logit"] > 0) == (ordered["label"] == AI)
+    kept = [ordered[is_correct & (ordered["label"] == label)].head(correct) for label in (REAL, AI)]
+    return pd.concat([*kept, ordered[~is_correct].head(wrong)]).drop(columns="confidence")
+
+
+def cam_panel(network: nn.Module, root: Path, predictions: pd.DataFrame, preprocessing: Preprocessing) -> Figure:
+    """The class-activation panel of a run: pictures as the network sees them, heat for the predicted class.
+
+    Args:
+        network: (N, 3, H, W) -> logits (N, 2).
+        root: the folder that the paths of the pictures start from.
+        predictions: rows of predictions.csv from which to choose; `shown_rows` says how.
+        preprocessing: of the run.
+    """
+    rows = shown_rows(predictions)
+    pictures = to_tensor([decode(root / path) for path in rows["path"]], preprocessing)
+    targets = [AI if logit > 0 else REAL for logit in rows["logit"]]
+    heat = scaled(heat_maps(network, pictures, targets))
+    shown = preprocessing.denormalise(pictures).permute(0, 2, 3, 1).numpy()
+    facts = zip(shown, heat, rows["label"], rows["probability"], strict=True)
+    return heat_panel([HeatPicture(picture, h, int(label), float(p)) for picture, h, label, p in facts])
+
+
+class _LogOdds:
+    """log(p / (1 - p)) of one class, from the logits (classes,) of one picture."""
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        classes = len(logits)
+        if classes < 2 or not 0 <= self.target < classes:
+            raise ValueError(f"target={self.target}: the network has {classes} classes, expected 0 to {classes - 1}")
+        others = torch.cat([logits[: self.target], logits[self.target + 1 :]])
+        return logits[self.target] - others.logsumexp(0)
+
+
+def _float_copy(activation: Tensor) -> Tensor:
+    # A copy, since a later in-place activation would change what was seen; float, since NumPy knows no bfloat16.
+    return activation.float().clone()
+
+
+def _recorded(compute: Any, raw: list[NDArray[np.float32]]) -> Any:
+    """The library's own computation of a map (N, h, w), noted before it clips, stretches and enlarges it."""
+
+    def record(*arguments: Any) -> NDArray[np.float32]:
+        raw.append(np.asarray(compute(*arguments), dtype=np.float32))
+        return raw[-1]
+
+    return record
+
+
+def _like_weights(pictures: Tensor, network: nn.Module) -> Tensor:
+    weight = next(network.parameters())
+    return pictures.detach().clone().to(weight.device, weight.dtype)
+
+
+@contextmanager
+def _gradients_on_the_side(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode with gradients for activations only; afterwards every mode, flag and gradient is as it was."""
+    modes = [(module, module.training) for module in network.modules()]
+    weights = [(weight, weight.requires_grad, weight.grad) for weight in network.parameters()]
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        if "torch._dynamo" in sys.modules:  # only then can something be compiled; hooks do not run inside compiled code
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        try:
+            network.eval()
+            for weight, _, _ in weights:
+                weight.requires_grad_(False)
+            yield
+        finally:
+            for module, training in modes:
+                module.training = training
+            for weight, requires_grad, gradient in weights:
+                weight.requires_grad_(requires_grad)
+                weight.grad = gradient

@@ -1,0 +1,317 @@
+"""Every setting of an experiment: its type, default and meaning. YAML files under conf/ only say what differs.
+
+`load` turns what Hydra composed into these plain dataclasses and stops at an impossible value, naming its key.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from rexnet_ai_real.errors import UserError
+
+_HERE = Path(__file__).resolve().parent
+FOLDER = _HERE / "conf" if (_HERE / "conf").is_dir() else _HERE.parent / "conf"
+"""The YAML tree: inside an installed package, beside it in a checkout."""
+
+SOURCES = ("kaggle", "cifake", "folder", "synthetic")
+RESIZES = ("squash", "crop")
+INTERPOLATIONS = ("bilinear", "bicubic")
+SCHEDULES = ("one_cycle", "cosine", "constant")
+LIBRARIES = ("rexnet", "timm")
+
+
+class ConfigError(UserError, ValueError):
+    """A setting that cannot work. The message names the key, the value found and the values possible."""
+
+
+@dataclass
+class SyntheticConfig:
+    """The generated stand-in data set (`data=synthetic`)."""
+
+    count: int = 600
+    """Pictures, half of them of each class."""
+    size: int = 96
+    """Side of the square pictures, in pixels."""
+    seed: int = 0
+    """Another seed, other pictures."""
+
+
+@dataclass
+class DataConfig:
+    """Which pictures, who is held out, and how pictures become batches."""
+
+    name: str = MISSING
+    """Layout of the data set: kaggle, cifake, folder or synthetic."""
+    root: str | None = None
+    """Folder with the pictures. Null: the usual place of the data set, downloaded or generated there when absent."""
+    classes: dict[str, str] = field(default_factory=dict)
+    """For `folder`: further folder names and the class that each stands for, such as {midjourney: ai, flickr: real}."""
+    image_size: int = 224
+    """Side of the square that the network sees, in pixels."""
+    resize: str = "squash"
+    """squash: both sides to image_size, as the study does; crop: short side to image_size, then the centre."""
+    interpolation: str = "bilinear"
+    """bilinear or bicubic; both with antialiasing."""
+    mean: list[float] = field(default_factory=lambda: [0.485, 0.456, 0.406])
+    """Subtracted from each channel after scaling to 0..1; ImageNet's, which the pretrained weights expect."""
+    std: list[float] = field(default_factory=lambda: [0.229, 0.224, 0.225])
+    """Divides each channel after the mean is subtracted."""
+    batch_size: int = 32
+    """Pictures per training step. At least 2: batch norm has no variance of one."""
+    workers: int = 2
+    """Processes that decode pictures while the network trains; 0 decodes in the training process."""
+    val_fraction: float = 0.15
+    """Share of the pictures that choose the checkpoint and stop the training."""
+    test_fraction: float = 0.2
+    """Share of the pictures that are seen once, at the end. Ignored where the data set brings its own test part."""
+    fold: int | None = None
+    """Which fold is the test part, 0 to folds - 1. Null: one split by the fractions above."""
+    folds: int = 5
+    """Into how many parts cross-validation cuts the pictures."""
+    duplicate_distance: int = 4
+    """Pictures whose 64-bit difference hashes differ in at most this many bits stay on the same side of every split."""
+    max_pixels: int = 100_000_000
+    """A picture with more pixels is listed as a problem and left out."""
+    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
+
+
+@dataclass
+class AugmentConfig:
+    """Random changes to training pictures. All zero: resize and normalise only, as in the study."""
+
+    flip: float = 0.0
+    """Probability of a left-right mirror image."""
+    rotation: float = 0.0
+    """Largest rotation to either side, in degrees: the angles that the study leaves for later."""
+    crop_scale: float = 1.0
+    """Smallest share of the area that a random crop keeps; 1 keeps the whole picture."""
+    brightness: float = 0.0
+    """Largest relative change: 0.2 draws a factor from 0.8 to 1.2. The lighting that the study leaves for later."""
+    contrast: float = 0.0
+    """Largest relative change of contrast."""
+    saturation: float = 0.0
+    """Largest relative change of saturation."""
+    jpeg: float = 0.0
+    """Probability of a JPEG round trip at a random quality from 50 to 95, so that compression traces say less."""
+    blur: float = 0.0
+    """Probability of a Gaussian blur with sigma 0.1 to 2 pixels."""
+    erasing: float = 0.0
+    """Probability that a random rectangle is blanked (Zhong et al. 2020)."""
+
+
+@dataclass
+class ModelConfig:
+    """The network."""
+
+    name: str = MISSING
+    """rexnet_100, _130, _150, _200, _300, rexnetr_*, rexnet_lite_*, or any timm backbone with library=timm."""
+    width: float | None = None
+    """Channel multiplier of ReXNet; null: as the name says (rexnet_150 is 1.5)."""
+    depth: float = 1.0
+    """Multiplier of the number of blocks of ReXNet."""
+    library: str = "rexnet"
+    """rexnet: this project's own ReXNet; timm: any backbone of timm, for comparison."""
+    weights: str | None = None
+    """imagenet (downloaded through timm), a path to .safetensors or .pth, or null to start from scratch."""
+    dropout: float = 0.2
+    """Probability with which each pooled feature is dropped before the last layer."""
+    drop_path: float = 0.0
+    """Stochastic depth: probability with which the last residual block is skipped; earlier blocks proportionally less."""
+    compile: bool = False
+    """torch.compile the network: slow to start (about a minute), then faster steps."""
+
+
+@dataclass
+class OptimizerConfig:
+    """Stochastic gradient descent, as in the study."""
+
+    lr: float = 3e-4
+    """Learning rate that the schedule starts from; see ScheduleConfig for what becomes of it."""
+    momentum: float = 0.9
+    nesterov: bool = True
+    weight_decay: float = 1e-4
+    """L2 penalty; not applied to biases and batch-norm parameters."""
+
+
+@dataclass
+class ScheduleConfig:
+    """How the learning rate moves from step to step."""
+
+    name: str = "one_cycle"
+    """one_cycle: from lr up to rise * lr, then down to zero; cosine: from lr down to zero; constant."""
+    rise: float = 25.0
+    """one_cycle: how many times lr the peak is (the usual div_factor, Smith & Topin 2018)."""
+    warmup: float = 0.3
+    """one_cycle: share of all steps that the rise takes."""
+
+
+@dataclass
+class EarlyStoppingConfig:
+    """When a run that no longer improves ends."""
+
+    patience: int = 5
+    """Validation checks (one an epoch) without a lower validation loss before the run stops."""
+    min_delta: float = 0.0
+    """A loss counts as lower when it is lower by more than this."""
+
+
+@dataclass
+class TrainerConfig:
+    """Handed to Lightning's Trainer."""
+
+    max_epochs: int = 30
+    accelerator: str = "auto"
+    """auto, cpu, gpu or mps."""
+    devices: int = 1
+    """How many processors of that kind."""
+    strategy: str = "auto"
+    """auto, or ddp for several devices."""
+    precision: str = "auto"
+    """auto: bf16-mixed where the processor computes in bfloat16, else 32-true. Or any precision that Lightning knows."""
+    threads: int | None = None
+    """CPU threads of the network; null: as many as PyTorch chooses. Another number gives other last digits."""
+    deterministic: bool = True
+    """Only algorithms that give the same numbers every time."""
+    gradient_clip: float | None = 1.0
+    """Largest norm of the gradient; null: no limit."""
+    fast_dev_run: bool = False
+    """One training and one validation batch, nothing saved: does it run at all?"""
+
+
+@dataclass
+class TrainConfig:
+    """One training run: `python -m rexnet_ai_real.train`."""
+
+    name: str = "train"
+    """Name of the experiment; the folder under outputs/."""
+    output_dir: str = "${run_folder:${resume},outputs/${name}/${now:%Y-%m-%d_%H-%M-%S}}"
+    """The run folder. Under a multirun, the folder that holds one run folder per job. A resumed run keeps its own."""
+    seed: int = 0
+    """Of the split, the first weights, the batches and the augmentation."""
+    resume: str | None = None
+    """A run folder to go on in, from the end of its last whole epoch."""
+    data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+
+
+OmegaConf.register_new_resolver("run_folder", lambda resume, fresh: resume or fresh, replace=True)
+ConfigStore.instance().store(name="train_schema", node=TrainConfig)
+
+
+def load(composed: DictConfig) -> TrainConfig:
+    """Plain dataclasses of what Hydra composed.
+
+    Raises:
+        ConfigError: a value is missing or impossible.
+    """
+    missing = sorted(OmegaConf.missing_keys(composed))
+    if missing:
+        raise ConfigError(f"{', '.join(missing)}: no value given")
+    config = OmegaConf.to_object(composed)
+    if not isinstance(config, TrainConfig):
+        raise TypeError(f"expected a composed train.yaml, got {type(config).__name__}")
+    check(config)
+    return config
+
+
+def check(config: TrainConfig) -> None:
+    """Stop at the first value that cannot work.
+
+    Raises:
+        ConfigError: names the key, the value found and what is possible.
+    """
+    data = config.data
+    if data.fold is not None and not 0 <= data.fold < data.folds:
+        raise ConfigError(f"data.fold={data.fold}: folds are numbered 0 to {data.folds - 1} (data.folds={data.folds})")
+    if data.val_fraction + data.test_fraction >= 1:
+        raise ConfigError(
+            f"data.val_fraction={data.val_fraction} and data.test_fraction={data.test_fraction}: "
+            "together they must be below 1, or nothing is left to train on"
+        )
+    for key, (holds, expected) in _RULES.items():
+        value = OmegaConf.select(OmegaConf.structured(config), key)
+        values = value if OmegaConf.is_list(value) else [value]
+        if any(isinstance(v, float) and not math.isfinite(v) for v in values) or not holds(value):
+            raise ConfigError(f"{key}={value}: expected {expected}")
+
+
+def to_plain(config: Any) -> dict[str, Any]:
+    """Nested dictionaries of plain values: what a checkpoint may hold and config.yaml shows."""
+    return {
+        f.name: to_plain(value) if is_dataclass(value := getattr(config, f.name)) else value for f in fields(config)
+    }
+
+
+Rule = tuple[Callable[[Any], bool], str]
+
+
+def _one_of(choices: tuple[str, ...]) -> Rule:
+    return (lambda value: value in choices), "one of " + ", ".join(choices)
+
+
+def _at_least(low: float) -> Rule:
+    return (lambda value: value is None or value >= low), f"{low} or more"
+
+
+def _above(low: float) -> Rule:
+    return (lambda value: value is None or value > low), f"a number above {low}"
+
+
+_PROBABILITY: Rule = (lambda value: 0 <= value <= 1), "a number from 0 to 1"
+_BELOW_ONE: Rule = (lambda value: 0 <= value < 1), "a number from 0 up to, but not including, 1"
+
+_RULES: dict[str, Rule] = {
+    "seed": ((lambda value: 0 <= value < 2**32), "a whole number from 0 to 4294967295"),
+    "data.name": _one_of(SOURCES),
+    "data.image_size": ((lambda value: 32 <= value <= 2048), "a whole number from 32 to 2048 (pixels)"),
+    "data.resize": _one_of(RESIZES),
+    "data.interpolation": _one_of(INTERPOLATIONS),
+    "data.mean": ((lambda value: len(value) == 3), "three numbers, one a channel"),
+    "data.std": ((lambda value: len(value) == 3 and min(value) > 0), "three numbers above 0, one a channel"),
+    "data.batch_size": ((lambda value: value >= 2), "2 or more (batch norm has no variance of one picture)"),
+    "data.workers": _at_least(0),
+    "data.val_fraction": ((lambda value: 0 < value < 1), "a number between 0 and 1"),
+    "data.test_fraction": ((lambda value: 0 < value < 1), "a number between 0 and 1"),
+    "data.folds": _at_least(2),
+    "data.duplicate_distance": ((lambda value: 0 <= value <= 8), "a whole number from 0 to 8 (bits of 64)"),
+    "data.max_pixels": _at_least(1),
+    "data.synthetic.count": _at_least(20),
+    "data.synthetic.size": _at_least(32),
+    "data.synthetic.seed": _at_least(0),
+    "augment.flip": _PROBABILITY,
+    "augment.rotation": ((lambda value: 0 <= value <= 180), "degrees from 0 to 180"),
+    "augment.crop_scale": ((lambda value: 0 < value <= 1), "a share of the area above 0, up to 1"),
+    "augment.brightness": _BELOW_ONE,
+    "augment.contrast": _BELOW_ONE,
+    "augment.saturation": _BELOW_ONE,
+    "augment.jpeg": _PROBABILITY,
+    "augment.blur": _PROBABILITY,
+    "augment.erasing": _PROBABILITY,
+    "model.library": _one_of(LIBRARIES),
+    "model.width": _above(0),
+    "model.depth": _above(0),
+    "model.dropout": _BELOW_ONE,
+    "model.drop_path": _BELOW_ONE,
+    "optimizer.lr": _above(0),
+    "optimizer.momentum": _BELOW_ONE,
+    "optimizer.weight_decay": _at_least(0),
+    "schedule.name": _one_of(SCHEDULES),
+    "schedule.rise": _at_least(1),
+    "schedule.warmup": ((lambda value: 0 < value < 1), "a share of all steps between 0 and 1"),
+    "early_stopping.patience": _at_least(1),
+    "early_stopping.min_delta": _at_least(0),
+    "trainer.max_epochs": _at_least(1),
+    "trainer.devices": _at_least(1),
+    "trainer.threads": _at_least(1),
+    "trainer.gradient_clip": _above(0),
+}

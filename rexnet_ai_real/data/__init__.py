@@ -1,0 +1,1 @@
+"""Pictures on disk -> manifest -> split -> decoded -> transformed -> batches."""

@@ -1,0 +1,109 @@
+"""A contact sheet: pictures of each class side by side, to see with one's own eyes what a data set holds."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+import pandas as pd
+from PIL import Image, ImageDraw, ImageFont
+
+from rexnet_ai_real.data.decode import MAX_PIXELS, UnreadablePicture, decode
+from rexnet_ai_real.data.manifest import usable
+from rexnet_ai_real.labels import AI, REAL
+
+THUMBNAIL: Final = 168
+GAP: Final = 14
+CAPTION: Final = 34
+HEADING: Final = 52
+AFTER: Final = 26
+MARGIN: Final = 28
+
+PAPER: Final = "#ffffff"
+INK: Final = "#1a1a1a"
+FAINT: Final = "#6b6b6b"
+CLASS_COLOURS: Final = {REAL: "#0072b2", AI: "#d55e00"}  # told apart with every colour vision (Okabe and Ito 2008)
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """The pictures of one class that are shown."""
+
+    label: int
+    total: int
+    rows: tuple[tuple[str, str, int, int, str], ...]
+    """Path, source, width, height, format."""
+
+
+def contact_sheet(
+    root: Path, manifest: pd.DataFrame, *, per_class: int = 24, columns: int = 8, max_pixels: int = MAX_PIXELS
+) -> Image.Image:
+    """Draw `per_class` pictures of each class, spread over its sources, whole, with name, size and format below.
+
+    The choice goes by the pictures' hashes: it is the same on every machine, and no file name or order biases it.
+    """
+    panels = [_panel(manifest, label, per_class) for label in (AI, REAL)]
+    lines = [-(-len(panel.rows) // columns) for panel in panels]
+    heights = [HEADING + count * (THUMBNAIL + CAPTION + GAP) + AFTER for count in lines]
+    width = 2 * MARGIN + columns * (THUMBNAIL + GAP) - GAP
+    sheet = Image.new("RGB", (width, 2 * MARGIN + sum(heights) - AFTER), PAPER)
+    top = MARGIN
+    for panel, height in zip(panels, heights, strict=True):
+        _draw_panel(sheet, panel, root, top, columns, max_pixels)
+        top += height
+    return sheet
+
+
+def _panel(manifest: pd.DataFrame, label: int, count: int) -> Panel:
+    ours = manifest[usable(manifest) & (manifest["label"] == label)]
+    order = ours["sha256"].map(lambda digest: hashlib.sha256(f"contact sheet {digest}".encode()).hexdigest())
+    ours = ours.assign(order=order).sort_values("order").drop_duplicates("group")
+    turn = ours.groupby("source").cumcount()  # the first of every source, then the second of every source, ...
+    shown = ours.assign(turn=turn).sort_values(["turn", "source"]).head(count).sort_values(["source", "order"])
+    rows = zip(*(shown[column].tolist() for column in ("path", "source", "width", "height", "format")), strict=True)
+    return Panel(label, int((usable(manifest) & (manifest["label"] == label)).sum()), tuple(rows))
+
+
+def _draw_panel(sheet: Image.Image, panel: Panel, root: Path, top: int, columns: int, max_pixels: int) -> None:
+    draw = ImageDraw.Draw(sheet)
+    colour = CLASS_COLOURS[panel.label]
+    draw.rectangle((MARGIN, top, MARGIN + 7, top + 30), fill=colour)
+    title, small = ImageFont.load_default(24), ImageFont.load_default(12)
+    heading = {AI: "AI-generated", REAL: "Real"}[panel.label]
+    draw.text((MARGIN + 20, top), heading, font=title, fill=INK)
+    after = MARGIN + 20 + draw.textlength(heading, font=title) + 14
+    draw.text(
+        (after, top + 11), f"{len(panel.rows)} of {panel.total:,} pictures", font=ImageFont.load_default(14), fill=FAINT
+    )
+    for index, (path, source, width, height, kind) in enumerate(panel.rows):
+        left = MARGIN + index % columns * (THUMBNAIL + GAP)
+        upper = top + HEADING + index // columns * (THUMBNAIL + CAPTION + GAP)
+        draw.rectangle((left, upper, left + THUMBNAIL - 1, upper + THUMBNAIL - 1), fill="#f2f2f2")
+        picture = _thumbnail(root / path, max_pixels)
+        if picture is not None:
+            sheet.paste(picture, (left + (THUMBNAIL - picture.width) // 2, upper + (THUMBNAIL - picture.height) // 2))
+        names = [PurePosixPath(path).name, f"{width} x {height}  {kind}  {source}"]
+        for line, (text, ink) in enumerate(zip(names, (INK, FAINT), strict=True)):
+            draw.text((left, upper + THUMBNAIL + 3 + line * 15), _fitted(draw, text, small), font=small, fill=ink)
+
+
+def _thumbnail(path: Path, max_pixels: int) -> Image.Image | None:
+    try:
+        picture = decode(path, max_pixels=max_pixels)
+    except UnreadablePicture:  # gone or changed since the manifest was made: its place stays empty
+        return None
+    scale = THUMBNAIL / max(picture.size)
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    # Tiny pictures are enlarged without smoothing, so that their pixels can be seen.
+    return picture.resize(size, Image.Resampling.LANCZOS if scale < 1.5 else Image.Resampling.NEAREST)
+
+
+def _fitted(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    """Shortened in the middle to the width of a thumbnail; what the font cannot show becomes a question mark."""
+    text = "".join(letter if letter.isprintable() and ord(letter) < 0x250 else "?" for letter in text)
+    if draw.textlength(text, font=font) <= THUMBNAIL:
+        return text
+    keep: Sequence[int] = range(len(text) - 1, 1, -1)
+    candidates = (f"{text[: (n + 1) // 2]}...{text[len(text) - n // 2 :]}" for n in keep)
+    return next(short for short in candidates if draw.textlength(short, font=font) <= THUMBNAIL)

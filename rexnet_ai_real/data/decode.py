@@ -1,0 +1,273 @@
+"""Any picture file to RGB, in one way everywhere: training, evaluation and prediction see the same pixels of a file."""
+
+import io
+import re
+import stat
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+from PIL import Image, ImageCms, UnidentifiedImageError
+
+from rexnet_ai_real.errors import UserError
+
+MAX_PIXELS: Final = 100_000_000
+MAX_BYTES: Final = 1 << 30
+"""A file is read into memory whole; a larger one is a film or an archive, or a picture far above MAX_PIXELS."""
+
+HEAD_BYTES: Final = 32
+"""How much of a file's beginning `sniff` looks at."""
+
+UPRIGHT: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation (EXIF 2.32, tag 0x0112) to the step that undoes it."""
+
+# Pillow's name of the format, by how a file begins. Formats that need an outside program to open (EPS, WMF) or that
+# hold drawings or layers rather than a picture (SVG, PDF, PSD) are left out on purpose.
+_SIGNATURES: Final[tuple[tuple[bytes, str], ...]] = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"II*\x00", "TIFF"),
+    (b"MM\x00*", "TIFF"),
+    (b"II+\x00", "TIFF"),
+    (b"MM\x00+", "TIFF"),
+    (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "JPEG2000"),
+    (b"\xff\x4f\xff\x51", "JPEG2000"),
+    (b"\x00\x00\x01\x00", "ICO"),
+    (b"\xff\x0a", "JXL"),
+    (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JXL"),
+)
+_BRANDS: Final = {b"avif": "AVIF", b"avis": "AVIF", b"mif1": "HEIC", b"msf1": "HEIC"} | dict.fromkeys(
+    (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis"), "HEIC"
+)
+_NOT_DECODED: Final = {"HEIC": "HEIC", "JXL": "JPEG XL"}
+
+
+class UnreadablePicture(UserError, ValueError):
+    """A file that gives no picture. `str()` is the reason, in one short line that does not repeat the file's name."""
+
+
+def decode(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Decode a file, or a file's bytes, to an upright 8-bit RGB picture.
+
+    Turned by its EXIF orientation; alpha laid over white; 16-bit grey scaled to 8; colours taken to sRGB by the
+    embedded ICC profile (CMYK included); the first frame of an animation. The name plays no part. Safe in threads.
+
+    Args:
+        source: path, or the whole file's bytes.
+        max_pixels: most pixels that a picture may have, checked from the header before any pixel is decoded. Pillow's
+            own limit of 178,956,970 stands above it.
+
+    Raises:
+        UnreadablePicture: not a picture, of a kind that cannot be read here, truncated, damaged, too large, or no file.
+    """
+    data = source if isinstance(source, bytes) else read(source)
+    kind = sniff(data[:HEAD_BYTES])
+    if kind is None:
+        raise UnreadablePicture("empty file" if not data else "not a picture")
+    if kind in _NOT_DECODED:
+        raise UnreadablePicture(f"{_NOT_DECODED[kind]} is not read here: convert it to PNG or JPEG")
+    with _pillow_warnings_ignored():
+        try:
+            with Image.open(io.BytesIO(data), formats=[kind]) as picture:
+                width, height = picture.size
+                if width * height > max_pixels:
+                    raise UnreadablePicture(f"{width} x {height} pixels, more than the limit of {max_pixels:,}")
+                picture.load()
+                return _to_rgb(_upright(picture))
+        except UnreadablePicture:
+            raise
+        except Exception as error:  # six types came of 4,400 randomly damaged files
+            raise UnreadablePicture(_reason(error, kind, data)) from error
+
+
+def read(path: Path) -> bytes:
+    """The bytes of a picture file; the reading stops after the first bytes where they belong to no picture.
+
+    Raises:
+        UnreadablePicture: no such file, a folder or device, no permission, empty, not a picture, larger than MAX_BYTES.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # opening a named pipe would wait for ever
+            raise UnreadablePicture("a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file")
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+            if sniff(head) is None:
+                raise UnreadablePicture("not a picture" if head else "empty file")
+            if status.st_size > MAX_BYTES:
+                raise UnreadablePicture(f"{status.st_size:,} bytes, more than the limit of {MAX_BYTES:,}")
+            return head + file.read()
+    except FileNotFoundError:
+        raise UnreadablePicture("link to nowhere" if path.is_symlink() else "no such file") from None
+    except OSError as error:
+        raise UnreadablePicture(f"cannot be opened: {(error.strerror or type(error).__name__).lower()}") from error
+
+
+def sniff(head: bytes) -> str | None:
+    """Pillow's name of a picture's format ("JPEG", "PNG", ...), from the first HEAD_BYTES bytes; None for other files.
+
+    Also names HEIC ("HEIC") and JPEG XL ("JXL"), which `decode` refuses with the reason.
+    """
+    for signature, kind in _SIGNATURES:
+        if head.startswith(signature):
+            return kind
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WEBP"
+    if head[4:8] == b"ftyp":
+        brands = [head[at : at + 4] for at in (8, *range(16, len(head) - 3, 4))]
+        kinds = [_BRANDS[brand] for brand in brands if brand in _BRANDS]
+        return "AVIF" if "AVIF" in kinds else kinds[0] if kinds else None
+    # "BM" alone begins many a text: the reserved fields and the size of the header (12 to 124 bytes) must fit as well.
+    if head[:2] == b"BM" and head[6:10] == bytes(4) and 12 <= int.from_bytes(head[14:18], "little") <= 124:
+        return "BMP"
+    if len(head) > 2 and head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace():
+        return "PPM"
+    return None
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    try:
+        orientation = picture.getexif().get(0x0112, 1)
+    except Exception:  # a damaged EXIF block says nothing of the orientation, and viewers show such pictures as stored
+        return picture
+    step = UPRIGHT.get(orientation)
+    return picture if step is None else picture.transpose(step)
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    """8-bit sRGB, from any of Pillow's modes."""
+    profile = picture.info.get("icc_profile")
+    if picture.mode == "I" or picture.mode == "F" or picture.mode.startswith("I;16"):
+        return _eight_bit(picture).convert("RGB")
+    if picture.mode == "LAB":
+        return _through_profile(picture, b"")
+    if picture.has_transparency_data:
+        picture = _over_white(picture)
+    elif picture.mode not in ("L", "RGB", "CMYK"):
+        picture = picture.convert("L" if picture.mode == "1" else "RGB")
+    if profile:
+        picture = _through_profile(picture, profile)
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
+
+
+def _over_white(picture: Image.Image) -> Image.Image:
+    rgba = picture.convert({"La": "LA", "RGBa": "RGBA"}.get(picture.mode, "RGBA")).convert("RGBA")
+    white = Image.new("RGBA", rgba.size, "white")
+    return Image.alpha_composite(white, rgba).convert("RGB")
+
+
+def _eight_bit(picture: Image.Image) -> Image.Image:
+    """Grey of more than 8 bits to mode L.
+
+    16-bit integers span 0 to 65535; 32-bit ones too if they fit. Floats span 0 to 1 or 0 to 255 if they fit. Anything
+    wider has no agreed range and is stretched from its lowest to its highest value.
+    """
+    if picture.mode.startswith("I;16"):
+        return Image.fromarray(((np.asarray(picture).astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8))
+    values = np.nan_to_num(np.asarray(picture, dtype=np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = float(values.min()), float(values.max())
+    spans = (1.0, 255.0) if picture.mode == "F" else (65535.0,)
+    fitting = next((span for span in spans if high <= span), None)
+    if low >= 0 and fitting is not None:
+        low, high = 0.0, fitting
+    return Image.fromarray(np.rint((values - low) * (255.0 / ((high - low) or 1.0))).astype(np.uint8))
+
+
+def _through_profile(picture: Image.Image, profile: bytes) -> Image.Image:
+    transform = _to_srgb(profile, picture.mode)
+    return picture if transform is None else transform.apply(picture)
+
+
+@lru_cache(maxsize=64)  # most collections hold a handful of profiles; building a transform takes 2 to 9 ms
+def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """From a profile (b"" for CIE Lab) to sRGB; None where there is nothing to do or the profile is of no use.
+
+    A damaged profile, or one of another colour space than the pixels, is passed over, as viewers do.
+    """
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile) if profile else ImageCms.createProfile("LAB"))
+        if mode == "RGB" and "sRGB" in (source.profile.profile_description or ""):
+            return None
+        return ImageCms.ImageCmsTransform(source, ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")), mode, "RGB")
+    except (OSError, ValueError):
+        return None
+
+
+def _reason(error: Exception, kind: str, data: bytes) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, Image.DecompressionBombError):
+        pixels = re.search(r"\d+", text)
+        return f"{int(pixels[0]):,} pixels, more than Pillow opens" if pixels else "more pixels than Pillow opens"
+    if isinstance(error, MemoryError):
+        return f"{kind} too large for the memory"
+    if "truncated" in text.lower() or _ends_early(kind, data):
+        return f"truncated {kind}"
+    if isinstance(error, UnidentifiedImageError) or not text:
+        text = "its header cannot be read"
+    return f"damaged {kind}: {text[:120]}"
+
+
+def _ends_early(kind: str, data: bytes) -> bool:
+    """Whether the file is shorter than its own structure says."""
+    if kind == "WEBP":
+        return len(data) < 12 or len(data) < 8 + int.from_bytes(data[4:8], "little")
+    if kind == "AVIF":
+        at = 0
+        while at + 8 <= len(data):
+            size = int.from_bytes(data[at : at + 4], "big")
+            if size < 8:  # 0: to the end of the file; 1: a 64-bit size, which no picture below 4 GiB needs
+                return False
+            at += size
+        return at != len(data)
+    if kind == "PNG":
+        return not data.rstrip(b"\0").endswith(b"IEND\xaeB`\x82")
+    if kind == "GIF":
+        return not data.endswith(b";")
+    if kind in ("JPEG", "JPEG2000"):
+        return not data.endswith(b"\xff\xd9")
+    if kind == "TIFF":  # most writers put the directory behind the pixels
+        order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
+        return len(data) < 8 or int.from_bytes(data[4:8], order) >= len(data)
+    return False
+
+
+_quiet_lock = threading.Lock()
+_quiet_count = 0
+_quiet = ExitStack()
+
+
+@contextmanager
+def _pillow_warnings_ignored() -> Iterator[None]:
+    """Pillow warns of damaged metadata and of large pictures; both are dealt with here, and other warnings stay alive.
+
+    `catch_warnings` swaps state that all threads share, so the first thread to come in sets it and the last one out
+    restores it.
+    """
+    global _quiet_count
+    with _quiet_lock:
+        if _quiet_count == 0:
+            _quiet.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+        _quiet_count += 1
+    try:
+        yield
+    finally:
+        with _quiet_lock:
+            _quiet_count -= 1
+            if _quiet_count == 0:
+                _quiet.close()

@@ -1,0 +1,46 @@
+"""What one file is, measured in a single read: its content's hash, format and size, and whether it decodes at all."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from rexnet_ai_real.data.decode import HEAD_BYTES, MAX_PIXELS, UnreadablePicture, decode, read, sniff
+from rexnet_ai_real.data.duplicates import dhash
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFacts:
+    """Facts of one file. Where `problem` is not empty, it is the reason why there is no picture."""
+
+    sha256: str = ""
+    """Of the bytes, in hexadecimal; empty for files that are no pictures."""
+    dhash: str = ""
+    """64-bit difference hash, 16 hexadecimal digits."""
+    width: int = 0
+    """Pixels, upright."""
+    height: int = 0
+    format: str = ""
+    """By content: JPEG, PNG, WEBP, ..."""
+    bytes: int = 0
+    problem: str = ""
+
+
+def measure(path: Path, *, max_pixels: int = MAX_PIXELS) -> PictureFacts:
+    """Read and decode a file once, for real. Never raises for what the file is or is not."""
+    try:
+        data = read(path)
+    except UnreadablePicture as error:
+        return PictureFacts(bytes=_size(path), problem=str(error))
+    sha256, kind = hashlib.sha256(data).hexdigest(), sniff(data[:HEAD_BYTES]) or ""
+    try:
+        picture = decode(data, max_pixels=max_pixels)
+    except UnreadablePicture as error:
+        return PictureFacts(sha256, format=kind, bytes=len(data), problem=str(error))
+    return PictureFacts(sha256, f"{dhash(picture):016x}", picture.width, picture.height, kind, len(data))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except OSError:
+        return 0

@@ -1,0 +1,157 @@
+"""The manifest: one row per file of a data set, with what was measured of it and why it is left out if it is."""
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import astuple, fields
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from rexnet_ai_real.data.decode import MAX_PIXELS
+from rexnet_ai_real.data.duplicates import near_duplicate_groups
+from rexnet_ai_real.data.facts import PictureFacts, measure
+from rexnet_ai_real.data.facts_cache import FactsCache, cache_folder
+from rexnet_ai_real.data.sources import Listed
+from rexnet_ai_real.files import write_csv
+
+COLUMNS: Final = (
+    *("path", "label", "source", "sha256", "dhash", "group", "width", "height", "format", "bytes", "split", "problem"),
+    "part",
+)
+"""`path` is relative to the data set's folder, with forward slashes. `label` is 0 (real), 1 (AI) or -1 (unknown: the
+file is in no class folder). `group` is shared by near-duplicates. `split` is empty until it is made. `problem` is
+the reason why a file is left out, empty for the pictures in use. `part` is the data set's own split, if it has one."""
+
+UNKNOWN: Final = -1
+_INTEGERS: Final = ("label", "width", "height", "bytes")
+
+
+def build_manifest(
+    root: Path,
+    listed: Sequence[Listed],
+    *,
+    workers: int | None = None,
+    cache: Path | None = None,
+    max_pixels: int = MAX_PIXELS,
+    duplicate_distance: int = 4,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Read every listed file and give the manifest, sorted by path; a file of no use keeps its row, with the reason.
+
+    What was measured is kept between calls and read again only for files whose size or time of change differ. Ctrl-C
+    keeps what has been measured so far.
+
+    Args:
+        root: folder of the data set.
+        listed: files in it, see `sources.listing`.
+        workers: threads that decode; None: one per core. (Threads, since Pillow decodes outside the interpreter's lock:
+            two took half the time of one even on 32 x 32 pictures, and processes would import the caller anew.)
+        cache: folder that keeps the measurements; None: `cache_folder()`.
+        max_pixels: a picture with more is a problem.
+        duplicate_distance: bits in which the hashes of near-duplicates may differ.
+        progress: show a progress bar on stderr.
+
+    Raises:
+        ValueError: duplicate_distance is out of range.
+    """
+    files = sorted(listed, key=lambda file: file.path)
+    facts = _measure_all(root, files, workers or os.cpu_count() or 1, cache or cache_folder(), max_pixels, progress)
+    rows = [
+        {
+            "path": file.path,
+            "label": UNKNOWN if file.label is None else file.label,
+            "source": file.source,
+            **{field.name: value for field, value in zip(fields(PictureFacts), astuple(fact), strict=True)},
+            **{"group": "", "split": "", "part": file.part or ""},
+        }
+        for file, fact in zip(files, facts, strict=True)
+    ]
+    manifest = _typed(rows)
+    unlabelled = (manifest["label"] == UNKNOWN) & (manifest["problem"] == "")
+    manifest.loc[unlabelled, "problem"] = "in no class folder"
+    _leave_out_contradictions(manifest)
+    manifest["group"] = _groups(manifest, duplicate_distance)
+    return manifest
+
+
+def write_manifest(manifest: pd.DataFrame, path: Path) -> None:
+    """Write as CSV. File names that are not valid UTF-8 keep their bytes (surrogateescape)."""
+    write_csv(path, manifest)
+
+
+def read_manifest(path: Path) -> pd.DataFrame:
+    """Read what `write_manifest` wrote.
+
+    Raises:
+        ValueError: columns are missing.
+    """
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        rows = list(csv.DictReader(file))
+    missing = [name for name in COLUMNS if rows and name not in rows[0]]
+    if missing:
+        raise ValueError(f"{path} is no manifest: it lacks the columns {', '.join(missing)}")
+    return _typed(rows)
+
+
+def usable(manifest: pd.DataFrame) -> "pd.Series[bool]":
+    """Which rows are pictures in use."""
+    return manifest["problem"] == ""
+
+
+def _typed(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    # Plain objects rather than Arrow strings: these cannot hold file names that are not valid UTF-8.
+    return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object).astype(dict.fromkeys(_INTEGERS, "int64"))
+
+
+def _measure_all(
+    root: Path, files: Sequence[Listed], workers: int, cache: Path, max_pixels: int, progress: bool
+) -> list[PictureFacts]:
+    with FactsCache(cache, root, max_pixels) as known:
+        facts = [known.get(file.path) for file in files]
+        waiting = [index for index, fact in enumerate(facts) if fact is None]
+
+        def measured(index: int) -> PictureFacts:
+            path = files[index].path
+            stamp = known.stamp(path)
+            fact = measure(root / path, max_pixels=max_pixels)
+            known.put(path, stamp, fact)
+            return fact
+
+        columns = TextColumn("Reading pictures"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        bar = Progress(*columns, console=Console(stderr=True), disable=not progress or not waiting, transient=True)
+        with bar, ThreadPoolExecutor(workers) as pool:
+            task = bar.add_task("", total=len(files), completed=len(files) - len(waiting))
+            try:
+                jobs = {pool.submit(measured, index): index for index in waiting}
+                for job in as_completed(jobs):
+                    facts[jobs[job]] = job.result()
+                    bar.advance(task)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    return [fact for fact in facts if fact is not None]
+
+
+def _leave_out_contradictions(manifest: pd.DataFrame) -> None:
+    """The same bytes under both labels teach nothing: both files are left out, each naming one of the others."""
+    pictures = manifest[usable(manifest)]
+    for _, same in pictures[pictures.duplicated("sha256", keep=False)].groupby("sha256", sort=False):
+        if same["label"].nunique() > 1:
+            for index, row in same.iterrows():
+                other = same.loc[same["label"] != row["label"], "path"].iloc[0]
+                manifest.loc[index, "problem"] = f"also under the other label: {other}"
+
+
+def _groups(manifest: pd.DataFrame, distance: int) -> "pd.Series[str]":
+    """Name of each picture's group: the first 16 digits of the smallest SHA-256 in it, so that order plays no part."""
+    pictures = manifest.loc[usable(manifest), ["sha256", "dhash"]]
+    hashes = np.array([int(value, 16) for value in pictures["dhash"]], dtype=np.uint64)
+    pictures = pictures.assign(number=near_duplicate_groups(hashes, distance))
+    smallest = pictures.sort_values("sha256").drop_duplicates("number").set_index("number")["sha256"].str[:16]
+    return pictures["number"].map(smallest).reindex(manifest.index, fill_value="").astype(object)

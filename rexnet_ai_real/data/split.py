@@ -1,0 +1,138 @@
+"""Who is held out: every picture to train, val or test, by label and source, whole groups of near-duplicates together.
+
+Computed from SHA-256 and integers alone, so that a seed gives the same split on every machine, whatever the order of
+the files and the version of any library.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from fractions import Fraction
+from math import lcm
+from typing import Final
+
+import pandas as pd
+
+from rexnet_ai_real.data.manifest import usable
+from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.labels import AI, LABELS, REAL
+
+UNUSED: Final = "unused"
+"""Split of usable pictures that take no part: see `assign_split`."""
+
+
+class SplitError(UserError, ValueError):
+    """A split that cannot be made. The message names the setting."""
+
+
+def assign_split(
+    manifest: pd.DataFrame,
+    *,
+    seed: int,
+    val_fraction: float,
+    test_fraction: float,
+    fold: int | None = None,
+    folds: int = 5,
+) -> "pd.Series[str]":
+    """Assign each row to "train", "val", "test" or "unused"; rows with a problem get "".
+
+    Without `fold`: the data set's own test part, where it has one, is the test split (and `test_fraction` is
+    ignored), its own validation part likewise; what is missing is drawn from the rest. Pictures of the rest that are
+    near-duplicates of a held-out part are "unused".
+    With `fold`: test is that one of `folds` equal parts, so that every picture is in the test part of exactly one
+    fold; validation is drawn from the others. The data set's own test part is "unused", its validation part is not
+    told from the rest.
+
+    Args:
+        manifest: columns label, source, group, problem and part are looked at.
+        seed: another seed, another split.
+        val_fraction: share of all the pictures that are split here; under folds, share of what is not test.
+        test_fraction: share of all the pictures that are split here.
+        fold: 0 to folds - 1, or None.
+        folds: 2 or more.
+
+    Raises:
+        SplitError: an impossible setting, a class without pictures, or too few groups of a class to fill every part.
+    """
+    _check_settings(val_fraction, test_fraction, fold, folds)
+    pictures = manifest.loc[usable(manifest), ["label", "source", "group", "part"]]
+    for label in (REAL, AI):
+        if not (pictures["label"] == label).any():
+            raise SplitError(f"data.root: no usable picture of the class {LABELS[label]!r} among {len(pictures)}")
+    split = pd.Series("", index=manifest.index, dtype=object)
+    val, test = Fraction(str(val_fraction)), Fraction(str(test_fraction))
+    setting = f"data.val_fraction={val_fraction}"
+    if fold is None:
+        fixed = _own_parts(pictures)
+        rest = pictures[fixed == ""]
+        drawn = {part: share for part, share in (("test", test), ("val", val)) if not (fixed == part).any()}
+        split[fixed.index] = fixed
+        split[rest.index] = _deal(rest, drawn, f"{seed}/split", f"{setting}, data.test_fraction={test_fraction}")
+    else:
+        split[pictures.index] = UNUSED
+        pool = pictures[pictures["part"] != "test"]
+        equal = {str(number): Fraction(1, folds) for number in range(1, folds)}
+        number = _deal(pool, equal, f"{seed}/folds", f"data.folds={folds}", rest="0")
+        rest = pool[number != str(fold)]
+        split[pool.index] = "test"
+        split[rest.index] = _deal(rest, {"val": val}, f"{seed}/fold/{fold}", setting)
+    return split
+
+
+def _check_settings(val_fraction: float, test_fraction: float, fold: int | None, folds: int) -> None:
+    for name, value in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
+        if not 0 <= value < 1:
+            raise SplitError(f"data.{name}={value}: a share from 0 to below 1 is expected")
+    if fold is None and val_fraction + test_fraction >= 1:
+        raise SplitError(
+            f"data.val_fraction={val_fraction} and data.test_fraction={test_fraction} leave nothing to train on"
+        )
+    if folds < 2:
+        raise SplitError(f"data.folds={folds}: at least 2 are expected")
+    if fold is not None and not 0 <= fold < folds:
+        raise SplitError(f"data.fold={fold}: with data.folds={folds} a fold is 0 to {folds - 1}")
+
+
+def _own_parts(pictures: pd.DataFrame) -> "pd.Series[str]":
+    """The data set's own test and val, "unused" for near-duplicates of theirs outside, "" for all others."""
+    fixed = pictures["part"].where(pictures["part"].isin(["test", "val"]), "")
+    for part in ("val", "test"):  # test last: where a group is in both, validation gives way
+        inside = pictures["group"].isin(pictures.loc[fixed == part, "group"])
+        fixed[inside & (pictures["part"] != part)] = UNUSED
+    return fixed
+
+
+def _deal(
+    pictures: pd.DataFrame, shares: Mapping[str, Fraction], key: str, setting: str, rest: str = "train"
+) -> "pd.Series[str]":
+    """Deal groups to parts like cards: each to the part that is furthest behind its share of the pictures dealt so far.
+
+    What `shares` leave of 1 is the share of `rest`. Groups come ordered by label, then source, then a hash of `key` and
+    their name. So the shares hold within every label, and within every source up to about one group, without a rule for
+    how large a source has to be. Groups that hold both labels are dealt as a third label.
+    """
+    shares = {part: share for part, share in shares.items() if share > 0}
+    shares[rest] = 1 - sum(shares.values(), Fraction(0))
+    whole = lcm(*(share.denominator for share in shares.values()))
+    weights = [int(share * whole) for share in shares.values()]
+    groups = pictures.groupby("group")["label"].agg(lowest="min", highest="max", size="size")
+    groups["source"] = pictures.sort_values("source").drop_duplicates("group").set_index("group")["source"]
+    groups["order"] = [hashlib.sha256(f"{key}/{name}".encode()).hexdigest() for name in groups.index]
+    part_of: dict[str, str] = {}
+    for _, alike in groups.sort_values(["source", "order"]).groupby(["lowest", "highest"]):
+        dealt, given = 0, [0] * len(weights)
+        for name, size in zip(alike.index, alike["size"].tolist(), strict=True):
+            dealt += size
+            lag = [weight * dealt - whole * already for weight, already in zip(weights, given, strict=True)]
+            furthest = lag.index(max(lag))
+            given[furthest] += size
+            part_of[name] = list(shares)[furthest]
+    result = pictures["group"].map(part_of).astype(object)
+    for label in (REAL, AI):
+        ours = pictures["label"] == label
+        lacking = [part for part in shares if not (ours & (result == part)).any()]
+        if lacking:
+            raise SplitError(
+                f"{setting}: {pictures.loc[ours, 'group'].nunique()} groups of {LABELS[label]!r} pictures are too few "
+                f"to give every part one (nothing left for {', '.join(lacking)})"
+            )
+    return result

@@ -1,0 +1,1 @@
+"""How far a detector can be trusted: metrics with intervals, calibration, shortcuts, robustness."""

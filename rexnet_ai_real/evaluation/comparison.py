@@ -1,0 +1,166 @@
+"""Two detectors compared on the same pictures: a paired bootstrap, and the pictures on which they disagree.
+
+Pairing matters: both are right and wrong about much the same pictures, so the interval of the difference is far
+narrower than the two single intervals suggest.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rexnet_ai_real.evaluation.bootstrap import Estimate, percentile_interval
+from rexnet_ai_real.evaluation.metrics import LOWER_IS_BETTER, METRICS, resampled_metrics, summarise
+from rexnet_ai_real.evaluation.scores import FloatArray, Scores
+from rexnet_ai_real.labels import AI
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """One detector's scores of named pictures; the names (paths, hashes) tell which are the same."""
+
+    pictures: tuple[str, ...]
+    scores: Scores
+
+    @classmethod
+    def of(
+        cls,
+        pictures: Sequence[str],
+        labels: npt.ArrayLike,
+        logits: npt.ArrayLike,
+        groups: npt.ArrayLike | None = None,
+    ) -> "Predictions":
+        """Check the columns, n entries each.
+
+        Raises:
+            ValueError: as `Scores.of`, or names that repeat or differ in number.
+        """
+        scores = Scores.of(labels, logits, groups)
+        if len(pictures) != len(scores):
+            raise ValueError(f"{len(pictures)} names for {len(scores)} pictures; expected one each")
+        repeated = len(pictures) - len(set(pictures))
+        if repeated:
+            raise ValueError(f"{repeated} names of pictures stand twice; a comparison needs one prediction per picture")
+        return cls(tuple(pictures), scores)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One metric of A and of B. `difference` is A - B; `a_better` the share of resamples in which A is better."""
+
+    a: Estimate
+    b: Estimate
+    difference: Estimate
+    a_better: float
+    """NaN where the metric is undefined; ties count half. Lower is better for losses and error rates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """A picture that one detector calls AI and the other real."""
+
+    picture: str
+    label: int
+    probability_a: float
+    probability_b: float
+    a_is_right: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """What `compare` found."""
+
+    n: int
+    differences: dict[str, Difference]
+    """By metric, in the order of `metrics.METRICS`."""
+    disagreements: tuple[Disagreement, ...]
+    """The widest apart in probability first."""
+
+    @property
+    def verdict(self) -> str:
+        """One sentence on AUROC and on the pictures that the two call differently."""
+        right = sum(d.a_is_right for d in self.disagreements)
+        calls = f"they call {len(self.disagreements)} of {self.n} pictures differently, A is right on {right} of these"
+        auroc = self.differences["auroc"]
+        if not auroc.difference.defined:
+            return f"AUROC cannot be compared ({auroc.difference.reason}); {calls}."
+        d = auroc.difference
+        known = "A ranks better" if d.low > 0 else "B ranks better" if d.high < 0 else "neither is shown to rank better"
+        interval = f"AUROC A - B {d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}]"
+        return f"{known}: {interval}, A better in {auroc.a_better:.0%} of resamples; {calls}."
+
+
+def compare(
+    a: Predictions,
+    b: Predictions,
+    *,
+    threshold_a: float = 0.5,
+    threshold_b: float = 0.5,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Comparison:
+    """Compare two detectors on the same pictures, in whatever order each lists them; groups are taken from A.
+
+    Every resample draws the same groups for both, so that the difference is taken within the resample.
+
+    Raises:
+        ValueError: pictures that only one of them has, or that have another label there.
+    """
+    b = _in_order_of(a, b)
+    first, second = a.scores, Scores(a.scores.labels, b.scores.logits, a.scores.groups)
+    samples_a = resampled_metrics(first, threshold=threshold_a, resamples=resamples, seed=seed)
+    samples_b = resampled_metrics(second, threshold=threshold_b, resamples=resamples, seed=seed)
+    metrics_a = summarise(first, samples_a, threshold=threshold_a).estimates()
+    metrics_b = summarise(second, samples_b, threshold=threshold_b).estimates()
+    samples = samples_a - samples_b
+    lows, highs = percentile_interval(samples)
+    differences = {}
+    for k, name in enumerate(METRICS):
+        pair = (metrics_a[name], metrics_b[name])
+        undefined = next((m.reason for m in pair if not m.defined), None)
+        if undefined is None:
+            d = Estimate(pair[0].value - pair[1].value, float(lows[k]), float(highs[k]))
+            differences[name] = Difference(*pair, d, _share_better(samples[:, k], name in LOWER_IS_BETTER))
+        else:
+            differences[name] = Difference(*pair, Estimate.undefined(undefined), np.nan)
+    return Comparison(len(first), differences, _disagreements(a, b, threshold_a, threshold_b))
+
+
+def _in_order_of(a: Predictions, b: Predictions) -> Predictions:
+    only_a, only_b = sorted(set(a.pictures) - set(b.pictures)), sorted(set(b.pictures) - set(a.pictures))
+    if only_a or only_b:
+        examples = "; ".join(f"only in {x}: {', '.join(o[:3])}" for x, o in (("A", only_a), ("B", only_b)) if o)
+        raise ValueError(
+            f"the two detectors were not run on the same pictures: {len(only_a)} are only in A and {len(only_b)} only "
+            f"in B ({examples}). Predict the same pictures with both, or compare over their common folds"
+        )
+    place = {picture: k for k, picture in enumerate(b.pictures)}
+    order = np.array([place[picture] for picture in a.pictures], dtype=np.int64)
+    ordered = b.scores.rows(order)
+    differing = np.flatnonzero(ordered.labels != a.scores.labels)
+    if differing.size:
+        raise ValueError(
+            f"{differing.size} pictures have different labels in A and B, the first is {a.pictures[differing[0]]}; "
+            "expected the same truth for both"
+        )
+    return Predictions(a.pictures, ordered)
+
+
+def _share_better(differences: FloatArray, lower_is_better: bool) -> float:
+    gains = -differences if lower_is_better else differences
+    gains = gains[~np.isnan(gains)]
+    return float(np.mean((gains > 0) + 0.5 * (gains == 0)))
+
+
+def _disagreements(a: Predictions, b: Predictions, threshold_a: float, threshold_b: float) -> tuple[Disagreement, ...]:
+    p_a, p_b, labels = a.scores.probabilities, b.scores.probabilities, a.scores.labels
+    called_a, called_b = p_a >= threshold_a, p_b >= threshold_b
+    rows = np.flatnonzero(called_a != called_b)
+    rows = rows[np.argsort(-np.abs(p_a - p_b)[rows], kind="stable")]
+    return tuple(
+        Disagreement(
+            a.pictures[k], int(labels[k]), float(p_a[k]), float(p_b[k]), bool(called_a[k] == (labels[k] == AI))
+        )
+        for k in rows
+    )

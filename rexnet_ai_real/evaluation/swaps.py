@@ -1,0 +1,201 @@
+"""The swap test: does the verdict change when the same pictures come in other files?
+
+Every picture is written again as PNG, as JPEG 90 and at a common size. A detector of pictures should not care; one
+that has learned files loses true positives or true negatives, most of all when each class comes in the other's format.
+PNG removes the container but not the traces that an earlier JPEG left in the pixels: a fall under JPEG 90 or at the
+common size, where such traces are overwritten or smoothed, tells of those.
+"""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from rexnet_ai_real.data.decode import MAX_PIXELS, decode
+from rexnet_ai_real.evaluation.bootstrap import Estimate, percentile_interval
+from rexnet_ai_real.evaluation.corruptions import CORRUPTIONS, NONE, Corruption
+from rexnet_ai_real.evaluation.metrics import METRICS, evaluate_scores, resampled_metrics
+from rexnet_ai_real.evaluation.robustness import Picture, Predict, Prepare, corrupted_logits
+from rexnet_ai_real.evaluation.scores import FloatArray, Scores
+from rexnet_ai_real.labels import AI
+
+COMMON_SIDE: Final = 256
+"""Side in pixels of the square to which all pictures are brought: above the 224 that the network sees."""
+
+
+def _as_png(picture: Image.Image, _: np.random.Generator) -> Image.Image:
+    memory = io.BytesIO()
+    picture.save(memory, "PNG", compress_level=1)  # the fastest; the pixels are the same at every level
+    return decode(memory.getvalue())
+
+
+def _at_common_size(picture: Image.Image, _: np.random.Generator) -> Image.Image:
+    return picture.resize((COMMON_SIDE, COMMON_SIDE), Image.Resampling.LANCZOS)
+
+
+PNG: Final = Corruption("swap-png", "PNG", 1, "", _as_png)
+JPEG: Final = next(corruption for corruption in CORRUPTIONS if corruption.name == "jpeg-90")
+RESIZED: Final = Corruption(f"swap-{COMMON_SIDE}px", "size", 1, f"{COMMON_SIDE} x {COMMON_SIDE}", _at_common_size)
+ENCODINGS: Final = (NONE, PNG, JPEG, RESIZED)
+"""How each picture is written; the columns of the logits that `swap_audit` takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """Which encoding each class is given."""
+
+    title: str
+    real: Corruption
+    ai: Corruption
+
+
+SWAPS: Final = (
+    Swap("all as PNG", PNG, PNG),
+    Swap("all as JPEG 90", JPEG, JPEG),
+    Swap("real as PNG, AI as JPEG 90", PNG, JPEG),
+    Swap("real as JPEG 90, AI as PNG", JPEG, PNG),
+    Swap(f"all at {COMMON_SIDE} x {COMMON_SIDE} px", RESIZED, RESIZED),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """What a swap did to a detector at its fixed threshold: rate after, and after minus before (paired by picture)."""
+
+    swap: Swap
+    tpr: Estimate
+    tnr: Estimate
+    auroc: Estimate
+    tpr_shift: Estimate
+    tnr_shift: Estimate
+    auroc_shift: Estimate
+
+    @property
+    def beyond_chance(self) -> bool:
+        """Whether the interval of the shift of TPR or of TNR leaves out zero."""
+        return any(shift.low > 0 or shift.high < 0 for shift in (self.tpr_shift, self.tnr_shift))
+
+    @property
+    def size(self) -> float:
+        """The larger of the two shifts, without its sign."""
+        return max([abs(shift.value) for shift in (self.tpr_shift, self.tnr_shift) if shift.defined], default=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class SwapAudit:
+    """What the swap test found: one shift per swap, in the order of `SWAPS`."""
+
+    n: int
+    shifts: tuple[Shift, ...]
+
+    @property
+    def verdict(self) -> str:
+        """The finding in plain words."""
+        worst = max(self.shifts, key=lambda shift: shift.size)
+        moved = [shift for shift in self.shifts if shift.beyond_chance]
+        if not moved:
+            return (
+                f"Writing the {self.n} pictures to other files moves neither TPR nor TNR beyond chance; "
+                f"the largest shift is {worst.size:.2f} ({worst.swap.title})."
+            )
+        worst = max(moved, key=lambda shift: shift.size)
+        return (
+            f"The verdict depends on the file: of {len(self.shifts)} ways of writing the {self.n} pictures anew, "
+            f"{len(moved)} move TPR or TNR beyond chance, most of all {worst.swap.title} "
+            f"(TPR {_signed(worst.tpr_shift)}, TNR {_signed(worst.tnr_shift)})."
+        )
+
+
+def swap_test(
+    pictures: Sequence[Picture],
+    predict: Predict,
+    *,
+    threshold: float,
+    fingerprint: str,
+    cache: Path,
+    prepare: Prepare = lambda picture: picture,
+    workers: int | None = None,
+    max_pixels: int = MAX_PIXELS,
+    resamples: int = 2000,
+    seed: int = 0,
+    progress: bool = True,
+) -> SwapAudit:
+    """Write the pictures anew, predict, and measure the shifts. Arguments and errors as in `evaluate_robustness`.
+
+    Predictions are kept in `cache`: an interrupted call goes on where it stopped.
+    """
+    logits = corrupted_logits(
+        pictures,
+        predict,
+        fingerprint=fingerprint,
+        cache=cache,
+        corruptions=ENCODINGS,
+        prepare=prepare,
+        workers=workers,
+        max_pixels=max_pixels,
+        progress=progress,
+    )
+    labels, groups = [picture.label for picture in pictures], [picture.group for picture in pictures]
+    return swap_audit(labels, logits, groups, threshold=threshold, resamples=resamples, seed=seed)
+
+
+def swap_audit(
+    labels: Sequence[int] | NDArray[np.int64],
+    logits: FloatArray,
+    groups: Sequence[str] | NDArray[np.generic],
+    *,
+    threshold: float,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> SwapAudit:
+    """The shifts from calibrated logits (n, len(ENCODINGS)) of n pictures in every encoding.
+
+    Args:
+        labels: (n,) 0 real, 1 AI-generated.
+        logits: (n, encodings) log-odds of "AI-generated".
+        groups: (n,) near-duplicate groups, drawn together by the bootstrap.
+        threshold: on the probability, fixed before.
+        resamples: of the paired bootstrap.
+        seed: of the bootstrap.
+    """
+    is_ai = np.asarray(labels) == AI
+    column = {encoding.name: logits[:, index] for index, encoding in enumerate(ENCODINGS)}
+    before = Scores.of(labels, column[NONE.name], groups)
+    shifts = []
+    for swap in SWAPS:
+        after = Scores.of(labels, np.where(is_ai, column[swap.ai.name], column[swap.real.name]), groups)
+        rates, differences = _rates_and_shifts(before, after, threshold, resamples, seed)
+        shifts.append(Shift(swap, *rates, *differences))
+    return SwapAudit(len(before), tuple(shifts))
+
+
+def _rates_and_shifts(
+    before: Scores, after: Scores, threshold: float, resamples: int, seed: int
+) -> tuple[list[Estimate], list[Estimate]]:
+    old, new = (
+        evaluate_scores(scores, threshold=threshold, resamples=resamples, seed=seed).estimates()
+        for scores in (before, after)
+    )
+    # The same groups and seed give the same resamples, so the differences are paired.
+    draws = [
+        resampled_metrics(scores, threshold=threshold, resamples=resamples, seed=seed) for scores in (after, before)
+    ]
+    lows, highs = percentile_interval(draws[0] - draws[1])
+    rates, shifts = [], []
+    for name in ("recall", "specificity", "auroc"):
+        rates.append(new[name])
+        at, difference = METRICS.index(name), new[name].value - old[name].value
+        undefined = Estimate.undefined(new[name].reason)
+        shifts.append(Estimate(difference, lows[at], highs[at]) if new[name].defined else undefined)
+    return rates, shifts
+
+
+def _signed(shift: Estimate) -> str:
+    return (
+        f"{shift.value:+.2f} [{shift.low:+.2f}, {shift.high:+.2f}]" if shift.defined else f"undefined: {shift.reason}"
+    )

@@ -1,0 +1,96 @@
+"""What one training run leaves on disk, and how to read it back."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.files import write_csv, write_text
+
+
+class NotARun(UserError, ValueError):
+    """The folder or file given holds no training run."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run, by name; nothing is read until asked for."""
+
+    path: Path
+
+    @property
+    def config_file(self) -> Path:
+        """Every setting of the run, resolved."""
+        return self.path / "config.yaml"
+
+    @property
+    def manifest_file(self) -> Path:
+        """One row per picture."""
+        return self.path / "manifest.csv"
+
+    @property
+    def history_file(self) -> Path:
+        """One row per epoch."""
+        return self.path / "history.csv"
+
+    @property
+    def predictions_file(self) -> Path:
+        """One row per validation and test picture."""
+        return self.path / "predictions.csv"
+
+    @property
+    def metrics_file(self) -> Path:
+        """Metrics of the best checkpoint."""
+        return self.path / "metrics.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of best.ckpt and last.ckpt."""
+        return self.path / "checkpoints"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """Lowest validation loss."""
+        return self.checkpoints / "best.ckpt"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """End of the last epoch: where `resume` goes on."""
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def figures(self) -> Path:
+        """Folder of the figures, PNG and PDF."""
+        return self.path / "figures"
+
+    def write_config(self, plain: dict[str, Any]) -> None:
+        """Save the resolved configuration."""
+        write_text(self.config_file, yaml.safe_dump(plain, sort_keys=False))
+
+    def read_config(self) -> dict[str, Any]:
+        """The resolved configuration, as plain values.
+
+        Raises:
+            NotARun: no config.yaml here.
+        """
+        if not self.config_file.is_file():
+            raise NotARun(f"{self.path} is no run folder: it has no config.yaml")
+        plain: dict[str, Any] = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
+        return plain
+
+    def write_predictions(self, rows: pd.DataFrame) -> None:
+        """Save path, label, split, logit and probability of each picture."""
+        write_csv(self.predictions_file, rows)
+
+    def write_metrics(self, metrics: dict[str, Any]) -> None:
+        """Save the metrics of the best checkpoint."""
+        write_text(self.metrics_file, json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+
+    def read_metrics(self) -> dict[str, Any]:
+        """The metrics of the best checkpoint."""
+        metrics: dict[str, Any] = json.loads(self.metrics_file.read_text(encoding="utf-8"))
+        return metrics

@@ -1,0 +1,78 @@
+"""What Hydra calls around the jobs of a multirun, so that `train` need not know that it is part of one."""
+
+import atexit
+import logging
+import traceback
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from rexnet_ai_real.files import write_text
+from rexnet_ai_real.sweep.jobs import ERROR_FILE, NotASweep
+
+log = logging.getLogger(__name__)
+
+
+class SweepSummary(Callback):
+    """Keeps a sweep going when a job fails, and writes its summary at the end, also when Ctrl-C is the end.
+
+    Attached in conf/train.yaml under `hydra.callbacks`. In a single run it does nothing.
+    """
+
+    folder: Path
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Note where the jobs will be. Ctrl-C leaves Hydra without `on_multirun_end`: then the exit is the end."""
+        self.folder = Path(config.hydra.sweep.dir)
+        atexit.register(self.summarise_interrupted)
+
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """A job that is run again in its folder starts with a clean record."""
+        (Path(config.hydra.runtime.output_dir) / ERROR_FILE).unlink(missing_ok=True)
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        """Write a failed job's error to its folder, and let the sweep go on: Hydra would raise it and drop the rest.
+
+        The job then counts as one that returned NaN, which no sweeper takes for a good score.
+        """
+        if config.hydra.mode != RunMode.MULTIRUN or job_return.status != JobStatus.FAILED:
+            return
+        error: Exception = job_return._return_value  # the public property would raise it
+        first_line = f"{type(error).__name__}: {error}".partition("\n")[0]
+        file = Path(config.hydra.runtime.output_dir) / ERROR_FILE
+        write_text(file, f"{first_line}\n\n{''.join(traceback.format_exception(error))}")
+        log.error("Job %s failed: %s. The traceback is in %s", config.hydra.job.num, first_line, file)
+        job_return.status = JobStatus.COMPLETED
+        job_return.return_value = float("nan")
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Summarise, and end with exit status 1 if a job failed.
+
+        Hydra turns exceptions of callbacks into warnings, so what went wrong leaves as SystemExit.
+        """
+        atexit.unregister(self.summarise_interrupted)
+        from rexnet_ai_real.sweep.report import report  # matplotlib takes a second that a single run need not wait for
+
+        try:
+            summary = report(self.folder)
+        except Exception as error:
+            traceback.print_exc()
+            again = f"python -m rexnet_ai_real.sweep {self.folder}"
+            raise SystemExit(
+                f"All jobs have run, but the summary could not be written. To try again: {again}"
+            ) from error
+        if summary.problems:
+            raise SystemExit("\n".join(summary.problems))
+
+    def summarise_interrupted(self) -> None:
+        """Write the summary of what there is when the process ends before the sweep does."""
+        from rexnet_ai_real.sweep.report import report
+
+        try:
+            report(self.folder)
+        except NotASweep:  # ended before the first job
+            return

@@ -1,0 +1,94 @@
+"""Cross-validation: the test predictions of every fold's network, put together into one table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pandas as pd
+
+from rexnet_ai_real.data.manifest import read_manifest
+from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.evaluation.metrics import Metrics, evaluate
+from rexnet_ai_real.sweep.jobs import Job
+
+COLUMNS: Final = ("path", "label", "group", "fold", "logit", "probability")
+SCORES: Final = {"loss": "nll", "accuracy": "accuracy", "f1": "f1", "auroc": "auroc"}
+"""Names in metrics.json, and those of the same metrics in `evaluation.metrics`."""
+
+
+class FoldsDiffer(UserError, ValueError):
+    """Jobs that are no cross-validation of one set of pictures."""
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """Folds that differ in nothing but which part is held out."""
+
+    jobs: tuple[Job, ...]
+    """Finished ones, by fold."""
+    folds: int
+    """Into how many parts the pictures were cut."""
+    out_of_fold: pd.DataFrame
+    """COLUMNS; one row per picture of the finished folds, in the order of the manifest."""
+    pooled: Metrics
+    """Of all out-of-fold predictions together, with intervals by duplicate group."""
+
+    @property
+    def missing(self) -> list[int]:
+        """Folds without a finished job."""
+        return sorted(set(range(self.folds)) - set(self.out_of_fold["fold"]))
+
+    @property
+    def val_loss(self) -> float:
+        """Mean over the folds of the best validation loss: what settings are chosen by."""
+        return sum(job.val_loss for job in self.jobs) / len(self.jobs)
+
+    def spread(self, name: str) -> tuple[float, float]:
+        """Mean and standard deviation (n - 1) over the folds' test metrics, by their name in metrics.json."""
+        values = pd.Series([job.metrics["test"][name] for job in self.jobs], dtype=float)
+        return float(values.mean()), float(values.std())
+
+
+def cross_validate(jobs: Sequence[Job]) -> CrossValidation:
+    """Merge the test predictions of finished jobs whose settings differ in data.fold alone.
+
+    Raises:
+        FoldsDiffer: the jobs saw different pictures, cut them differently, or a picture was held out twice or, with all
+            folds there, never.
+    """
+    config: dict[str, Any] = jobs[0].config["data"]
+    manifest = read_manifest(jobs[0].run.manifest_file)
+    parts = [_held_out(job) for job in jobs]
+    for job in jobs[1:]:
+        _check_same_pictures(jobs[0], job)
+    merged = pd.concat(parts, ignore_index=True)
+    twice = merged["path"][merged["path"].duplicated()]
+    if len(twice):
+        raise FoldsDiffer(f"{len(twice)} pictures were held out by more than one fold, {twice.iloc[0]} among them")
+    pictures = manifest.loc[manifest["split"].isin(["train", "val", "test"]), ["path", "group"]]
+    never = pictures.loc[~pictures["path"].isin(merged["path"]), "path"]
+    if len(jobs) == config["folds"] and len(never):
+        raise FoldsDiffer(f"{len(never)} pictures were held out by no fold, {never.iloc[0]} among them")
+    # The inner merge keeps the manifest's order, so that the file does not depend on the order of the jobs.
+    table = pictures.merge(merged, on="path", how="inner", validate="one_to_one")[list(COLUMNS)]
+    pooled = evaluate(table["label"], table["logit"], table["group"])
+    return CrossValidation(tuple(jobs), int(config["folds"]), table, pooled)
+
+
+def _held_out(job: Job) -> pd.DataFrame:
+    rows = pd.read_csv(job.run.predictions_file, keep_default_na=False)
+    rows = rows.loc[rows["split"] == "test", ["path", "label", "logit", "probability"]]
+    return rows.assign(fold=job.config["data"]["fold"])
+
+
+def _check_same_pictures(first: Job, other: Job) -> None:
+    if first.config["data"]["folds"] != other.config["data"]["folds"] or first.config["seed"] != other.config["seed"]:
+        raise FoldsDiffer(
+            f"jobs {first.name} and {other.name} cut the pictures differently (data.folds or seed differ)"
+        )
+    facts = [read_manifest(job.run.manifest_file).set_index("path")[["sha256", "label"]] for job in (first, other)]
+    if not facts[0].equals(facts[1]):
+        raise FoldsDiffer(
+            f"jobs {first.name} and {other.name} saw different pictures ({len(facts[0])} and {len(facts[1])} files; "
+            "compare their manifest.csv): run both again on the same folder"
+        )

@@ -1,0 +1,148 @@
+"""The jobs of a multirun, as their folders tell: what was set, how far each came, what it is worth."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import pandas as pd
+import yaml
+
+from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.run_folder import RunFolder
+
+ERROR_FILE: Final = "error.txt"
+OVERRIDES_FILE: Final = Path(".hydra", "overrides.yaml")
+FOLD: Final = "data.fold"
+PATIENCE: Final = "early_stopping.patience"
+NOT_SETTINGS: Final = ("sweep", "output_dir")
+
+Status = Literal["finished", "failed", "unfinished"]
+
+
+class NotASweep(UserError, ValueError):
+    """The folder given holds no jobs of a multirun."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a multirun; files are read when asked for."""
+
+    run: RunFolder
+    overrides: tuple[str, ...]
+    """As typed, in the order that Hydra applied them."""
+
+    @property
+    def name(self) -> str:
+        """The folder's name: the job's number."""
+        return self.run.path.name
+
+    @cached_property
+    def typed(self) -> dict[str, str]:
+        """Key to override as typed, without those that say how jobs are run and not what a job is."""
+        typed = {override.lstrip("+~").partition("=")[0]: override for override in self.overrides}
+        return {key: override for key, override in typed.items() if key not in NOT_SETTINGS}
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Key to value, both as typed."""
+        return {key: override.partition("=")[2] for key, override in self.typed.items()}
+
+    @cached_property
+    def error(self) -> str | None:
+        """The first line of what went wrong; None where nothing did."""
+        file = self.run.path / ERROR_FILE
+        return file.read_text(encoding="utf-8").partition("\n")[0] if file.is_file() else None
+
+    @property
+    def status(self) -> Status:
+        """Finished: metrics.json is there; failed: an error is; else the job is running or was interrupted."""
+        if self.error is not None:
+            return "failed"
+        return "finished" if self.metrics else "unfinished"
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        """metrics.json; empty where the job did not get so far."""
+        return self.run.read_metrics() if self.run.metrics_file.is_file() else {}
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """config.yaml, resolved.
+
+        Raises:
+            NotARun: the job failed before it wrote one.
+        """
+        return self.run.read_config()
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """history.csv, one row per epoch; empty where no epoch was finished."""
+        if not self.run.history_file.is_file():
+            return pd.DataFrame(columns=["epoch", "val_loss", "seconds"], dtype=float)
+        return pd.read_csv(self.run.history_file)
+
+    @property
+    def best(self) -> "pd.Series[Any] | None":
+        """The row of the history with the lowest validation loss; None where there is no loss to compare."""
+        losses = self.history["val_loss"]
+        return None if losses.isna().all() else self.history.loc[losses.idxmin()]
+
+    @property
+    def val_loss(self) -> float:
+        """The lowest validation loss; infinite where there is none, so that such jobs sort last."""
+        return math.inf if self.best is None else float(self.best["val_loss"])
+
+
+def read_jobs(folder: Path) -> list[Job]:
+    """Every job in the folder of a multirun, by number, whether finished or not.
+
+    Raises:
+        NotASweep: there are none.
+    """
+    files = folder.glob(f"*/{OVERRIDES_FILE.as_posix()}")
+    jobs = [
+        Job(RunFolder(file.parent.parent), tuple(yaml.safe_load(file.read_text(encoding="utf-8")) or ()))
+        for file in files
+    ]
+    if not jobs:
+        raise NotASweep(
+            f"{folder} holds no jobs of a sweep: expected what `python -m rexnet_ai_real.train -m ...` makes, "
+            "a folder with a run folder per job in it"
+        )
+    return sorted(jobs, key=lambda job: (not job.name.isdigit(), int(job.name) if job.name.isdigit() else 0, job.name))
+
+
+def varying(jobs: Sequence[Job]) -> tuple[str, ...]:
+    """The keys in which the jobs differ, in the order typed."""
+    keys = dict.fromkeys(key for job in jobs for key in job.settings)
+    return tuple(key for key in keys if len({job.settings.get(key) for job in jobs}) > 1)
+
+
+def alike_but_for(key: str, jobs: Sequence[Job]) -> list[list[Job]]:
+    """The jobs in bundles that differ in `key` alone; the order of bundles and of jobs within them stays."""
+    bundles: dict[tuple[tuple[str, str], ...], list[Job]] = {}
+    for job in jobs:
+        rest = tuple(sorted((k, v) for k, v in job.settings.items() if k != key))
+        bundles.setdefault(rest, []).append(job)
+    return list(bundles.values())
+
+
+def describe(job: Job, keys: tuple[str, ...]) -> str:
+    """What sets a job apart from its neighbours: lr=1e-4, patience=3."""
+    return ", ".join(f"{key.rpartition('.')[2]}={short(job.settings[key])}" for key in keys if key in job.settings)
+
+
+def short(value: str) -> str:
+    """A setting as people read it: 0.00044303752452182633 is 0.000443."""
+    return f"{float(value):.3g}" if len(value) > 8 and is_number(value) else value
+
+
+def is_number(text: str | None) -> bool:
+    """Whether a setting is a finite number."""
+    try:
+        return text is not None and math.isfinite(float(text))
+    except ValueError:
+        return False

@@ -1,0 +1,212 @@
+"""The summary of a sweep as people see it: files in the multirun's folder, a table on the terminal."""
+
+import logging
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from rexnet_ai_real.figures import save
+from rexnet_ai_real.files import write_atomically, write_text
+from rexnet_ai_real.sweep.folds import SCORES, CrossValidation
+from rexnet_ai_real.sweep.jobs import ERROR_FILE, FOLD, PATIENCE, describe, short
+from rexnet_ai_real.sweep.plots import curves, grid_keys, heat_map
+from rexnet_ai_real.sweep.summary import VAL, Summary, command, summarise
+
+COLUMNS: Final = ("status", "epochs", "best_epoch", *VAL, "test_accuracy", "test_f1", "test_auroc", "seconds")
+PATIENCE_RUNS: Final = 8
+"""Runs whose patience is told in summary.md; patience.csv has all."""
+PATIENCE_TEXT: Final = (
+    "Read from the longest run of each combination of the other settings; nothing was trained for it. `kept` is the "
+    "epoch of the checkpoint, `last epoch` where training stops. Each patience by itself is in `patience.csv`."
+)
+POOLED: Final = (
+    "Pooled: all out-of-fold predictions together (`out_of_fold.csv`); each picture was predicted once, by the network "
+    "of the fold that held it out. The interval comes from drawing pictures anew, near-duplicates together; how much a "
+    "network changes when it is trained anew is not in it."
+)
+
+
+def report(folder: Path) -> Summary:
+    """Summarise a multirun: write summary.md, tables and figures into its folder and print the outcome.
+
+    Raises:
+        NotASweep: no jobs there.
+    """
+    summary = summarise(folder)
+    write_table(summary.table, folder / "summary.csv")
+    write_table(summary.patience, folder / "patience.csv")
+    if summary.folds:
+        write_table(summary.folds[0].out_of_fold, folder / "out_of_fold.csv")
+    figures = draw(summary)
+    write_text(folder / "summary.md", markdown(summary, figures))
+    show(summary)
+    return summary
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV, whole or not at all."""
+    with write_atomically(path) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def draw(summary: Summary) -> list[Path]:
+    """Draw what there is to draw; the paths of the PNG files."""
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # at INFO a PDF tells each step of cutting its fonts
+    if all(job.best is None for job in summary.jobs):
+        return []
+    figures = []
+    grid = None if FOLD in summary.keys else grid_keys(summary.jobs, summary.keys)
+    if grid:
+        figures.append(save(heat_map(summary.jobs, *grid), summary.folder, "heat_map"))
+    return [*figures, save(curves(summary.jobs, summary.keys), summary.folder, "curves")]
+
+
+def markdown(summary: Summary, figures: Sequence[Path]) -> str:
+    """The text of summary.md."""
+    counts = summary.table["status"].value_counts()
+    states = ", ".join(f"{counts[state]} {state}" for state in ("finished", "failed", "unfinished") if state in counts)
+    parts = [
+        f"# Sweep of {len(summary.jobs)} jobs",
+        f"{states}. Lowest validation loss first; epochs are counted from 1.",
+    ]
+    parts.append(_markdown_table(("job", *summary.keys, *COLUMNS), summary.table))
+    parts.extend(_winner(summary))
+    parts.extend(_failures(summary))
+    parts.extend(_cross_validation(summary.folds, summary.keys))
+    parts.extend(f"![{figure.stem.replace('_', ' ')}]({figure.name})" for figure in figures)
+    parts.extend(_patience(summary))
+    return "\n\n".join(parts) + "\n"
+
+
+def show(summary: Summary) -> None:
+    """Print the ranking, the winner and where everything is."""
+    table = Table(
+        title=f"Sweep of {len(summary.jobs)} jobs, lowest validation loss first", title_justify="left", box=SIMPLE_HEAD
+    )
+    numbers = (
+        "best_epoch",
+        "val_loss",
+        "val_accuracy",
+        "val_f1",
+    )  # not the test's: a glance at them is a choice by them
+    for column in ("job", "settings", "status"):
+        table.add_column(column, overflow="fold", min_width=22 if column == "settings" else None)
+    for column in numbers:
+        table.add_column(_heading(column).replace(" ", "\n"), justify="right", no_wrap=True)
+    for job, row in zip(summary.jobs, summary.table.to_dict("records"), strict=True):
+        table.add_row(
+            job.name, describe(job, summary.keys), job.status, *(readable(name, row[name]) for name in numbers)
+        )
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(table)
+    for result in summary.folds[:1]:
+        scores = ", ".join(f"{name} {getattr(result.pooled, score)}" for name, score in SCORES.items())
+        console.print(f"Out of fold, {result.pooled.n} pictures: {scores}", markup=False)
+    if summary.winning_command:
+        console.print(f"The winner again: {summary.winning_command}", markup=False)
+    console.print(f"Summary: {summary.folder / 'summary.md'}", markup=False)
+
+
+def readable(column: str, value: Any) -> str:
+    """A cell as people read it: percent, as many digits as mean something, epochs from 1, a dash for nothing."""
+    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if column in ("best_epoch", "stopped_at", "kept"):
+        return str(int(value) + 1)
+    if column.endswith("accuracy"):
+        return f"{value:.1%}"
+    if column.endswith(("loss", "f1", "auroc")):
+        return f"{value:.4f}" if column.endswith("loss") else f"{value:.3f}"
+    return f"{value:.0f}" if column == "seconds" else short(str(value))
+
+
+def _heading(column: str) -> str:
+    return column.replace("_", " ") if "." not in column else column
+
+
+def _markdown_table(columns: Sequence[str], table: pd.DataFrame) -> str:
+    lines = ["| " + " | ".join(_heading(column) for column in columns) + " |", "|" + " --- |" * len(columns)]
+    for row in table.to_dict("records"):
+        cells = (readable(column, row[column]).replace("|", "\\|") for column in columns)
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _winner(summary: Summary) -> list[str]:
+    if summary.winner is None or summary.winning_command is None:
+        return []
+    where = "" if FOLD in summary.keys else f" Its run folder is [{summary.winner.name}]({summary.winner.name})."
+    return [
+        "## The winner",
+        f"```\n{summary.winning_command}\n```",
+        f"Chosen by validation loss alone.{where} The test columns took no part in the choice; choosing by them would "
+        "turn the test part into a second validation part.",
+    ]
+
+
+def _failures(summary: Summary) -> list[str]:
+    failed = [job for job in summary.jobs if job.error]
+    differences = summary.problems[len(failed) :]
+    texts = [
+        f"Job {job.name}: `{job.error}`. The traceback is in [{job.name}/{ERROR_FILE}]({job.name}/{ERROR_FILE}). "
+        f"To run it once more, and then to write the summary anew:\n\n"
+        f"```\n{command(job, f'output_dir={job.run.path}')}\npython -m rexnet_ai_real.sweep {summary.folder}\n```"
+        for job in failed
+    ]
+    return ["## What went wrong", *texts, *differences] if texts or differences else []
+
+
+def _cross_validation(folds: Sequence[CrossValidation], keys: Sequence[str]) -> list[str]:
+    if not folds:
+        return []
+    settings = [key for key in keys if key != FOLD]
+    head = [*settings, "folds", "pictures", "", *(_heading(name) for name in SCORES)]
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    for result in folds:
+        start = [short(result.jobs[0].settings.get(key, "–")) for key in settings]
+        start += [f"{len(result.jobs)} of {result.folds}", str(result.pooled.n)]
+        spread = [" ± ".join(f"{number:.3f}" for number in result.spread(name)) for name in SCORES]
+        pooled = [str(getattr(result.pooled, score)) for score in SCORES.values()]
+        lines.append("| " + " | ".join([*start, "mean ± sd over folds", *spread]) + " |")
+        lines.append("| " + " | ".join([*start, "pooled, 95 % interval", *pooled]) + " |")
+    texts = ["## Cross-validation", "\n".join(lines), POOLED]
+    if len(folds) > 1:
+        texts.append("`out_of_fold.csv` holds the settings of the first rows.")
+    if folds[0].missing:
+        named = ", ".join(map(str, folds[0].missing))
+        texts.append(f"Without a finished job: fold {named}. The pictures held out there are not counted.")
+    return texts
+
+
+def _patience(summary: Summary) -> list[str]:
+    table = summary.patience
+    if table.empty:
+        return []
+    settings = [key for key in summary.keys if key != PATIENCE]
+    told = [job.name for job in summary.jobs if job.name in set(table["job"])][:PATIENCE_RUNS]
+    outcomes = table[table["job"].isin(told)].groupby(["job", "kept"], sort=False)
+    rows = [
+        {
+            **{column: rows[column].iloc[0] for column in (*settings, "job", "kept", *VAL)},
+            "patience": f"{rows['patience'].iloc[0]} and more"
+            if rows["final"].iloc[-1]
+            else _span(rows["patience"].tolist()),
+            "last epoch": _span(["end" if epoch is pd.NA else epoch + 1 for epoch in rows["stopped_at"]]),
+        }
+        for _, rows in outcomes
+    ]
+    return [
+        "## What a smaller patience would have kept",
+        PATIENCE_TEXT,
+        _markdown_table([*settings, "job", "patience", "last epoch", "kept", *VAL], pd.DataFrame(rows)),
+    ]
+
+
+def _span(values: Sequence[Any]) -> str:
+    return str(values[0]) if values[0] == values[-1] else f"{values[0]} to {values[-1]}"

@@ -1,0 +1,133 @@
+"""What a sweep came to: its jobs ranked, what each patience would have kept, folds merged."""
+
+import math
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from rexnet_ai_real.sweep.folds import CrossValidation, FoldsDiffer, cross_validate
+from rexnet_ai_real.sweep.jobs import ERROR_FILE, FOLD, PATIENCE, Job, alike_but_for, read_jobs, varying
+from rexnet_ai_real.sweep.patience import stops
+
+VAL: Final = ("val_loss", "val_accuracy", "val_f1", "val_auroc")
+TEST: Final = ("test_loss", "test_accuracy", "test_f1", "test_auroc")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A sweep, read from the folder of its multirun. Epochs are counted from 0, as in history.csv."""
+
+    folder: Path
+    jobs: tuple[Job, ...]
+    """Lowest validation loss first."""
+    keys: tuple[str, ...]
+    """The settings that vary."""
+    table: pd.DataFrame
+    """One row per job, in the order of `jobs`."""
+    patience: pd.DataFrame
+    """For each combination of the other settings, where each patience stops and what it keeps; see `Stop`."""
+    folds: tuple[CrossValidation, ...]
+    """One per combination of the other settings, the best first; empty when data.fold does not vary."""
+    problems: tuple[str, ...]
+    """Jobs that failed and folds that do not fit together, in words."""
+
+    @property
+    def winner(self) -> Job | None:
+        """The finished job with the lowest validation loss, or a fold of the best settings; None without a choice."""
+        if FOLD in self.keys:
+            return self.folds[0].jobs[0] if len(self.folds) > 1 else None
+        return next((job for job in self.jobs if job.status == "finished"), None)
+
+    @property
+    def winning_command(self) -> str | None:
+        """Ready to paste: one run with the winner's settings, on the ordinary split."""
+        return None if self.winner is None else command(self.winner, without=(FOLD,) if FOLD in self.keys else ())
+
+
+def summarise(folder: Path) -> Summary:
+    """Read every job in a multirun's folder.
+
+    Raises:
+        NotASweep: no jobs there.
+    """
+    jobs = sorted(read_jobs(folder), key=lambda job: job.val_loss)
+    keys = varying(jobs)
+    failures = [
+        f"Job {job.name} failed: {job.error} (more in {job.run.path / ERROR_FILE})" for job in jobs if job.error
+    ]
+    folds, differences = _merge_folds(jobs) if FOLD in keys else ([], [])
+    return Summary(
+        folder=folder,
+        jobs=tuple(jobs),
+        keys=keys,
+        table=pd.DataFrame([_row(job, keys) for job in jobs]),
+        patience=_patience_table(jobs, tuple(key for key in keys if key != PATIENCE)),
+        folds=tuple(folds),
+        problems=(*failures, *differences),
+    )
+
+
+def command(job: Job, *extra: str, without: Sequence[str] = ()) -> str:
+    """The shell command of a single run with the job's settings."""
+    arguments = [override for key, override in job.typed.items() if key not in without]
+    return shlex.join(["python", "-m", "rexnet_ai_real.train", *arguments, *extra])
+
+
+def _row(job: Job, keys: Sequence[str]) -> dict[str, Any]:
+    best, test = job.best, job.metrics.get("test", {})
+    return {
+        "job": job.name,
+        **{key: job.settings.get(key) for key in keys},
+        "status": job.status,
+        "epochs": len(job.history),
+        "best_epoch": None if best is None else int(best["epoch"]),
+        **{name: math.nan if best is None else float(best[name]) for name in VAL},
+        **{name: test.get(name.removeprefix("test_"), math.nan) for name in TEST},
+        "seconds": job.metrics.get("seconds", job.history["seconds"].sum()),
+        "overrides": shlex.join(job.typed.values()),
+        "error": job.error or "",
+    }
+
+
+def _patience_table(jobs: Sequence[Job], keys: Sequence[str]) -> pd.DataFrame:
+    rows = []
+    for bundle in alike_but_for(PATIENCE, jobs):
+        longest = max(bundle, key=lambda job: len(job.history))
+        if longest.best is None:
+            continue
+        history, config = longest.history, longest.config
+        losses = history["val_loss"].tolist()
+        complete = len(losses) >= config["trainer"]["max_epochs"]
+        for stop in stops(losses, config["early_stopping"]["min_delta"], complete=complete):
+            kept = history.iloc[stop.kept]
+            rows.append(
+                {
+                    **{key: longest.settings.get(key) for key in keys},
+                    "job": longest.name,
+                    "patience": stop.patience,
+                    "stopped_at": stop.stopped_at,
+                    "kept": stop.kept,
+                    "final": stop.final,
+                    **{name: float(kept[name]) for name in VAL},
+                }
+            )
+    columns = (*keys, "job", "patience", "stopped_at", "kept", "final", *VAL)
+    whole = dict.fromkeys(("patience", "stopped_at", "kept"), "Int64")  # may be empty, never 3.0
+    return pd.DataFrame(rows, columns=list(columns)).astype(whole)
+
+
+def _merge_folds(jobs: Sequence[Job]) -> tuple[list[CrossValidation], list[str]]:
+    merged, differences = [], []
+    for bundle in alike_but_for(FOLD, jobs):
+        finished = [job for job in bundle if job.status == "finished"]
+        try:
+            if finished:
+                merged.append(cross_validate(finished))
+        except FoldsDiffer as error:
+            differences.append(f"Folds were not merged: {error}")
+    # Fewer folds are other pictures: their mean cannot be compared with that of all folds, so they come last.
+    return sorted(merged, key=lambda result: (len(result.missing), result.val_loss)), differences

@@ -1,0 +1,1 @@
+"""One training run: what is trained, what watches it, what it leaves behind."""

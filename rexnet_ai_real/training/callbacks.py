@@ -1,0 +1,208 @@
+"""What a run shows while it trains: the history of its epochs, and pictures for TensorBoard."""
+
+import copy
+import csv
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+import lightning as L
+import torch
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
+from torchmetrics.utilities import dim_zero_cat
+
+from rexnet_ai_real.config import AugmentConfig, TrainConfig
+from rexnet_ai_real.data.datamodule import Batch
+from rexnet_ai_real.data.transforms import Preprocessing
+from rexnet_ai_real.figures import picture_grid, pixels
+from rexnet_ai_real.files import write_atomically
+from rexnet_ai_real.training.classifier import Classifier
+
+METRICS = tuple(f"{stage}/{name}" for stage in ("train", "val") for name in ("loss", "accuracy", "f1", "auroc"))
+COLUMNS = ("epoch", *(metric.replace("/", "_") for metric in METRICS), "lr", "seconds", "images_per_second")
+GRID_PICTURES = 32
+
+
+class History(L.Callback):
+    """One row per epoch, in memory, in history.csv and in every checkpoint, so that a resumed run has them all.
+
+    `epoch` counts from 1; `lr` is that of the epoch's last step; `seconds` are those of training and validation,
+    `images_per_second` of training alone. The file is complete after every epoch.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """`path`: the CSV to write."""
+        self.path = path
+        self.rows: list[dict[str, float]] = []
+        self._started = self._trained = 0.0
+        self._images = 0
+        self._lr = 0.0
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The first epoch with the lowest validation loss; None before the first has ended."""
+        finite = [row for row in self.rows if row["val_loss"] == row["val_loss"]]
+        return int(min(finite, key=lambda row: row["val_loss"])["epoch"]) if finite else None
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the clock."""
+        self._started = self._trained = time.monotonic()
+        self._images = 0
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Note the learning rate before the schedule moves it on."""
+        self._lr = float(trainer.optimizers[0].param_groups[0]["lr"])
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Count its pictures."""
+        self._images += len(batch[0]) * trainer.world_size
+        self._trained = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Add the row and write the file. Lightning saves checkpoints after this, so they hold the row."""
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        metrics = [float(trainer.callback_metrics[metric]) for metric in METRICS]
+        seconds = time.monotonic() - self._started
+        rate = self._images / max(self._trained - self._started, 1e-9)
+        values = (trainer.current_epoch + 1, *metrics, self._lr, round(seconds, 3), round(rate, 2))
+        self.rows.append(dict(zip(COLUMNS, values, strict=True)))
+        if trainer.is_global_zero:
+            self.write()
+
+    def write(self) -> None:
+        """Save the rows, whole or not at all."""
+        with write_atomically(self.path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows, for a checkpoint: plain values only."""
+        return {"rows": [dict(row) for row in self.rows]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from the rows of a checkpoint, forgetting any that came after it was saved."""
+        self.rows = [dict(row) for row in state_dict["rows"]]
+
+
+class TensorBoardPictures(L.Callback):
+    """For TensorBoard: the network's graph, a training batch as it sees it, precision and recall of each validation.
+
+    Does nothing without a TensorBoard logger.
+    """
+
+    def __init__(self) -> None:
+        """Takes what it needs from the classifier that it watches."""
+        self._begun = False
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """With the first batch: the graph and the grid."""
+        writer = _writer(trainer.logger)
+        if self._begun or writer is None:
+            return
+        self._begun = True
+        classifier = cast(Classifier, pl_module)
+        preprocessing = Preprocessing.from_plain(classifier.hparams["preprocessing"])
+        pictures, labels = batch[0][:GRID_PICTURES].detach().cpu(), batch[1][:GRID_PICTURES].tolist()
+        shown = preprocessing.denormalise(pictures.float()).permute(0, 2, 3, 1).numpy()
+        grid = pixels(picture_grid(shown, labels))
+        writer.add_image("pictures/training_batch", grid, trainer.global_step, dataformats="HWC")
+        _add_graph(writer, classifier.network, pictures[:1].float())
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """From the probabilities that the AUROC of this validation has gathered (of this process, under DDP)."""
+        writer = _writer(trainer.logger)
+        if trainer.sanity_checking or writer is None:
+            return
+        state = cast(Classifier, pl_module).val_metrics["auroc"].metric_state
+        probabilities, labels = dim_zero_cat(state["preds"]), dim_zero_cat(state["target"])
+        writer.add_pr_curve("val/precision_recall", labels.cpu(), probabilities.float().cpu(), trainer.global_step)
+
+
+def log_figures(logger: Logger | None, figures: Mapping[str, Figure], step: int) -> None:
+    """Add figures to TensorBoard by name; nothing without a TensorBoard logger."""
+    if (writer := _writer(logger)) is None:
+        return
+    for name, figure in figures.items():
+        writer.add_image(f"figures/{name}", pixels(figure), step, dataformats="HWC")
+    writer.flush()
+
+
+def log_hyperparameters(logger: Logger | None, config: TrainConfig, metrics: Mapping[str, Any]) -> None:
+    """Add the settings that matter and the final metrics: one row of TensorBoard's HParams table, so that runs compare.
+
+    Metrics are shown as final/..., apart from the curves of the same name, which would otherwise gain a point.
+
+    Args:
+        logger: made with `default_hp_metric=False`, or it has begun the table with a metric of -1.
+        config: of the run.
+        metrics: of the run, as in metrics.json; the parts val and test are shown.
+    """
+    if (writer := _writer(logger)) is None:
+        return
+    final = {
+        f"final/{part}/{name}": float(metrics[part][name])
+        for part in ("val", "test")
+        for name in ("loss", "accuracy", "f1", "auroc")
+    }
+    cast(TensorBoardLogger, logger).log_hyperparams(settings_that_matter(config), final)
+    writer.flush()
+
+
+def settings_that_matter(config: TrainConfig) -> dict[str, int | float | str]:
+    """The settings by which runs are compared, flat, each of one type whatever its value."""
+    data, model, optimizer = config.data, config.model, config.optimizer
+    return {
+        "experiment": config.name,
+        "data": data.name,
+        "fold": "none" if data.fold is None else str(data.fold),
+        "image_size": data.image_size,
+        "batch_size": data.batch_size,
+        "augment": _augmentation(config.augment),
+        "model": model.name,
+        "weights": Path(model.weights).name if model.weights else "none",
+        "dropout": model.dropout,
+        "lr": optimizer.lr,
+        "momentum": optimizer.momentum,
+        "weight_decay": optimizer.weight_decay,
+        "schedule": config.schedule.name,
+        "patience": config.early_stopping.patience,
+        "max_epochs": config.trainer.max_epochs,
+        "seed": config.seed,
+    }
+
+
+def _augmentation(augment: AugmentConfig) -> str:
+    unchanged = asdict(AugmentConfig())
+    changed = [f"{name} {value:g}" for name, value in asdict(augment).items() if value != unchanged[name]]
+    return ", ".join(changed) or "none"
+
+
+def _writer(logger: Logger | None) -> SummaryWriter | None:
+    """TensorBoard's writer on the first process; None elsewhere, and under fast_dev_run, which has another logger."""
+    experiment = logger.experiment if isinstance(logger, TensorBoardLogger) else None
+    return experiment if isinstance(experiment, SummaryWriter) else None
+
+
+def _add_graph(writer: SummaryWriter, network: nn.Module, picture: Tensor) -> None:
+    # A copy on the CPU: tracing runs the forward pass and switches modes, and the network is in the middle of training.
+    original: nn.Module = getattr(network, "_orig_mod", network)
+    drawn = copy.deepcopy(original).cpu().float().eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracer's: branches on shapes, which a drawing may freeze
+        # Traced here, since add_graph would run every trace a second time to check it.
+        traced = torch.jit.trace(drawn, picture, check_trace=False)  # type: ignore[no-untyped-call]
+        writer.add_graph(traced, picture)

@@ -1,0 +1,105 @@
+"""What the best checkpoint of a run is worth: predictions, metrics, figures, and a summary on the screen."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+from torch.nn import functional as F
+
+from rexnet_ai_real import figures
+from rexnet_ai_real.cam import cam_panel
+from rexnet_ai_real.config import TrainConfig
+from rexnet_ai_real.data.datamodule import PictureDataModule
+from rexnet_ai_real.run_folder import RunFolder
+from rexnet_ai_real.training.callbacks import log_figures, log_hyperparameters
+from rexnet_ai_real.training.classifier import Classifier, classification_metrics
+from rexnet_ai_real.training.environment import environment
+
+METRICS = ("loss", "accuracy", "f1", "auroc")
+
+
+def write_outcome(
+    config: TrainConfig,
+    folder: RunFolder,
+    trainer: L.Trainer,
+    classifier: Classifier,
+    data: PictureDataModule,
+    history: pd.DataFrame,
+    *,
+    seconds: float,
+) -> None:
+    """Predict validation and test pictures with the best checkpoint; write predictions, metrics and figures."""
+    predictions = predict(trainer, classifier, data, folder.best_checkpoint)
+    folder.write_predictions(predictions)
+    best = history.loc[history["val_loss"].idxmin()]
+    train_rows = int((data.manifest["split"] == "train").sum())
+    metrics: dict[str, Any] = {
+        "train": {name: float(best[f"train_{name}"]) for name in METRICS} | {"n": train_rows},
+        "val": metrics_of(predictions[predictions["split"] == "val"]),
+        "test": metrics_of(predictions[predictions["split"] == "test"]),
+        "epochs": len(history),
+        "best_epoch": int(best["epoch"]),
+        "seconds": round(seconds, 1),
+        "seed": config.seed,
+        "environment": environment(trainer.strategy.root_device),
+    }
+    folder.write_metrics(metrics)
+    shown = draw(folder, classifier, data, history, predictions)
+    log_figures(trainer.logger, shown, step=len(history))
+    log_hyperparameters(trainer.logger, config, metrics)
+    show(folder, metrics)
+
+
+def predict(trainer: L.Trainer, classifier: Classifier, data: PictureDataModule, checkpoint: Path) -> pd.DataFrame:
+    """Path, label, split, logit and probability of validation and test pictures under a checkpoint."""
+    batches = trainer.predict(classifier, data.predict_dataloader(), ckpt_path=checkpoint, weights_only=True)
+    indices = torch.cat([indices for loader in batches or [] for indices, _ in loader])
+    logits = torch.cat([logits for loader in batches or [] for _, logits in loader]).double()
+    rows = data.manifest.loc[indices.numpy(), ["path", "label", "split"]]
+    return rows.assign(logit=logits.numpy(), probability=logits.sigmoid().numpy())
+
+
+def metrics_of(rows: pd.DataFrame) -> dict[str, float | int]:
+    """Loss, accuracy, F1, AUROC and n of predictions; the same torchmetrics as during training."""
+    logits = torch.tensor(rows["logit"].to_numpy())
+    labels = torch.tensor(rows["label"].to_numpy())
+    measured = classification_metrics()(logits.sigmoid(), labels)
+    loss = F.binary_cross_entropy_with_logits(logits, labels.double())
+    return {"loss": float(loss), **{name: float(value) for name, value in measured.items()}, "n": len(rows)}
+
+
+def draw(
+    folder: RunFolder,
+    classifier: Classifier,
+    data: PictureDataModule,
+    history: pd.DataFrame,
+    predictions: pd.DataFrame,
+) -> dict[str, Figure]:
+    """The figures of the study, saved and handed back."""
+    test = predictions[predictions["split"] == "test"]
+    drawn = {name: figures.learning_curve(history, name) for name in ("loss", "accuracy", "f1")}
+    drawn["confusion"] = figures.confusion(test["label"], test["probability"])
+    drawn["cam"] = cam_panel(classifier.network, data.root, test, data.preprocessing)
+    for name, figure in drawn.items():
+        figures.save(figure, folder.figures, name)
+    return drawn
+
+
+def show(folder: RunFolder, metrics: dict[str, Any]) -> None:
+    """Print what came out and where it lies."""
+    table = Table(title=f"best epoch {metrics['best_epoch']} of {metrics['epochs']}", title_justify="left")
+    for column in ("", *METRICS, "n"):
+        table.add_column(column, justify="left" if not column else "right")
+    for split in ("train", "val", "test"):
+        table.add_row(split, *(f"{metrics[split][name]:.4f}" for name in METRICS), str(metrics[split]["n"]))
+    console = Console()
+    console.print(table)
+    console.print(
+        f"[bold]{folder.path}[/]: figures, predictions, metrics, checkpoints", highlight=False, soft_wrap=True
+    )
+    console.print("[dim]All runs in the dashboard: tensorboard --logdir outputs[/]", highlight=False, soft_wrap=True)

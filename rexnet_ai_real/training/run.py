@@ -1,0 +1,162 @@
+"""One training run from beginning to end: pictures, network, fit, then everything that the run folder shows."""
+
+import logging
+import signal
+import time
+import warnings
+
+import lightning as L
+import pandas as pd
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from rexnet_ai_real.config import ConfigError, TrainConfig, TrainerConfig, to_plain
+from rexnet_ai_real.data.datamodule import PictureDataModule
+from rexnet_ai_real.data.manifest import write_manifest
+from rexnet_ai_real.models import load_pretrained
+from rexnet_ai_real.run_folder import RunFolder
+from rexnet_ai_real.training.callbacks import History, TensorBoardPictures
+from rexnet_ai_real.training.classifier import Classifier
+from rexnet_ai_real.training.outcome import write_outcome
+
+MONITOR = "val/loss"
+
+
+def train(config: TrainConfig, folder: RunFolder) -> float | None:
+    """Train, keep the checkpoint with the lowest validation loss, test it once, fill the run folder.
+
+    Returns:
+        The lowest validation loss; None under fast_dev_run.
+
+    Raises:
+        ConfigError: settings that do not fit the pictures, the weights or the run to be resumed.
+        KeyboardInterrupt: Ctrl-C was pressed; by then the run folder shows what there is so far.
+    """
+    started = time.monotonic()
+    _quieten()
+    L.seed_everything(config.seed, workers=True, verbose=False)
+    if config.trainer.threads:
+        torch.set_num_threads(config.trainer.threads)
+
+    data = PictureDataModule(config.data, config.augment, seed=config.seed)
+    data.prepare_data()
+    data.setup("fit")
+    classifier = new_classifier(config, data)
+
+    if config.resume:
+        check_same_run(config, folder)
+    folder.write_config(to_plain(config))
+    write_manifest(data.manifest, folder.manifest_file)
+    best = ModelCheckpoint(
+        folder.checkpoints, "best", monitor=MONITOR, save_last=True, enable_version_counter=False, mode="min"
+    )
+    history = History(folder.history_file)
+    trainer = new_trainer(config, folder, [best, history])
+    interrupted = fit(trainer, classifier, data, folder if config.resume else None)
+    if config.trainer.fast_dev_run:
+        return None
+    if folder.best_checkpoint.is_file():
+        write_outcome(
+            config, folder, trainer, classifier, data, pd.DataFrame(history.rows), seconds=time.monotonic() - started
+        )
+    if interrupted:
+        raise KeyboardInterrupt
+    return float(best.best_model_score) if best.best_model_score is not None else None
+
+
+def new_classifier(config: TrainConfig, data: PictureDataModule) -> Classifier:
+    """The network as the configuration describes it, with pretrained weights where it asks for them."""
+    classifier = Classifier(
+        model=to_plain(config.model),
+        optimizer=to_plain(config.optimizer),
+        schedule=to_plain(config.schedule),
+        preprocessing=data.preprocessing.to_plain(),
+    )
+    if config.model.weights and not config.resume:
+        load_pretrained(classifier.network, config.model.name, config.model.weights)
+    if config.model.compile:
+        classifier.network.compile()
+    return classifier
+
+
+def new_trainer(config: TrainConfig, folder: RunFolder, callbacks: list[L.Callback]) -> L.Trainer:
+    """Lightning's trainer with everything that watches the run."""
+    settings = config.trainer
+    patience = EarlyStopping(
+        MONITOR, patience=config.early_stopping.patience, min_delta=config.early_stopping.min_delta, mode="min"
+    )
+    return L.Trainer(
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        strategy=settings.strategy,
+        precision=resolve_precision(settings),  # type: ignore[arg-type]
+        max_epochs=settings.max_epochs,
+        deterministic=settings.deterministic,
+        gradient_clip_val=settings.gradient_clip,
+        fast_dev_run=settings.fast_dev_run,
+        logger=TensorBoardLogger(folder.path, name="", version="", default_hp_metric=False),
+        callbacks=[*callbacks, patience, LearningRateMonitor(), TensorBoardPictures(), RichProgressBar()],
+        log_every_n_steps=1,
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+    )
+
+
+def resolve_precision(settings: TrainerConfig) -> str:
+    """What `auto` means here: bfloat16 arithmetic where the processor has it, which doubles the speed of a step."""
+    if settings.precision != "auto":
+        return settings.precision
+    if settings.accelerator in ("auto", "gpu") and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
+    if settings.accelerator in ("auto", "mps") and torch.backends.mps.is_available():
+        return "32-true"
+    return "bf16-mixed" if torch.cpu._is_avx512_bf16_supported() else "32-true"
+
+
+def fit(trainer: L.Trainer, classifier: Classifier, data: PictureDataModule, resumed: RunFolder | None) -> bool:
+    """Run the training loop; True when Ctrl-C ended it.
+
+    Lightning turns Ctrl-C into an exit of the process, which would lose the figures of what has been trained so far.
+    """
+    try:
+        checkpoint = resumed.last_checkpoint if resumed else None
+        trainer.fit(classifier, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    except SystemExit:
+        if not trainer.interrupted:
+            raise
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    return trainer.interrupted
+
+
+def check_same_run(config: TrainConfig, folder: RunFolder) -> None:
+    """A resumed run goes on with the same pictures, network and optimiser; it may only be longer or run elsewhere.
+
+    Raises:
+        ConfigError: names the keys that differ.
+    """
+    if not folder.last_checkpoint.is_file():
+        raise ConfigError(f"resume={config.resume}: there is no {folder.last_checkpoint} to go on from")
+    before, now = _flat(folder.read_config()), _flat(to_plain(config))
+    may_differ = ("resume", "output_dir", "trainer.", "early_stopping.", "data.workers", "data.root")
+    differing = sorted(
+        key for key in before.keys() | now.keys() if before.get(key) != now.get(key) and not key.startswith(may_differ)
+    )
+    if differing:
+        changes = ", ".join(f"{key} was {before.get(key)}, now {now.get(key)}" for key in differing)
+        raise ConfigError(f"resume={config.resume}: give the settings that the run began with ({changes})")
+
+
+def _flat(plain: dict[str, object], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in plain.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def _quieten() -> None:
+    """Silence advice that does not apply here."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # small pictures decode fast enough
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists")  # that of the run that is resumed
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)  # Lightning 2.6 on torch 2.15

@@ -1,0 +1,76 @@
+"""Fixtures that several test files share: a tiny training run, and where the real pictures are, if they are here."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the test processes share the cores; tiny networks gain nothing from two
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from rexnet_ai_real import config
+from rexnet_ai_real.config import TrainConfig
+from rexnet_ai_real.run_folder import RunFolder
+
+Compose = Callable[..., TrainConfig]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep what tests measure of pictures out of the user's cache."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Overrides for a run of seconds: 60 generated pictures of 32 px, a quarter of the width, two epochs."""
+    return [
+        f"data.root={tmp_path_factory.mktemp('pictures') / 'synthetic'}",
+        *("data=synthetic", "data.synthetic.count=60", "data.synthetic.size=32", "data.image_size=32"),
+        *("data.batch_size=8", "data.workers=0", "model=rexnet_100", "model.width=0.25", "trainer.max_epochs=2"),
+        *("name=tiny", "trainer.precision=32-true", "trainer.threads=1"),
+    ]
+
+
+@pytest.fixture(scope="session")
+def compose_tiny(tiny: list[str]) -> Compose:
+    """Settings of the tiny run, with further overrides."""
+
+    def composed(*overrides: str) -> TrainConfig:
+        with initialize_config_dir(str(config.FOLDER), version_base="1.3"):
+            return config.load(compose("train", overrides=[*tiny, *overrides]))
+
+    return composed
+
+
+@pytest.fixture(scope="session")
+def tiny_run(compose_tiny: Compose, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A finished run, for reading only."""
+    from rexnet_ai_real.training.run import train
+
+    folder = RunFolder(tmp_path_factory.mktemp("run"))
+    train(compose_tiny(), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with real pictures and weights that may stand beside the checkout; tests skip where it does not."""
+    folder = Path(os.environ.get("REXNET_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+    if not (folder / "data").is_dir():
+        pytest.skip(f"no real pictures at {folder} (set REXNET_SHARED to a folder that holds data/ and weights/)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data(shared: Path) -> Path:
+    """The real pictures."""
+    return shared / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_weights(shared: Path) -> Path:
+    """The real ReXNet 1.0 weights, in timm's key layout."""
+    return shared / "weights" / "rexnet_100.safetensors"

@@ -1,0 +1,250 @@
+"""What a run shows: a history that survives resuming, and a dashboard that holds what was measured."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+from sklearn.metrics import accuracy_score, f1_score, log_loss, roc_auc_score
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import plugin_data_pb2
+from torch.utils.data import DataLoader, TensorDataset
+
+from rexnet_ai_real.config import (
+    AugmentConfig,
+    DataConfig,
+    ModelConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+    TrainConfig,
+    to_plain,
+)
+from rexnet_ai_real.data.transforms import Preprocessing
+from rexnet_ai_real.figures import confusion
+from rexnet_ai_real.training.callbacks import (
+    COLUMNS,
+    History,
+    TensorBoardPictures,
+    log_figures,
+    log_hyperparameters,
+    settings_that_matter,
+)
+from rexnet_ai_real.training.classifier import Classifier, learning_rate_factor
+
+PREPROCESSING = Preprocessing.of(DataConfig(name="synthetic", image_size=32))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def batches(count: int, seed: int) -> DataLoader[Any]:
+    """Pictures whose class lies in their brightness, four a batch."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % 2
+    pictures = torch.randn(count, 3, 32, 32, generator=generator) + labels[:, None, None, None]
+    return DataLoader(TensorDataset(pictures, labels, torch.arange(count)), batch_size=4)
+
+
+TRAIN, VAL = batches(12, 0), batches(10, 1)
+
+
+def classifier() -> Classifier:
+    torch.manual_seed(0)
+    return Classifier(
+        model=to_plain(ModelConfig(name="rexnet_100", width=0.25)),
+        optimizer=to_plain(OptimizerConfig(lr=1e-4)),
+        schedule=to_plain(ScheduleConfig()),
+        preprocessing=PREPROCESSING.to_plain(),
+    )
+
+
+def trainer(*callbacks: L.Callback, epochs: int = 2, **options: Any) -> L.Trainer:
+    return L.Trainer(
+        **{
+            "accelerator": "cpu",
+            "max_epochs": epochs,
+            "callbacks": list(callbacks),
+            "logger": False,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+            "enable_checkpointing": any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
+            "log_every_n_steps": 1,
+            **options,
+        }
+    )
+
+
+def fit(model: Classifier, *callbacks: L.Callback, checkpoint: Path | None = None, **options: Any) -> L.Trainer:
+    fitted = trainer(*callbacks, **options)
+    fitted.fit(model, TRAIN, VAL, ckpt_path=checkpoint, weights_only=True)
+    return fitted
+
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty"),
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
+    pytest.mark.filterwarnings("ignore:.*LeafSpec.*is deprecated:FutureWarning"),  # Lightning 2.6 on PyTorch 2.15
+]
+
+
+def test_a_row_holds_what_independent_code_measures(tmp_path: Path) -> None:
+    history, model = History(tmp_path / "history.csv"), classifier()
+    fit(model, history, num_sanity_val_steps=1)
+    table = pd.read_csv(tmp_path / "history.csv")
+    assert tuple(table.columns) == COLUMNS
+    assert table["epoch"].tolist() == [1, 2]
+    pictures, labels, _ = VAL.dataset[:]
+    with torch.no_grad():
+        probability = model.eval()(pictures).softmax(dim=1)[:, 1].numpy()
+    last = table.iloc[-1]
+    assert last["val_loss"] == pytest.approx(log_loss(labels, probability), rel=1e-4)
+    assert last["val_accuracy"] == pytest.approx(accuracy_score(labels, probability > 0.5))
+    assert last["val_f1"] == pytest.approx(f1_score(labels, probability > 0.5))
+    assert last["val_auroc"] == pytest.approx(roc_auc_score(labels, probability))
+    schedule = [1e-4 * learning_rate_factor(step, 6, ScheduleConfig()) for step in range(6)]
+    assert table["lr"].tolist() == pytest.approx([schedule[2], schedule[5]])
+    assert (table["seconds"] > 0).all()
+    assert (table["images_per_second"] * table["seconds"] >= 12 * 0.99).all()  # training is a part of the epoch
+
+
+def test_a_resumed_run_has_the_whole_history_once(tmp_path: Path) -> None:
+    first, resumed = History(tmp_path / "first.csv"), History(tmp_path / "second.csv")
+    for history, checkpoint, epochs in ((first, None, 2), (resumed, tmp_path / "checkpoints" / "last.ckpt", 4)):
+        best = ModelCheckpoint(
+            tmp_path / "checkpoints", "best", monitor="val/loss", save_last=True, enable_version_counter=False
+        )
+        fit(classifier(), history, best, checkpoint=checkpoint, epochs=epochs)
+    assert [row["epoch"] for row in resumed.rows] == [1, 2, 3, 4]
+    assert resumed.rows[:2] == first.rows
+    with (tmp_path / "second.csv").open(newline="") as file:
+        written = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    assert written == resumed.rows
+
+
+def test_rows_newer_than_the_checkpoint_are_forgotten(tmp_path: Path) -> None:
+    history = History(tmp_path / "history.csv")
+    history.rows = [{**dict.fromkeys(COLUMNS, 0.0), "epoch": epoch} for epoch in (1, 2)]
+    saved = history.state_dict()
+    history.rows.append({**dict.fromkeys(COLUMNS, 0.0), "epoch": 3})
+    history.load_state_dict(saved)
+    assert [row["epoch"] for row in history.rows] == [1, 2]
+
+
+def test_the_best_epoch_is_the_first_with_the_lowest_validation_loss(tmp_path: Path) -> None:
+    history = History(tmp_path / "history.csv")
+    assert history.best_epoch is None
+    losses = [float("nan"), 0.5, 0.3, 0.3, 0.4]
+    history.rows = [{"epoch": epoch, "val_loss": loss} for epoch, loss in enumerate(losses, start=1)]
+    assert history.best_epoch == 3
+
+
+def test_a_dry_run_and_a_run_without_tensorboard_write_nothing(tmp_path: Path) -> None:
+    logger = TensorBoardLogger(tmp_path / "board", name="", version="", default_hp_metric=False)
+    for options in ({"fast_dev_run": True, "logger": logger}, {"limit_train_batches": 0}):
+        fit(classifier(), History(tmp_path / "history.csv"), TensorBoardPictures(), **options)
+    log_figures(None, {"confusion": confusion([0, 1], [0.1, 0.9])}, 0)
+    log_hyperparameters(None, TrainConfig(data=DataConfig(name="synthetic")), {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_watching_changes_no_number_of_the_run(tmp_path: Path) -> None:
+    logger = TensorBoardLogger(tmp_path, name="", version="", default_hp_metric=False)
+    plain = classifier()
+    fit(plain)
+    watched = classifier()
+    fit(watched, History(tmp_path / "history.csv"), TensorBoardPictures(), logger=logger)
+    for old, new in zip(plain.state_dict().values(), watched.state_dict().values(), strict=True):
+        assert torch.equal(old, new)
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory: pytest.TempPathFactory) -> tuple[EventAccumulator, Classifier]:
+    """The dashboard of a run of two epochs, figures and hyperparameters included."""
+    folder, model = tmp_path_factory.mktemp("board"), classifier()
+    logger = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
+    fit(model, TensorBoardPictures(), logger=logger, num_sanity_val_steps=1)
+    parts = {
+        part: {"loss": 0.5, "accuracy": 0.8, "f1": 0.75, "auroc": 0.9, "n": 10} for part in ("train", "val", "test")
+    }
+    log_figures(logger, {"confusion": confusion([0, 1], [0.1, 0.9])}, step=6)
+    log_hyperparameters(logger, config(), {**parts, "epochs": 2})
+    events = EventAccumulator(str(folder), size_guidance={"tensors": 0, "scalars": 0, "images": 0})
+    events.Reload()
+    return events, model
+
+
+def config() -> TrainConfig:
+    return TrainConfig(
+        name="baseline",
+        data=DataConfig(name="kaggle", fold=2),
+        model=ModelConfig(name="rexnet_150", weights="/somewhere/rexnet_150.safetensors"),
+        augment=AugmentConfig(flip=0.5, rotation=10.0),
+    )
+
+
+def test_the_dashboard_has_every_part(board: tuple[EventAccumulator, Classifier]) -> None:
+    events, _ = board
+    tags = events.Tags()
+    assert {"pictures/training_batch", "figures/confusion"} == set(tags["images"])
+    assert {f"{part}/{name}" for part in ("train", "val") for name in ("loss", "accuracy", "f1", "auroc")} <= set(
+        tags["scalars"]
+    )
+    assert tags["graph"]
+    assert any("LinearBottleneck" in node.name for node in events.Graph().node)
+    assert len(events.Scalars("val/loss")) == 2  # the final metrics add no point to the curve
+
+
+def test_the_precision_recall_curve_counts_the_validation_pictures(board: tuple[EventAccumulator, Classifier]) -> None:
+    events, model = board
+    curves = events.Tensors("val/precision_recall")
+    assert len(curves) == 2  # one an epoch; the check before training shows nothing
+    counts = np.array(curves[-1].tensor_proto.float_val or np.frombuffer(curves[-1].tensor_proto.tensor_content, "f4"))
+    true_positive, false_positive, true_negative, false_negative = counts.reshape(6, -1)[:4]
+    pictures, labels, _ = VAL.dataset[:]
+    with torch.no_grad():
+        probability = model.eval()(pictures).softmax(dim=1)[:, 1].numpy()
+    thresholds = np.linspace(0, 1, len(true_positive))
+    for i in range(1, len(thresholds) - 1, 9):
+        said, truth = probability >= thresholds[i], labels.numpy() == 1
+        assert true_positive[i] == (said & truth).sum()
+        assert false_positive[i] == (said & ~truth).sum()
+        assert true_negative[i] == (~said & ~truth).sum()
+        assert false_negative[i] == (~said & truth).sum()
+
+
+def test_the_hyperparameter_table_has_the_settings_and_the_final_metrics(
+    board: tuple[EventAccumulator, Classifier],
+) -> None:
+    events, _ = board
+    stored = {}
+    for tag, metadata in events.summary_metadata.items():
+        if metadata.plugin_data.plugin_name == "hparams":
+            stored[tag] = plugin_data_pb2.HParamsPluginData.FromString(metadata.plugin_data.content)
+    (started,) = (data.session_start_info for tag, data in stored.items() if "session_start" in tag)
+    values = {name: getattr(v, str(v.WhichOneof("kind"))) for name, v in started.hparams.items()}
+    assert values == settings_that_matter(config())
+    assert values["weights"] == "rexnet_150.safetensors"
+    assert values["fold"] == "2"
+    assert values["augment"] == "flip 0.5, rotation 10"
+    assert events.Scalars("final/test/auroc")[-1].value == pytest.approx(0.9)
+    assert "hp_metric" not in events.Tags()["scalars"]
+
+
+def test_settings_have_one_type_whatever_their_value() -> None:
+    bare = TrainConfig(data=DataConfig(name="synthetic"), model=ModelConfig(name="rexnet_100"))
+    for (name, one), other in zip(
+        settings_that_matter(config()).items(), settings_that_matter(bare).values(), strict=True
+    ):
+        assert type(one) is type(other), name

@@ -1,0 +1,108 @@
+"""The training module: schedule, parameter groups, metrics, and what a checkpoint holds."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, f1_score, log_loss, roc_auc_score
+from torch import nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
+
+from rexnet_ai_real.config import DataConfig, ModelConfig, OptimizerConfig, ScheduleConfig, to_plain
+from rexnet_ai_real.data.transforms import Preprocessing
+from rexnet_ai_real.training.classifier import (
+    Classifier,
+    _parameter_groups,
+    classification_metrics,
+    learning_rate_factor,
+)
+
+STEPS = 50
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    torch.manual_seed(0)
+    return Classifier(
+        model=to_plain(ModelConfig(name="rexnet_100")),
+        optimizer=to_plain(OptimizerConfig()),
+        schedule=to_plain(ScheduleConfig()),
+        preprocessing=Preprocessing.of(DataConfig(name="folder")).to_plain(),
+    )
+
+
+def learning_rates_of(scheduler_class: type, **options: object) -> list[float]:
+    """What a scheduler of PyTorch makes of a base rate of 1."""
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = scheduler_class(optimizer, **options)
+    rates = []
+    for _ in range(STEPS):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if len(rates) < STEPS:
+            scheduler.step()
+    return rates
+
+
+def test_one_cycle_equals_pytorch() -> None:
+    ours = [
+        learning_rate_factor(step, STEPS, ScheduleConfig("one_cycle", rise=25, warmup=0.3)) for step in range(STEPS)
+    ]
+    theirs = learning_rates_of(
+        OneCycleLR, max_lr=25.0, total_steps=STEPS, pct_start=0.3, div_factor=25.0, cycle_momentum=False
+    )
+    assert ours[0] == 1
+    assert ours[-1] == pytest.approx(0, abs=1e-6)
+    # PyTorch puts the peak at a whole step; ours may lie between two.
+    assert ours == pytest.approx(theirs, abs=1.2)
+    assert max(ours) == pytest.approx(25, rel=0.01)
+
+
+def test_cosine_equals_pytorch() -> None:
+    ours = [learning_rate_factor(step, STEPS, ScheduleConfig("cosine")) for step in range(STEPS)]
+    assert ours == pytest.approx(learning_rates_of(CosineAnnealingLR, T_max=STEPS - 1), abs=1e-6)
+
+
+def test_a_longer_run_than_planned_stays_at_the_end_of_the_schedule() -> None:
+    assert learning_rate_factor(STEPS * 2, STEPS, ScheduleConfig("one_cycle")) == pytest.approx(0, abs=1e-9)
+    assert learning_rate_factor(STEPS * 2, STEPS, ScheduleConfig("constant")) == 1
+
+
+def test_weight_decay_spares_biases_and_batch_norm(classifier: Classifier) -> None:
+    decayed, spared = _parameter_groups(classifier.network, 0.1)
+    norms = [m for m in classifier.network.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert decayed["weight_decay"] == 0.1
+    assert spared["weight_decay"] == 0
+    assert {id(norm.weight) for norm in norms} <= {id(p) for p in spared["params"]}
+    total = sum(p.numel() for p in classifier.network.parameters())
+    assert sum(p.numel() for group in (decayed, spared) for p in group["params"]) == total
+
+
+def test_metrics_equal_scikit_learn() -> None:
+    generator = torch.Generator().manual_seed(0)
+    labels = (torch.rand(97, generator=generator) < 0.3).long()
+    probability = (torch.rand(97, generator=generator) + labels * 0.4).clamp(max=1)
+    measured = {name: float(value) for name, value in classification_metrics()(probability, labels).items()}
+    predicted = probability > 0.5
+    assert measured == pytest.approx(
+        {
+            "accuracy": accuracy_score(labels, predicted),
+            "f1": f1_score(labels, predicted),
+            "auroc": roc_auc_score(labels, probability),
+        },
+        abs=1e-6,
+    )
+    assert measured["f1"] != pytest.approx(measured["accuracy"], abs=1e-3)  # the default of torchmetrics would be equal
+
+
+def test_first_loss_is_near_that_of_guessing(classifier: Classifier) -> None:
+    torch.manual_seed(0)
+    labels = torch.tensor([0, 1, 0, 1])
+    logits = classifier.train()(torch.randn(4, 3, 64, 64)).detach()
+    assert log_loss(labels, logits.softmax(dim=1)[:, 1]) == pytest.approx(0.693, abs=0.05)
+
+
+def test_hyperparameters_are_read_without_running_code(classifier: Classifier, tmp_path: Path) -> None:
+    stored = tmp_path / "hyperparameters.pt"
+    torch.save(dict(classifier.hparams), stored)
+    assert torch.load(stored, weights_only=True)["model"]["name"] == "rexnet_100"

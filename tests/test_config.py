@@ -1,0 +1,100 @@
+"""Configuration: every file composes, and nothing impossible gets as far as work."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.errors import ConfigCompositionException
+from omegaconf.errors import OmegaConfBaseException
+
+from rexnet_ai_real import config
+from rexnet_ai_real.config import ConfigError, TrainConfig
+
+
+def composed(*overrides: str) -> TrainConfig:
+    with initialize_config_dir(str(config.FOLDER), version_base="1.3"):
+        return config.load(compose("train", overrides=list(overrides)))
+
+
+def options(group: str) -> list[str]:
+    return sorted(file.stem for file in (config.FOLDER / group).glob("*.yaml"))
+
+
+@pytest.mark.parametrize(
+    "override",
+    [f"{group}={option}" for group in ("data", "augment", "trainer") for option in options(group)]
+    + [f"model={option}" for option in options("model") if option != "timm"]
+    + [f"+experiment={option}" for option in options("experiment")]
+    + [f"+sweep={option}" for option in options("sweep") if option != "optuna"],
+)
+def test_every_file_composes(override: str) -> None:
+    assert composed(override).name
+
+
+def test_defaults_are_those_of_the_study() -> None:
+    settings = composed("+experiment=baseline")
+    assert settings.optimizer.lr == 3e-4
+    assert settings.data.image_size == 224
+    assert settings.data.resize == "squash"
+    assert settings.model.name == "rexnet_150"
+
+
+def test_a_timm_backbone_needs_a_name() -> None:
+    with pytest.raises(ConfigError, match=r"model\.name"):
+        composed("model=timm")
+    assert composed("model=timm", "model.name=mobilenetv3_large_100").model.library == "timm"
+
+
+@pytest.mark.parametrize(
+    "override", ["optimizer.learning_rate=1", "optimizer.lr=abc", "data.folds=many", "nonsense=1", "model.weights=[1]"]
+)
+def test_unknown_keys_and_wrong_types_stop_at_composition(override: str) -> None:
+    with pytest.raises((ConfigCompositionException, OmegaConfBaseException)):
+        composed(override)
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("early_stopping.patience=-1", "early_stopping.patience"),
+        ("model.width=0", "model.width"),
+        ("optimizer.lr=0", "optimizer.lr"),
+        ("optimizer.lr=nan", "optimizer.lr"),
+        ("data.batch_size=1", "data.batch_size"),
+        ("data.image_size=0", "data.image_size"),
+        ("data.name=imagenet", "data.name"),
+        ("data.std=[1,0,1]", "data.std"),
+        ("augment.flip=2", "augment.flip"),
+        ("trainer.max_epochs=0", "trainer.max_epochs"),
+        ("seed=-1", "seed"),
+    ],
+)
+def test_impossible_values_name_their_key(override: str, key: str) -> None:
+    with pytest.raises(ConfigError, match=key.replace(".", r"\.")):
+        composed(override)
+
+
+def test_a_fold_outside_the_folds_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"data\.fold=7: folds are numbered 0 to 4"):
+        composed("data.fold=7", "data.folds=5")
+
+
+def test_shares_must_leave_something_to_train_on() -> None:
+    with pytest.raises(ConfigError, match=r"data\.val_fraction"):
+        composed("data.val_fraction=0.5", "data.test_fraction=0.5")
+
+
+def test_every_rule_names_a_key_that_exists() -> None:
+    plain = config.to_plain(composed())
+    for key in config._RULES:
+        section: object = plain
+        for part in key.split("."):
+            assert isinstance(section, dict)
+            assert part in section, key
+            section = section[part]
+
+
+def test_the_configuration_tree_is_found_from_a_checkout() -> None:
+    assert (config.FOLDER / "train.yaml").is_file()
+    assert config.FOLDER.is_absolute()
+    assert Path(config.FOLDER).name == "conf"

@@ -1,0 +1,101 @@
+"""Confident learning against the paper's definitions and cleanlab's stored answer; the contact sheet on odd files."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rexnet_ai_real.evaluation.label_errors import LabelAudit, SuspectedLabel, contact_sheet, find_label_errors
+
+
+def noisy_set(seed: int, n: int = 60) -> tuple[list[str], np.ndarray, np.ndarray, set[str]]:
+    """Labels of which 10 % are wrong, probabilities of a decent detector, the paths of the wrong ones."""
+    random = np.random.RandomState(seed)
+    truth = random.randint(0, 2, n)
+    wrong = random.uniform(size=n) < 0.1
+    logits = np.round(random.normal(size=n) + 2 * (2 * truth - 1), 6)
+    paths = [str(number) for number in range(n)]
+    return (
+        paths,
+        np.where(wrong, 1 - truth, truth),
+        1 / (1 + np.exp(-logits)),
+        {paths[i] for i in np.flatnonzero(wrong)},
+    )
+
+
+# cleanlab 2.9.0: find_label_issues(labels, probabilities, filter_by="confident_learning",
+# return_indices_ranked_by="self_confidence", min_examples_per_class=0)
+CLEANLAB = {0: [13, 37, 45, 57, 39], 1: [0, 25, 34, 20, 8], 2: [47, 51, 21]}
+
+
+@pytest.mark.parametrize("seed", CLEANLAB)
+def test_same_suspects_in_the_same_order_as_cleanlab(seed: int) -> None:
+    paths, labels, probabilities, _ = noisy_set(seed)
+    audit = find_label_errors(paths, labels, probabilities)
+    assert [int(suspect.path) for suspect in audit.suspects] == CLEANLAB[seed]
+
+
+def test_planted_errors_come_first() -> None:
+    paths, labels, probabilities, wrong = noisy_set(1, 400)
+    audit = find_label_errors(paths, labels, probabilities)
+    found = [suspect.path for suspect in audit.suspects]
+    assert len(wrong & set(found)) >= 0.6 * len(wrong)
+    assert set(found[:10]) <= wrong
+    assert audit.expected_errors == pytest.approx(len(wrong), rel=0.25)
+    confidence = [suspect.self_confidence for suspect in audit.suspects]
+    assert confidence == sorted(confidence)
+    assert all(suspect.given != suspect.suggested for suspect in audit.suspects)
+
+
+def test_thresholds_are_the_means_of_the_classes() -> None:
+    """Means: 0.8 for real, 0.8 for AI. 0.79 against the label is not confident enough, 0.81 is."""
+    p_ai = np.array([0.05, 0.05, 0.05, 0.79, 0.99, 0.99, 0.99, 0.19])
+    labels = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    usual_real, usual_ai = (1 - p_ai[:4]).mean(), p_ai[4:].mean()
+    expected = {str(i) for i in range(4) if p_ai[i] >= usual_ai} | {
+        str(i) for i in range(4, 8) if 1 - p_ai[i] >= usual_real
+    }
+    audit = find_label_errors([str(i) for i in range(8)], labels, p_ai)
+    assert {suspect.path for suspect in audit.suspects} == expected
+    assert 0 < len(expected) < 3
+
+
+def test_no_suspects() -> None:
+    audit = find_label_errors(["a", "b"], [0, 1], [0.1, 0.9])
+    assert audit.suspects == ()
+    assert audit.verdict.startswith("None of the 2 labels")
+    with pytest.raises(ValueError, match="no suspected label"):
+        contact_sheet(audit, Path())
+
+
+@pytest.mark.parametrize(
+    ("labels", "probabilities", "message"),
+    [
+        ([0, 1, 1], [0.1, 0.9], "3 labels, 2 probabilities"),
+        ([1, 1], [0.1, 0.9], "one class only"),
+        ([0, 1], [0.1, float("nan")], "within 0 and 1"),
+        ([0, 1], [0.1, 3.5], "within 0 and 1"),
+    ],
+)
+def test_bad_input(labels: list[int], probabilities: list[float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        find_label_errors(["a", "b"], labels, probabilities)
+
+
+def test_contact_sheet_shows_what_was_given(tmp_path: Path) -> None:
+    Image.new("RGB", (300, 100), (200, 30, 30)).save(tmp_path / "a $x^2$ very long name of a picture file.png")
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    Image.new("RGB", (10, 10)).save(tmp_path / "\u732b\u732b.png")
+    names = ["a $x^2$ very long name of a picture file.png", "broken.jpg", "\u732b\u732b.png", "gone\udcff.jpg"]
+    suspects = tuple(SuspectedLabel(name, "real", "ai", 0.97) for name in names[:3])
+    audit = LabelAudit(9, (*suspects, SuspectedLabel(names[3], "ai", "real", 0.03)), 4.0)
+    figure = contact_sheet(audit, tmp_path, limit=4)
+    figure.savefig(io.BytesIO(), format="png")
+    shown = [cell for cell in figure.axes if cell.get_images()]
+    assert [cell.get_title() for cell in shown] == ["given real, P(AI) 0.97"] * 3 + ["given AI, P(AI) 0.03"]
+    first = np.asarray(shown[0].get_images()[0].get_array())
+    assert first[first.shape[0] // 2, first.shape[1] // 2].tolist() == [200, 30, 30]
+    assert "4 of 9 labels are suspect (3 given as real, 1 given as AI)" in audit.verdict
+    assert len(contact_sheet(audit, tmp_path, limit=1).axes[0].get_images()) == 1

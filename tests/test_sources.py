@@ -1,0 +1,138 @@
+"""Where pictures are looked for and how their folders are read."""
+
+import os
+import re
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from rexnet_ai_real.config import DataConfig
+from rexnet_ai_real.data.sources import KAGGLE_IDS, Listed, MissingPicturesError, listing, locate
+from rexnet_ai_real.labels import AI, REAL
+
+
+def tree(root: Path, *paths: str) -> Path:
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).touch()
+    return root
+
+
+def listed(root: Path, *paths: str, **classes: str) -> list[Listed]:
+    return listing(DataConfig(name="folder", classes=classes), tree(root, *paths))
+
+
+@pytest.mark.parametrize(
+    ("path", "label", "source", "part"),
+    [
+        ("AiArtData/AiArtData/.hidden.png", AI, "", None),
+        ("RealArt/RealArt/1707541234037", REAL, "", None),
+        ("train/FAKE/a (2).jpg", AI, "", "train"),
+        ("test/REAL/a.jpg", REAL, "", "test"),
+        ("ai/gan/a.jpg", AI, "gan", None),
+        ("ai/diffusion/sdxl/a.jpg", AI, "diffusion/sdxl", None),
+        ("real/a.jpg", REAL, "", None),
+        ("Midjourney/imagenet_midjourney/val/nature/a.jpg", REAL, "Midjourney/imagenet_midjourney", "val"),
+        ("valid/fake/a.jpg", AI, "", "val"),
+        ("ai/nature/a.jpg", AI, "nature", None),
+        ("loose.jpg", None, "", None),
+        ("elsewhere/a.jpg", None, "elsewhere", None),
+    ],
+)
+def test_folders_say_class_source_and_part(
+    tmp_path: Path, path: str, label: int | None, source: str, part: str | None
+) -> None:
+    assert Listed(path, label, source, part) in listed(tmp_path, path, "ai/x", "real/x")  # type: ignore[arg-type]
+
+
+def test_own_class_names_are_sources_too(tmp_path: Path) -> None:
+    files = listed(tmp_path, "Midjourney/a.jpg", "flickr/b.jpg", midjourney="ai", flickr="real")
+    assert files == [Listed("Midjourney/a.jpg", AI, "Midjourney", None), Listed("flickr/b.jpg", REAL, "flickr", None)]
+    with pytest.raises(ValueError, match=r"data\.classes: midjourney is said to be 'robot'; real or ai"):
+        listed(tmp_path, midjourney="robot")
+
+
+def test_unknown_folders_are_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        MissingPicturesError, match=r"no file lies in a folder of a known class.*found: cats, dogs.*data"
+    ):
+        listed(tmp_path, "cats/a.jpg", "dogs/b.jpg")
+
+
+def test_links_are_followed_once_and_loops_end(tmp_path: Path) -> None:
+    tree(tmp_path / "elsewhere", "a.jpg", "deep/b.jpg")
+    root = tree(tmp_path / "root", "real/c.jpg")
+    (root / "ai").symlink_to(tmp_path / "elsewhere")
+    (root / "real" / "up").symlink_to(root)
+    (root / "real" / "self").symlink_to("self")
+    (tmp_path / "elsewhere" / "deep" / "back").symlink_to(tmp_path / "elsewhere")
+    paths = [file.path for file in listing(DataConfig(name="folder"), root)]
+    assert paths == ["ai/a.jpg", "ai/deep/b.jpg", "real/c.jpg", "real/self"]
+
+
+def test_folder_named_like_a_picture(tmp_path: Path) -> None:
+    files = listed(tmp_path, "ai/x.jpg/y.jpg", "real/z.jpg")
+    assert [file.path for file in files] == ["ai/x.jpg/y.jpg", "real/z.jpg"]
+
+
+def test_names_that_are_not_utf8(tmp_path: Path) -> None:
+    tree(tmp_path, "real/a.jpg", "ai/b.jpg")
+    os.makedirs(os.fsencode(tmp_path) + b"/ai/caf\xe9")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/ai/caf\xe9/\xff\n.jpg")).touch()
+    files = {os.fsencode(file.path): file for file in listing(DataConfig(name="folder"), tmp_path)}
+    assert files[b"ai/caf\xe9/\xff\n.jpg"].label == AI
+
+
+def test_locate_takes_the_folder_given(tmp_path: Path) -> None:
+    tree(tmp_path, "ai/a.jpg")
+    for name in ("folder", "kaggle", "cifake"):
+        assert locate(DataConfig(name=name, root=str(tmp_path))) == tmp_path
+
+
+def test_locate_says_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(MissingPicturesError, match=r"no such folder, or an empty one.*data\.root=PATH.*data=synthetic"):
+        locate(DataConfig(name="folder", root=str(tmp_path / "absent")))
+    (tmp_path / "file").touch()
+    with pytest.raises(MissingPicturesError, match="is a file; the folder that holds AiArtData/AiArtData and"):
+        locate(DataConfig(name="kaggle", root=str(tmp_path / "file")))
+
+
+def fake_kagglehub(monkeypatch: pytest.MonkeyPatch, download: object) -> None:
+    monkeypatch.setitem(sys.modules, "kagglehub", SimpleNamespace(dataset_download=download))
+
+
+def test_download_fills_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(handle: str, *, output_dir: str) -> str:
+        assert handle == KAGGLE_IDS["cifake"]
+        tree(Path(output_dir), "train/FAKE/a.jpg", ".complete/note")
+        return output_dir
+
+    fake_kagglehub(monkeypatch, download)
+    data = DataConfig(name="cifake", root=str(tmp_path / "new" / "cifake"))
+    (tmp_path / "new" / "cifake").mkdir(parents=True)  # empty
+    root = locate(data)
+    assert root == tmp_path / "new" / "cifake"
+    assert [file.path for file in listing(data, root)] == ["train/FAKE/a.jpg"]
+    fake_kagglehub(monkeypatch, None)
+    assert locate(data) == root  # no second download
+
+
+def test_cut_off_download_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import requests
+
+    def download(handle: str, *, output_dir: str) -> str:
+        tree(Path(output_dir), "AiArtData/AiArtData/a.jpg")
+        raise requests.ConnectionError("HTTPSConnectionPool(...)")
+
+    fake_kagglehub(monkeypatch, download)
+    root = tmp_path / "kaggle"
+    message = (
+        f"data.root={root} holds no pictures, and they cannot be downloaded (no connection to kaggle.com). Fetch "
+        "https://www.kaggle.com/datasets/cashbowman/ai-generated-images-vs-real-images by hand and unpack it so that "
+        f"{root} holds AiArtData/AiArtData and RealArt/RealArt; or try the program without it: data=synthetic"
+    )
+    with pytest.raises(MissingPicturesError, match=f"^{re.escape(message)}$"):
+        locate(DataConfig(name="kaggle", root=str(root)))
+    assert not root.exists()

@@ -1,0 +1,198 @@
+"""Splits: stored expectations, and properties that hold for every manifest."""
+
+import hashlib
+from collections.abc import Sequence
+
+import pandas as pd
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from rexnet_ai_real.data.split import SplitError, assign_split
+from rexnet_ai_real.labels import AI, REAL
+
+Row = tuple[int, str, str]
+"""Label, source, group."""
+
+
+def manifest_of(rows: Sequence[Row], part: str | Sequence[str] = "") -> pd.DataFrame:
+    table = pd.DataFrame(list(rows), columns=["label", "source", "group"])
+    return table.assign(problem="", part=part if isinstance(part, str) else list(part))
+
+
+def simple(count: int, source: str = "") -> list[Row]:
+    """`count` pictures of each class, all different."""
+    names = [hashlib.sha256(f"{source}{number}".encode()).hexdigest()[:16] for number in range(2 * count)]
+    return [(AI if number % 2 else REAL, source, name) for number, name in enumerate(names)]
+
+
+def split_of(manifest: pd.DataFrame, seed: int = 0, val: float = 0.2, test: float = 0.2, **fold: int) -> pd.Series:
+    return assign_split(manifest, seed=seed, val_fraction=val, test_fraction=test, **fold)
+
+
+def letters(split: pd.Series) -> str:
+    return "".join({"train": ".", "val": "v", "test": "t", "unused": "u", "": "-"}[part] for part in split)
+
+
+@pytest.mark.parametrize(
+    ("seed", "fold", "expected"),
+    [
+        (0, None, ".........tt.t.vv.tt.vv.t"),
+        (1, None, "..t.tv.t.v..vtv...t....t"),
+        (0, 0, "ttt.t.v..v.......v.t..vt"),
+        (0, 2, ".....v.vtt..t..tt.v..tv."),
+    ],
+)
+def test_stored_splits(seed: int, fold: int | None, expected: str) -> None:
+    """Changing these strings changes every published figure: the split of a seed is a promise."""
+    split = assign_split(manifest_of(simple(12)), seed=seed, val_fraction=0.2, test_fraction=0.25, fold=fold, folds=4)
+    assert letters(split) == expected
+
+
+@st.composite
+def manifests(draw: st.DrawFn) -> pd.DataFrame:
+    """Up to 60 groups of 1 to 4 pictures, some across the classes, in up to three sources per class, some problems."""
+    rows: list[Row] = []
+    for group in range(draw(st.integers(12, 60))):
+        size, mixed = draw(st.sampled_from([(1, False)] * 6 + [(2, False), (4, False), (3, True)]))
+        label, source = group % 2, draw(st.sampled_from(["a", "b", "c"]))
+        name = hashlib.sha256(str(group).encode()).hexdigest()[:16]
+        rows += [((label + mixed * number) % 2, source, name) for number in range(size)]
+    table = manifest_of(rows)
+    bad = draw(st.sets(st.integers(0, len(rows) - 1), max_size=3))
+    table.loc[sorted(bad), ["problem", "group"]] = ["truncated", ""]
+    return table
+
+
+choices = st.tuples(st.integers(0, 5), st.sampled_from([0.1, 0.15, 0.25]), st.sampled_from([0.0, 0.2, 0.3]))
+
+
+def split_or_reject(manifest: pd.DataFrame, **options: object) -> pd.Series:
+    try:
+        return assign_split(manifest, **options)  # type: ignore[arg-type]
+    except SplitError:
+        assume(False)
+        raise
+
+
+@settings(deadline=None, max_examples=30, database=None, derandomize=True)
+@given(manifests(), choices, st.randoms(use_true_random=False))
+def test_properties_of_a_split(manifest: pd.DataFrame, chosen: tuple[int, float, float], random: object) -> None:
+    seed, val, test = chosen
+    options = {"seed": seed, "val_fraction": val, "test_fraction": test}
+    split = split_or_reject(manifest, **options)
+    used = manifest["problem"] == ""
+    assert set(split[used]) <= {"train", "val", "test"}
+    assert set(split[~used]) <= {""}
+    assert split[used].groupby(manifest.loc[used, "group"]).nunique().max() == 1
+    # Dealt label by label (and groups of both labels apart): each part is within one group of its share in each.
+    for label in (REAL, AI):
+        ours = used & (manifest["label"] == label)
+        for part, share in (("val", val), ("test", test), ("train", 1 - val - test)):
+            assert abs((split[ours] == part).sum() - share * ours.sum()) <= 8
+    order = list(manifest.index)
+    random.shuffle(order)  # type: ignore[attr-defined]
+    pd.testing.assert_series_equal(assign_split(manifest.loc[order], **options).sort_index(), split)  # type: ignore[arg-type]
+
+
+@settings(deadline=None, max_examples=30, database=None, derandomize=True)
+@given(manifests(), st.integers(0, 3), st.integers(2, 4))
+def test_properties_of_folds(manifest: pd.DataFrame, seed: int, folds: int) -> None:
+    splits = [
+        split_or_reject(manifest, seed=seed, val_fraction=0.2, test_fraction=0.2, fold=fold, folds=folds)
+        for fold in range(folds)
+    ]
+    used = manifest["problem"] == ""
+    times_in_test = sum((split[used] == "test").astype(int) for split in splits)
+    assert (times_in_test == 1).all()
+    sizes = [(split == "test").sum() for split in splits]
+    assert max(sizes) - min(sizes) <= 12
+    for split in splits:
+        assert split[used].groupby(manifest.loc[used, "group"]).nunique().max() == 1
+
+
+@pytest.mark.parametrize("count", [40, 211, 1000])
+def test_shares_hold_to_a_picture(count: int) -> None:
+    manifest = manifest_of(simple(count))
+    for label in (REAL, AI):
+        counts = split_of(manifest, val=0.15, test=0.2)[manifest["label"] == label].value_counts()
+        assert counts["test"] == pytest.approx(0.2 * count, abs=1)
+        assert counts["val"] == pytest.approx(0.15 * count, abs=1)
+
+
+def test_every_source_is_spread() -> None:
+    rows = [row for number in range(7) for row in simple(20, f"generator {number}")] + simple(3, "small")
+    manifest = manifest_of(rows)
+    table = pd.crosstab([manifest["label"], manifest["source"]], split_of(manifest))
+    large = table.drop(index="small", level=1)
+    assert large["test"].between(3, 5).all()
+    assert large["val"].between(3, 5).all()
+
+
+def test_seeds_differ_and_folds_do_not_depend_on_fractions() -> None:
+    manifest = manifest_of(simple(100))
+    agree = (split_of(manifest, seed=0) == split_of(manifest, seed=1)).mean()
+    assert 0.3 < agree < 0.6  # 0.6^2 + 0.2^2 + 0.2^2 = 0.44 by chance
+    one, other = split_of(manifest, val=0.1, fold=1), split_of(manifest, val=0.3, test=0.5, fold=1)
+    assert ((one == "test") == (other == "test")).all()
+
+
+def test_own_test_part_is_the_test_split() -> None:
+    rows = simple(50)
+    manifest = manifest_of(rows, part=["test" if number < 20 else "train" for number in range(100)])
+    split = split_of(manifest, val=0.25)
+    assert (split[:20] == "test").all()
+    assert split[20:].value_counts().to_dict() == {"train": 60, "val": 20}
+    split = split_of(manifest, fold=0, folds=4)
+    assert (split[:20] == "unused").all()
+    assert (split[20:] == "test").sum() == 20
+
+
+def test_own_validation_part_is_kept() -> None:
+    manifest = manifest_of(simple(30), part=(["val"] * 10 + ["test"] * 10 + ["train"] * 40))
+    assert letters(split_of(manifest)) == "v" * 10 + "t" * 10 + "." * 40
+    assert "u" * 10 not in letters(split_of(manifest, fold=0))[:10]
+
+
+def test_near_duplicates_of_the_own_test_part_are_not_trained_on() -> None:
+    rows = simple(20)
+    rows[39] = (AI, "", rows[1][2])
+    split = split_of(manifest_of(rows, part=["test"] * 8 + ["train"] * 32))
+    assert letters(split)[39] == "u"
+    assert letters(split).count("u") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fold": 5}, r"^data\.fold=5: with data\.folds=5 a fold is 0 to 4$"),
+        ({"fold": -1}, r"^data\.fold=-1"),
+        ({"folds": 1}, r"^data\.folds=1: at least 2"),
+        ({"val_fraction": 1.0}, r"^data\.val_fraction=1\.0: a share from 0 to below 1"),
+        ({"test_fraction": -0.1}, r"^data\.test_fraction=-0\.1"),
+        ({"val_fraction": 0.5, "test_fraction": 0.5}, r"leave nothing to train on"),
+        (
+            {"val_fraction": 0.01},
+            r"^data\.val_fraction=0\.01, data\.test_fraction=0\.2: 10 groups of 'real' .*for val\)$",
+        ),
+        ({"fold": 0, "folds": 11}, r"^data\.folds=11: 10 groups of 'real' pictures are too few"),
+        ({"fold": 0, "folds": 5, "val_fraction": 0.01}, r"^data\.val_fraction=0\.01: 8 groups of 'real'"),
+    ],
+)
+def test_impossible_settings_name_the_key(options: dict[str, float], message: str) -> None:
+    arguments = {"seed": 0, "val_fraction": 0.2, "test_fraction": 0.2} | options
+    with pytest.raises(SplitError, match=message):
+        assign_split(manifest_of(simple(10)), **arguments)  # type: ignore[arg-type]
+
+
+def test_one_class_only() -> None:
+    only_real = [row for row in simple(10) if row[0] == REAL]
+    with pytest.raises(SplitError, match=r"no usable picture of the class 'ai' among 10"):
+        split_of(manifest_of(only_real))
+    with pytest.raises(SplitError, match=r"no usable picture of the class 'real' among 0"):
+        split_of(manifest_of([]))
+
+
+def test_nothing_beside_the_own_test_part() -> None:
+    with pytest.raises(SplitError, match=r"0 groups of 'real' pictures are too few"):
+        split_of(manifest_of(simple(10), part="test"))

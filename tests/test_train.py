@@ -1,0 +1,181 @@
+"""Training end to end on tiny generated pictures: run folder, repetition, resuming, interruption, bad input."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from sklearn.metrics import accuracy_score, f1_score, log_loss, roc_auc_score
+
+from rexnet_ai_real.config import ConfigError
+from rexnet_ai_real.run_folder import RunFolder
+from rexnet_ai_real.training.run import train
+from tests.conftest import Compose
+
+HISTORY = (
+    *("epoch", "train_loss", "train_accuracy", "train_f1", "train_auroc"),
+    *("val_loss", "val_accuracy", "val_f1", "val_auroc", "lr", "seconds", "images_per_second"),
+)
+
+
+def run_command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1]), "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-m", "rexnet_ai_real.train", *arguments]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def test_the_run_folder_holds_what_was_promised(tiny_run: RunFolder) -> None:
+    assert tiny_run.read_config()["data"]["name"] == "synthetic"
+    assert tiny_run.best_checkpoint.is_file()
+    assert tiny_run.last_checkpoint.is_file()
+    assert list(tiny_run.path.glob("events.out.tfevents.*"))
+    for name in ("loss", "accuracy", "f1", "confusion", "cam"):
+        with Image.open(tiny_run.figures / f"{name}.png") as figure:
+            assert min(figure.size) > 500
+        assert (tiny_run.figures / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+    history = pd.read_csv(tiny_run.history_file)
+    assert tuple(history.columns) == HISTORY
+    assert history["epoch"].tolist() == [1, 2]
+    assert np.isfinite(history).all(axis=None)
+
+
+def test_splits_share_no_group(tiny_run: RunFolder) -> None:
+    manifest = pd.read_csv(tiny_run.manifest_file)
+    assert set(manifest["split"]) == {"train", "val", "test"}
+    assert manifest.groupby("group")["split"].nunique().max() == 1
+
+
+def test_metrics_are_those_of_the_predictions(tiny_run: RunFolder) -> None:
+    predictions = pd.read_csv(tiny_run.predictions_file)
+    metrics = tiny_run.read_metrics()
+    assert list(predictions.columns) == ["path", "label", "split", "logit", "probability"]
+    np.testing.assert_allclose(predictions["probability"], 1 / (1 + np.exp(-predictions["logit"])), atol=1e-9)
+    for split in ("val", "test"):
+        rows = predictions[predictions["split"] == split]
+        predicted = rows["probability"] > 0.5
+        assert metrics[split] == pytest.approx(
+            {
+                "loss": log_loss(rows["label"], rows["probability"]),
+                "accuracy": accuracy_score(rows["label"], predicted),
+                "f1": f1_score(rows["label"], predicted, zero_division=0),
+                "auroc": roc_auc_score(rows["label"], rows["probability"]),
+                "n": len(rows),
+            },
+            abs=1e-6,
+        )
+
+
+def test_the_best_checkpoint_has_the_lowest_validation_loss(tiny_run: RunFolder) -> None:
+    history = pd.read_csv(tiny_run.history_file)
+    metrics = tiny_run.read_metrics()
+    assert metrics["best_epoch"] == history["val_loss"].idxmin() + 1
+    assert metrics["val"]["loss"] == pytest.approx(history["val_loss"].min(), abs=1e-5)
+
+
+def test_checkpoints_are_read_without_running_code(tiny_run: RunFolder) -> None:
+    checkpoint = torch.load(tiny_run.best_checkpoint, weights_only=True)
+    assert checkpoint["hyper_parameters"]["model"]["name"] == "rexnet_100"
+    assert checkpoint["hyper_parameters"]["preprocessing"]["image_size"] == 32
+
+
+def test_the_same_command_gives_the_same_metrics(tiny_run: RunFolder, compose_tiny: Compose, tmp_path: Path) -> None:
+    score = train(compose_tiny(), RunFolder(tmp_path))
+    again = RunFolder(tmp_path).read_metrics()
+    first = tiny_run.read_metrics()
+    for part in ("train", "val", "test", "epochs", "best_epoch", "seed"):
+        assert again[part] == first[part]
+    assert score == pd.read_csv(tiny_run.history_file)["val_loss"].min()
+    assert RunFolder(tmp_path).predictions_file.read_bytes() == tiny_run.predictions_file.read_bytes()
+
+
+def test_a_resumed_run_goes_on_where_it_ended(compose_tiny: Compose, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    train(compose_tiny("trainer.max_epochs=1"), folder)
+    first = pd.read_csv(folder.history_file)
+    train(compose_tiny("trainer.max_epochs=3", f"resume={tmp_path}"), folder)
+    history = pd.read_csv(folder.history_file)
+    assert history["epoch"].tolist() == [1, 2, 3]
+    assert history.loc[0, "train_loss"] == first.loc[0, "train_loss"]
+    assert folder.read_metrics()["epochs"] == 3
+    assert folder.read_metrics()["val"]["loss"] == pytest.approx(history["val_loss"].min(), abs=1e-5)
+
+
+def test_resuming_with_other_settings_is_refused(tiny_run: RunFolder, compose_tiny: Compose) -> None:
+    with pytest.raises(ConfigError, match=r"optimizer\.lr was 0\.0003, now 0\.1"):
+        train(compose_tiny("optimizer.lr=0.1", f"resume={tiny_run.path}"), tiny_run)
+
+
+def test_resuming_nothing_is_refused(compose_tiny: Compose, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"last\.ckpt"):
+        train(compose_tiny(f"resume={tmp_path}"), RunFolder(tmp_path))
+
+
+def test_early_stopping_ends_a_run_that_does_not_improve(compose_tiny: Compose, tmp_path: Path) -> None:
+    frozen = ("optimizer.lr=1e-12", "schedule.name=constant", "early_stopping.min_delta=10")
+    train(compose_tiny("trainer.max_epochs=6", "early_stopping.patience=2", *frozen), RunFolder(tmp_path))
+    assert RunFolder(tmp_path).read_metrics()["epochs"] == 3
+
+
+def test_fast_dev_run_leaves_no_result(compose_tiny: Compose, tmp_path: Path) -> None:
+    assert train(compose_tiny("trainer.fast_dev_run=true"), RunFolder(tmp_path)) is None
+    assert not RunFolder(tmp_path).metrics_file.exists()
+
+
+def test_ctrl_c_keeps_the_best_checkpoint_and_draws_what_there_is(tiny: list[str], tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1]), "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-m", "rexnet_ai_real.train", *tiny]
+    command += ["trainer.max_epochs=1000", "early_stopping.patience=1000", f"output_dir={tmp_path}/run"]
+    folder = RunFolder(tmp_path / "run")
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=pipe, stderr=subprocess.STDOUT) as job:
+        while job.poll() is None and (not folder.history_file.exists() or len(pd.read_csv(folder.history_file)) < 2):
+            time.sleep(0.2)
+        job.send_signal(signal.SIGINT)
+        output, _ = job.communicate(timeout=120)
+    assert job.returncode == 130, output.decode()
+    assert folder.best_checkpoint.is_file()
+    assert folder.read_metrics()["epochs"] >= 2
+    assert (folder.figures / "loss.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["early_stopping.patience=-1"], "early_stopping.patience=-1"),
+        (["model.weights=nowhere.safetensors"], "nowhere.safetensors"),
+    ],
+)
+def test_bad_settings_end_in_one_clear_line(
+    tiny: list[str], overrides: list[str], expected: str, tmp_path: Path
+) -> None:
+    done = run_command(*tiny, *overrides, cwd=tmp_path)
+    assert done.returncode != 0
+    assert expected in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_a_picture_that_vanishes_is_named(compose_tiny: Compose, tmp_path: Path) -> None:
+    from rexnet_ai_real.data.datamodule import PictureDataModule
+
+    settings = compose_tiny(f"data.root={tmp_path}/pictures")
+    data = PictureDataModule(settings.data, settings.augment, seed=0)
+    data.setup("fit")
+    victim = data.rows("val")["path"].iloc[0]
+    (data.root / victim).unlink()
+    with pytest.raises(ValueError, match=str(victim).replace(".", r"\.")):
+        list(data.val_dataloader())
+
+
+def test_metrics_file_is_plain_json(tiny_run: RunFolder) -> None:
+    metrics = json.loads(tiny_run.metrics_file.read_text())
+    assert set(metrics) == {"train", "val", "test", "epochs", "best_epoch", "seconds", "seed", "environment"}
+    assert set(metrics["test"]) == {"loss", "accuracy", "f1", "auroc", "n"}
