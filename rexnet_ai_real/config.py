@@ -1,13 +1,14 @@
 """Every setting of an experiment: its type, default and meaning. YAML files under conf/ only say what differs.
 
-`load` turns what Hydra composed into these plain dataclasses and stops at an impossible value, naming its key.
+`load` and `load_evaluation` turn what Hydra composed into these plain dataclasses and stop at an impossible value,
+naming its key.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
@@ -19,10 +20,15 @@ FOLDER = _HERE / "conf" if (_HERE / "conf").is_dir() else _HERE.parent / "conf"
 """The YAML tree: inside an installed package, beside it in a checkout."""
 
 SOURCES = ("kaggle", "cifake", "folder", "synthetic")
+OWN = "own"
+"""As data.name of an evaluation: the pictures that the run itself held out."""
 RESIZES = ("squash", "crop")
 INTERPOLATIONS = ("bilinear", "bicubic")
 SCHEDULES = ("one_cycle", "cosine", "constant")
 LIBRARIES = ("rexnet", "timm")
+THRESHOLDS = ("fpr", "balanced_accuracy")
+SECTIONS = ("metrics", "calibration", "comparison", "shortcuts", "robustness", "collections", "explanations")
+"""Parts of the report, in the order in which it shows them."""
 
 
 class ConfigError(UserError, ValueError):
@@ -121,7 +127,7 @@ class ModelConfig:
     dropout: float = 0.2
     """Probability with which each pooled feature is dropped before the last layer."""
     drop_path: float = 0.0
-    """Stochastic depth: probability with which the last residual block is skipped; earlier blocks proportionally less."""
+    """Stochastic depth: probability with which the last residual block is skipped; earlier ones less, in proportion."""
     compile: bool = False
     """torch.compile the network: slow to start (about a minute), then faster steps."""
 
@@ -172,7 +178,7 @@ class TrainerConfig:
     strategy: str = "auto"
     """auto, or ddp for several devices."""
     precision: str = "auto"
-    """auto: bf16-mixed where the processor computes in bfloat16, else 32-true. Or any precision that Lightning knows."""
+    """auto: bf16-mixed where the processor computes in bfloat16, else 32-true. Or what Lightning knows."""
     threads: int | None = None
     """CPU threads of the network; null: as many as PyTorch chooses. Another number gives other last digits."""
     deterministic: bool = True
@@ -204,28 +210,82 @@ class TrainConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
 
 
+@dataclass
+class EvaluateConfig:
+    """One report: `python -m rexnet_ai_real.evaluate`."""
+
+    run: str = MISSING
+    """What is evaluated: a run folder, a checkpoint, a multirun of folds, or a saved detector."""
+    output_dir: str | None = None
+    """Where the report is written. Null: report/ inside the folder of `run`."""
+    data: DataConfig = field(default_factory=lambda: DataConfig(name=OWN))
+    """Which pictures. own: those that the run held out, data.root naming their folder where it has moved. Any other
+    data set is taken whole, or its own test part where it has one. A detector brings its own way of resizing: of these
+    settings only name, root, classes, batch_size, workers, max_pixels and duplicate_distance are looked at."""
+    others: list[str] = field(default_factory=list)
+    """Folders of other collections (any layout that data=folder, kaggle or cifake reads): does it hold there too?"""
+    against: str | None = None
+    """A second run, multirun of folds or checkpoint that held out the same pictures, to compare with."""
+    sections: list[str] = field(default_factory=lambda: list(SECTIONS))
+    """Which parts to make; [metrics,calibration] takes seconds, since nothing is predicted anew."""
+    sample: int | None = 192
+    """How many held-out pictures, drawn by their hashes, pass the 47 corruptions, the swap test and the test of the
+    heat maps. Null: all; the time grows with it (192: about ten minutes on two cores)."""
+    threshold: str = "fpr"
+    """fpr: false alarms on at most `fpr` of real pictures; balanced_accuracy: best mean of both classes."""
+    fpr: float = 0.05
+    """False-positive rate that the threshold is chosen for."""
+    error_target: float | None = 0.10
+    """Promised largest error rate among answered pictures; the others are "unsure". Null: every picture is answered."""
+    confidence: float = 0.90
+    """With which that promise holds."""
+    resamples: int = 2000
+    """Of the bootstrap behind every interval."""
+    seed: int = 0
+    """Of the bootstrap, the folds of the shortcut audit and the random maps."""
+
+
 OmegaConf.register_new_resolver("run_folder", lambda resume, fresh: resume or fresh, replace=True)
 ConfigStore.instance().store(name="train_schema", node=TrainConfig)
+ConfigStore.instance().store(name="evaluate_schema", node=EvaluateConfig)
+
+Settings = TypeVar("Settings", TrainConfig, EvaluateConfig)
 
 
 def load(composed: DictConfig) -> TrainConfig:
-    """Plain dataclasses of what Hydra composed.
+    """Plain dataclasses of what Hydra composed from train.yaml.
 
     Raises:
         ConfigError: a value is missing or impossible.
     """
-    missing = sorted(OmegaConf.missing_keys(composed))
-    if missing:
-        raise ConfigError(f"{', '.join(missing)}: no value given")
-    config = OmegaConf.to_object(composed)
-    if not isinstance(config, TrainConfig):
-        raise TypeError(f"expected a composed train.yaml, got {type(config).__name__}")
+    config = _plain(composed, TrainConfig)
     check(config)
     return config
 
 
+def load_evaluation(composed: DictConfig) -> EvaluateConfig:
+    """The same for evaluate.yaml.
+
+    Raises:
+        ConfigError: a value is missing or impossible.
+    """
+    config = _plain(composed, EvaluateConfig)
+    _check_each(config, _EVALUATION_RULES)
+    return config
+
+
+def _plain(composed: DictConfig, schema: type[Settings]) -> Settings:
+    missing = sorted(OmegaConf.missing_keys(composed))
+    if missing:
+        raise ConfigError(f"{', '.join(missing)}: no value given")
+    config = OmegaConf.to_object(composed)
+    if not isinstance(config, schema):
+        raise TypeError(f"expected settings composed by {schema.__name__}, got {type(config).__name__}")
+    return config
+
+
 def check(config: TrainConfig) -> None:
-    """Stop at the first value that cannot work.
+    """Stop at the first value of a training run that cannot work.
 
     Raises:
         ConfigError: names the key, the value found and what is possible.
@@ -238,7 +298,11 @@ def check(config: TrainConfig) -> None:
             f"data.val_fraction={data.val_fraction} and data.test_fraction={data.test_fraction}: "
             "together they must be below 1, or nothing is left to train on"
         )
-    for key, (holds, expected) in _RULES.items():
+    _check_each(config, _RULES)
+
+
+def _check_each(config: TrainConfig | EvaluateConfig, rules: "dict[str, Rule]") -> None:
+    for key, (holds, expected) in rules.items():
         value = OmegaConf.select(OmegaConf.structured(config), key)
         values = value if OmegaConf.is_list(value) else [value]
         if any(isinstance(v, float) and not math.isfinite(v) for v in values) or not holds(value):
@@ -314,4 +378,22 @@ _RULES: dict[str, Rule] = {
     "trainer.devices": _at_least(1),
     "trainer.threads": _at_least(1),
     "trainer.gradient_clip": _above(0),
+}
+
+_BETWEEN: Rule = (lambda value: value is None or 0 < value < 1), "a number between 0 and 1"
+
+_EVALUATION_RULES: dict[str, Rule] = {
+    "data.name": _one_of((OWN, *SOURCES)),
+    "data.batch_size": _at_least(1),
+    "data.workers": _at_least(0),
+    "data.duplicate_distance": _RULES["data.duplicate_distance"],
+    "data.max_pixels": _at_least(1),
+    "sections": ((lambda value: value and set(value) <= set(SECTIONS)), "some of " + ", ".join(SECTIONS)),
+    "sample": _at_least(2),
+    "threshold": _one_of(THRESHOLDS),
+    "fpr": _BETWEEN,
+    "error_target": _BETWEEN,
+    "confidence": _BETWEEN,
+    "resamples": _at_least(20),
+    "seed": _RULES["seed"],
 }

@@ -40,9 +40,7 @@ def write_csv(path: Path, table: "pd.DataFrame") -> None:
     """Write a table without its index, whole or not at all. File names that are no valid UTF-8 keep their bytes."""
     with write_atomically(path) as temporary:
         # All text is quoted: under the minimal rule, Python before 3.13 leaves a carriage return in a name bare.
-        table.to_csv(
-            temporary, index=False, encoding="utf-8", errors="surrogateescape", quoting=csv.QUOTE_NONNUMERIC
-        )
+        table.to_csv(temporary, index=False, encoding="utf-8", errors="surrogateescape", quoting=csv.QUOTE_NONNUMERIC)
 
 
 def _umask() -> int:

@@ -3,13 +3,15 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import yaml
 
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.files import write_csv, write_text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class NotARun(UserError, ValueError):
@@ -82,7 +84,7 @@ class RunFolder:
         plain: dict[str, Any] = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
         return plain
 
-    def write_predictions(self, rows: pd.DataFrame) -> None:
+    def write_predictions(self, rows: "pd.DataFrame") -> None:
         """Save path, label, split, logit and probability of each picture."""
         write_csv(self.predictions_file, rows)
 

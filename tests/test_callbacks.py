@@ -203,7 +203,7 @@ def test_the_dashboard_has_every_part(board: tuple[EventAccumulator, Classifier]
     )
     assert tags["graph"]
     assert any("LinearBottleneck" in node.name for node in events.Graph().node)
-    assert len(events.Scalars("val/loss")) == 2  # the final metrics add no point to the curve
+    assert len(events.Scalars("val/loss")) == 2  # the metrics of the best epoch add no point to the curve
 
 
 def test_the_precision_recall_curve_counts_the_validation_pictures(board: tuple[EventAccumulator, Classifier]) -> None:
@@ -224,7 +224,7 @@ def test_the_precision_recall_curve_counts_the_validation_pictures(board: tuple[
         assert false_negative[i] == (~said & truth).sum()
 
 
-def test_the_hyperparameter_table_has_the_settings_and_the_final_metrics(
+def test_the_hyperparameter_table_has_the_settings_and_the_best_metrics(
     board: tuple[EventAccumulator, Classifier],
 ) -> None:
     events, _ = board
@@ -238,7 +238,7 @@ def test_the_hyperparameter_table_has_the_settings_and_the_final_metrics(
     assert values["weights"] == "rexnet_150.safetensors"
     assert values["fold"] == "2"
     assert values["augment"] == "flip 0.5, rotation 10"
-    assert events.Scalars("final/test/auroc")[-1].value == pytest.approx(0.9)
+    assert events.Scalars("best/test/auroc")[-1].value == pytest.approx(0.9)
     assert "hp_metric" not in events.Tags()["scalars"]
 
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rexnet_ai_real.models import ReXNet, block_table, build, cam_layer, rexnet, to_timm_layout
+from rexnet_ai_real.models import ReXNet, block_table, build, rexnet, to_timm_layout
 from rexnet_ai_real.models.rexnet import ARCHITECTURES, BlockSpec, LinearBottleneck
 
 IN_TIMM = [name for name in ARCHITECTURES if "lite" not in name]
@@ -136,14 +136,14 @@ def test_first_loss_is_near_log_two(name: str) -> None:
     assert F.cross_entropy(logits, torch.arange(16) % 2).item() == pytest.approx(math.log(2), abs=0.1)
 
 
-def test_features_then_head_is_the_network_and_grad_reaches_the_cam_layer() -> None:
+def test_features_then_head_is_the_network_and_grad_reaches_the_features() -> None:
     model = ReXNet().eval()
     features = model.forward_features(pictures(side=96))
     assert features.shape == (2, model.num_features, 3, 3)
     assert model.forward_head(features, pre_logits=True).shape == (2, 1280)
     torch.testing.assert_close(model.forward_head(features), model(pictures(side=96)))
     seen: list[Tensor] = []
-    handle = cam_layer(model).register_forward_hook(lambda module, inputs, output: seen.append(output))
+    handle = model.features[-1].register_forward_hook(lambda module, inputs, output: seen.append(output))
     (gradient,) = torch.autograd.grad(model(pictures(side=96))[:, 1].sum(), seen)
     handle.remove()
     # Average pooling and a linear layer: the gradient is the layer's weight over the number of places.
@@ -236,4 +236,3 @@ def test_impossible_settings_are_named(make: Callable[[], nn.Module], named: str
 def test_a_timm_backbone_stands_in() -> None:
     model = build("mobilenetv3_small_050", library="timm").eval()
     assert model(pictures()).shape == (2, 2)
-    assert isinstance(cam_layer(model), nn.Module)

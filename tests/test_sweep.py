@@ -71,7 +71,7 @@ def leave_run(run: RunFolder, config: Any) -> float:
     losses = [abs(math.log10(lr) + 3) / 4 + 0.3 + 0.1 * math.cos(2 * epoch + lr * 1000) for epoch in range(EPOCHS)]
     stopped_at, kept = stopping_epoch(losses, int(config["early_stopping"]["patience"]))
     epochs = EPOCHS if stopped_at is None else stopped_at + 1
-    history = pd.DataFrame({"epoch": range(epochs), "val_loss": losses[:epochs], "seconds": 2.0})
+    history = pd.DataFrame({"epoch": range(1, epochs + 1), "val_loss": losses[:epochs], "seconds": 2.0})
     for name, value in {"val_accuracy": 0.9, "val_f1": 0.89, "val_auroc": 0.95}.items():
         history[name] = value - history["val_loss"] / 10
     manifest, predictions = pictures(config["data"]["fold"], int(config["data"]["folds"]))
@@ -80,7 +80,7 @@ def leave_run(run: RunFolder, config: Any) -> float:
     write_manifest(manifest, run.manifest_file)
     run.write_predictions(predictions)
     test = {"loss": losses[kept] + 0.1, "accuracy": 0.8, "f1": 0.79, "auroc": 0.85, "n": 12}
-    run.write_metrics({"test": test, "epochs": epochs, "best_epoch": kept, "seconds": 2.0 * epochs})
+    run.write_metrics({"test": test, "epochs": epochs, "best_epoch": kept + 1, "seconds": 2.0 * epochs})
     return losses[kept]
 
 
@@ -152,8 +152,8 @@ def test_sweep_over_lr_and_patience(multirun: Any, capsys: pytest.CaptureFixture
     for row in table[:2].to_dict("records"):
         history = pd.read_csv(folder / str(row["job"]) / "history.csv")
         assert row["val_loss"] == pytest.approx(history["val_loss"].min())
-        assert row["best_epoch"] == history["val_loss"].argmin()
-        assert row["val_f1"] == pytest.approx(history["val_f1"][row["best_epoch"]])
+        assert row["best_epoch"] == history["epoch"][history["val_loss"].argmin()]
+        assert row["val_f1"] == pytest.approx(history["val_f1"].max())
     text = (folder / "summary.md").read_text()
     assert "2 finished, 2 failed" in text
     assert f"output_dir={folder / '2'}" in text
@@ -167,7 +167,7 @@ def test_patience_told_from_the_longest_run_is_what_the_shorter_runs_did(tmp_pat
     for job in jobs:
         patience, lr = int(job.settings["early_stopping.patience"]), float(job.settings["optimizer.lr"])
         (row,) = told[(told["optimizer.lr"].astype(float) == lr) & (told["patience"] == patience)].to_dict("records")
-        assert (EPOCHS - 1 if pd.isna(row["stopped_at"]) else row["stopped_at"]) == len(job.history) - 1
+        assert (EPOCHS if pd.isna(row["stopped_at"]) else row["stopped_at"]) == len(job.history)
         assert (row["kept"], row["val_loss"]) == (job.metrics["best_epoch"], pytest.approx(job.val_loss))
 
 

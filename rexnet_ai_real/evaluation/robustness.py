@@ -145,6 +145,21 @@ def evaluate_robustness(
         max_pixels=max_pixels,
         progress=progress,
     )
+    return summarise_robustness(
+        pictures, logits, corruptions=corruptions, threshold=threshold, resamples=resamples, seed=seed
+    )
+
+
+def summarise_robustness(
+    pictures: Sequence[Picture],
+    logits: FloatArray,
+    *,
+    threshold: float,
+    corruptions: Sequence[Corruption] = CORRUPTIONS,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Robustness:
+    """What `evaluate_robustness` finds, from logits (pictures, corruptions) that are there already."""
     labels, groups = [picture.label for picture in pictures], [picture.group for picture in pictures]
     table = robustness_table(
         labels, logits, groups, corruptions=corruptions, threshold=threshold, resamples=resamples, seed=seed
@@ -165,17 +180,18 @@ def corrupted_logits(
     workers: int | None,
     max_pixels: int,
     progress: bool,
+    title: str = "Corrupted pictures",
 ) -> FloatArray:
     """Logits of every picture under every corruption, (pictures, corruptions); arguments as in `evaluate_robustness`.
 
-    Each picture is decoded once. At most `_AHEAD` corrupted pictures are in memory, whatever the number of pictures.
+    `title` stands beside the progress bar. Each picture is decoded once. At most `_AHEAD` corrupted pictures are in memory, whatever the number of pictures.
     """
     pieces = [pictures[start : start + _PIECE] for start in range(0, len(pictures), _PIECE)]
     found: list[FloatArray] = []
     pool = ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="corruption")
     try:
         with _bar(progress) as bar:
-            task = bar.add_task("Corrupted pictures", total=len(pictures) * len(corruptions))
+            task = bar.add_task(title, total=len(pictures) * len(corruptions))
             for piece in pieces:
                 kept = cache / f"{_digest(piece, corruptions, fingerprint)}.npy"
                 if kept.exists():

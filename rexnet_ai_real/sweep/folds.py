@@ -50,7 +50,18 @@ class CrossValidation:
 
 
 def cross_validate(jobs: Sequence[Job]) -> CrossValidation:
-    """Merge the test predictions of finished jobs whose settings differ in data.fold alone.
+    """Merge and measure the test predictions of finished jobs whose settings differ in data.fold alone.
+
+    Raises:
+        FoldsDiffer: as `out_of_fold`.
+    """
+    table = out_of_fold(jobs)
+    pooled = evaluate(table["label"], table["logit"], table["group"])
+    return CrossValidation(tuple(jobs), int(jobs[0].config["data"]["folds"]), table, pooled)
+
+
+def out_of_fold(jobs: Sequence[Job]) -> pd.DataFrame:
+    """The test predictions of finished jobs in one table (COLUMNS), in the order of the manifest.
 
     Raises:
         FoldsDiffer: the jobs saw different pictures, cut them differently, or a picture was held out twice or, with all
@@ -70,9 +81,7 @@ def cross_validate(jobs: Sequence[Job]) -> CrossValidation:
     if len(jobs) == config["folds"] and len(never):
         raise FoldsDiffer(f"{len(never)} pictures were held out by no fold, {never.iloc[0]} among them")
     # The inner merge keeps the manifest's order, so that the file does not depend on the order of the jobs.
-    table = pictures.merge(merged, on="path", how="inner", validate="one_to_one")[list(COLUMNS)]
-    pooled = evaluate(table["label"], table["logit"], table["group"])
-    return CrossValidation(tuple(jobs), int(config["folds"]), table, pooled)
+    return pictures.merge(merged, on="path", how="inner", validate="one_to_one")[list(COLUMNS)]
 
 
 def _held_out(job: Job) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Where a run with this patience ends; epochs are counted from 0."""
+    """Where a run with this patience ends; epochs are positions in its history, from 0."""
 
     patience: int
     stopped_at: int | None
@@ -34,7 +34,8 @@ def stopping_epoch(val_losses: Sequence[float], patience: int, min_delta: float 
         min_delta: at least 0.
 
     Returns:
-        (stopped_at, kept), counted from 0. `stopped_at` is None when no epoch of the history meets the condition.
+        (stopped_at, kept), positions in `val_losses`. `stopped_at` is None when no epoch
+        meets the condition.
 
     Raises:
         ValueError: no losses, or a patience below 1.

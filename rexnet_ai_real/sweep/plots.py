@@ -42,7 +42,7 @@ def heat_map(jobs: Sequence[Job], across: str, up: str) -> Figure:
             notes[cell] = job.status
             continue
         losses[cell] = job.val_loss
-        notes[cell] = f"{job.val_loss:.4f}\n{best['val_accuracy']:.1%}, epoch {int(best['epoch']) + 1}"
+        notes[cell] = f"{job.val_loss:.4f}\n{best['val_accuracy']:.1%}, epoch {best['epoch']:.0f}"
     with styled():
         figure = Figure(figsize=(max(4.2, 1.9 + 1.35 * len(columns)), max(2.6, 1.3 + 0.75 * len(rows))))
         axes = figure.add_subplot()
@@ -86,13 +86,13 @@ def curves(jobs: Sequence[Job], keys: tuple[str, ...]) -> Figure:
             panel.set(xlabel="epoch", title=title)
             panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             for job in others:
-                panel.plot(job.history["epoch"] + 1, job.history[column], color="#C8C8C8", linewidth=1, zorder=1)
+                panel.plot(job.history["epoch"], job.history[column], color="#C8C8C8", linewidth=1, zorder=1)
         for job, name in zip(named, names, strict=True):
             line = {"color": colours[_without_patience(job)], "linestyle": dashes[job.settings.get(PATIENCE)]}
             for panel, column in ((loss, "val_loss"), (f1, "val_f1")):
-                panel.plot(job.history["epoch"] + 1, job.history[column], **line)
+                panel.plot(job.history["epoch"], job.history[column], **line)
                 if job.best is not None:
-                    panel.plot(job.best["epoch"] + 1, job.best[column], "o", color=line["color"])
+                    panel.plot(job.best["epoch"], job.best[column], "o", color=line["color"])
             loss.plot([], [], **line, marker="o", label=name)
         if others:
             loss.plot([], [], color="#C8C8C8", linewidth=1, label=f"{len(others)} more")

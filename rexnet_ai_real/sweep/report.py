@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rexnet_ai_real.figures import save
-from rexnet_ai_real.files import write_atomically, write_text
+from rexnet_ai_real.files import write_csv, write_text
 from rexnet_ai_real.sweep.folds import SCORES, CrossValidation
 from rexnet_ai_real.sweep.jobs import ERROR_FILE, FOLD, PATIENCE, describe, short
 from rexnet_ai_real.sweep.plots import curves, grid_keys, heat_map
@@ -39,20 +39,14 @@ def report(folder: Path) -> Summary:
         NotASweep: no jobs there.
     """
     summary = summarise(folder)
-    write_table(summary.table, folder / "summary.csv")
-    write_table(summary.patience, folder / "patience.csv")
+    write_csv(folder / "summary.csv", summary.table)
+    write_csv(folder / "patience.csv", summary.patience)
     if summary.folds:
-        write_table(summary.folds[0].out_of_fold, folder / "out_of_fold.csv")
+        write_csv(folder / "out_of_fold.csv", summary.folds[0].out_of_fold)
     figures = draw(summary)
     write_text(folder / "summary.md", markdown(summary, figures))
     show(summary)
     return summary
-
-
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV, whole or not at all."""
-    with write_atomically(path) as temporary:
-        table.to_csv(temporary, index=False)
 
 
 def draw(summary: Summary) -> list[Path]:
@@ -114,11 +108,11 @@ def show(summary: Summary) -> None:
 
 
 def readable(column: str, value: Any) -> str:
-    """A cell as people read it: percent, as many digits as mean something, epochs from 1, a dash for nothing."""
+    """A cell as people read it: percent, as many digits as mean something, a dash for nothing."""
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return "–"
-    if column in ("best_epoch", "stopped_at", "kept"):
-        return str(int(value) + 1)
+    if column == "best_epoch":
+        return f"{value:.0f}"
     if column.endswith("accuracy"):
         return f"{value:.1%}"
     if column.endswith(("loss", "f1", "auroc")):
@@ -197,7 +191,7 @@ def _patience(summary: Summary) -> list[str]:
             "patience": f"{rows['patience'].iloc[0]} and more"
             if rows["final"].iloc[-1]
             else _span(rows["patience"].tolist()),
-            "last epoch": _span(["end" if epoch is pd.NA else epoch + 1 for epoch in rows["stopped_at"]]),
+            "last epoch": _span(["end" if epoch is pd.NA else epoch for epoch in rows["stopped_at"]]),
         }
         for _, rows in outcomes
     ]

@@ -19,7 +19,7 @@ TEST: Final = ("test_loss", "test_accuracy", "test_f1", "test_auroc")
 
 @dataclass(frozen=True)
 class Summary:
-    """A sweep, read from the folder of its multirun. Epochs are counted from 0, as in history.csv."""
+    """A sweep, read from the folder of its multirun. Epochs are counted as in history.csv, from 1."""
 
     folder: Path
     jobs: tuple[Job, ...]
@@ -104,13 +104,14 @@ def _patience_table(jobs: Sequence[Job], keys: Sequence[str]) -> pd.DataFrame:
         complete = len(losses) >= config["trainer"]["max_epochs"]
         for stop in stops(losses, config["early_stopping"]["min_delta"], complete=complete):
             kept = history.iloc[stop.kept]
+            stopped_at = None if stop.stopped_at is None else int(history["epoch"].iloc[stop.stopped_at])
             rows.append(
                 {
                     **{key: longest.settings.get(key) for key in keys},
                     "job": longest.name,
                     "patience": stop.patience,
-                    "stopped_at": stop.stopped_at,
-                    "kept": stop.kept,
+                    "stopped_at": stopped_at,
+                    "kept": int(kept["epoch"]),
                     "final": stop.final,
                     **{name: float(kept[name]) for name in VAL},
                 }

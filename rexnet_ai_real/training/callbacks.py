@@ -15,6 +15,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
 from torchmetrics.utilities import dim_zero_cat
 
 from rexnet_ai_real.config import AugmentConfig, TrainConfig
@@ -142,23 +143,29 @@ def log_figures(logger: Logger | None, figures: Mapping[str, Figure], step: int)
 
 
 def log_hyperparameters(logger: Logger | None, config: TrainConfig, metrics: Mapping[str, Any]) -> None:
-    """Add the settings that matter and the final metrics: one row of TensorBoard's HParams table, so that runs compare.
+    """Add the settings that matter and the metrics of the best checkpoint: a row of TensorBoard's HParams table.
 
-    Metrics are shown as final/..., apart from the curves of the same name, which would otherwise gain a point.
+    Metrics are shown as best/..., apart from the curves of the same name, which would otherwise gain a point.
 
     Args:
-        logger: made with `default_hp_metric=False`, or it has begun the table with a metric of -1.
+        logger: made with `default_hp_metric=False`, or the table also has a metric of -1.
         config: of the run.
         metrics: of the run, as in metrics.json; the parts val and test are shown.
     """
     if (writer := _writer(logger)) is None:
         return
-    final = {
-        f"final/{part}/{name}": float(metrics[part][name])
+    best = {
+        f"best/{part}/{name}": float(metrics[part][name])
         for part in ("val", "test")
         for name in ("loss", "accuracy", "f1", "auroc")
     }
-    cast(TensorBoardLogger, logger).log_hyperparams(settings_that_matter(config), final)
+    for name, value in best.items():
+        writer.add_scalar(name, value)
+    # Written in pieces, since add_hparams opens a run of its own, and since its first piece fixes the columns. Left
+    # out, TensorBoard looks at all runs and puts the settings that differ in front.
+    _, started, ended = hparams(settings_that_matter(config), best)  # type: ignore[no-untyped-call]
+    for summary in (started, ended):
+        writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
     writer.flush()
 
 

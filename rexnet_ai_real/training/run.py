@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from rexnet_ai_real.config import ConfigError, TrainConfig, TrainerConfig, to_plain
 from rexnet_ai_real.data.datamodule import PictureDataModule
 from rexnet_ai_real.data.manifest import write_manifest
+from rexnet_ai_real.device import best_device, best_precision
 from rexnet_ai_real.models import load_pretrained
 from rexnet_ai_real.run_folder import RunFolder
 from rexnet_ai_real.training.callbacks import History, TensorBoardPictures
@@ -104,14 +105,8 @@ def new_trainer(config: TrainConfig, folder: RunFolder, callbacks: list[L.Callba
 
 
 def resolve_precision(settings: TrainerConfig) -> str:
-    """What `auto` means here: bfloat16 arithmetic where the processor has it, which doubles the speed of a step."""
-    if settings.precision != "auto":
-        return settings.precision
-    if settings.accelerator in ("auto", "gpu") and torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
-    if settings.accelerator in ("auto", "mps") and torch.backends.mps.is_available():
-        return "32-true"
-    return "bf16-mixed" if torch.cpu._is_avx512_bf16_supported() else "32-true"
+    """What `auto` means here."""
+    return best_precision(best_device(settings.accelerator)) if settings.precision == "auto" else settings.precision
 
 
 def fit(trainer: L.Trainer, classifier: Classifier, data: PictureDataModule, resumed: RunFolder | None) -> bool:

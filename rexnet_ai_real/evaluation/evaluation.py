@@ -1,0 +1,108 @@
+"""What every part of a report works with: settings, subject, measured pictures, operating point, places for files."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from rexnet_ai_real.config import OWN, EvaluateConfig
+from rexnet_ai_real.detector import Detector
+from rexnet_ai_real.evaluation.corruptions import Corruption
+from rexnet_ai_real.evaluation.document import Gallery
+from rexnet_ai_real.evaluation.fitting import Fitted, fit
+from rexnet_ai_real.evaluation.metrics import Metrics
+from rexnet_ai_real.evaluation.operating_point import Calibration
+from rexnet_ai_real.evaluation.part import ONE, Part, measure
+from rexnet_ai_real.evaluation.prediction import UNTOUCHED, predicted_logits
+from rexnet_ai_real.evaluation.scores import FloatArray
+from rexnet_ai_real.evaluation.subject import NothingToEvaluate, Subject, open_subject, read_collection
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One detector on the pictures that it is judged by. Build it with `Evaluation.open`."""
+
+    settings: EvaluateConfig
+    folder: Path
+    subject: Subject
+    fitted: Fitted
+    part: Part
+    """Measured pictures with finite logits."""
+    left_out: int
+    """Pictures whose logit is not finite."""
+    gallery: Gallery
+    collections: list[Part] = field(default_factory=list)
+    """Filled by the section on other collections, for predictions.csv."""
+
+    @classmethod
+    def open(cls, settings: EvaluateConfig) -> "Evaluation":
+        """Read what is at settings.run and predict what is not predicted yet.
+
+        Raises:
+            UserError: the path holds nothing that can be evaluated, or no picture of the data set is usable.
+        """
+        path = Path(settings.run).expanduser()
+        given = Path(settings.output_dir).expanduser() if settings.output_dir else None
+        subject = open_subject(path, settings.data, given / "cache" if given else None)
+        folder = given or subject.folder / "report"
+        part, cache = subject.held_out, folder / "cache"
+        if settings.data.name != OWN:
+            name = Path(settings.data.root or settings.data.name).name
+            part = _predicted(read_collection(settings.data, name), subject, settings, cache)
+        if part is None:
+            raise NothingToEvaluate(
+                f"run={path}: {subject.kind} has no pictures of its own; say which: data=folder data.root=PATH"
+            )
+        fitted = fit(subject, settings)
+        finite = np.isfinite(part.logits)
+        measured = Part(part.name, part.title, part.rows[finite].reset_index(drop=True), part.data, fitted.calibrations)
+        return cls(settings, folder, subject, fitted, measured, int((~finite).sum()), Gallery(folder / "figures"))
+
+    @property
+    def calibration(self) -> Calibration:
+        """Of the detector that users get."""
+        return self.fitted.calibrations[ONE]
+
+    @property
+    def calibrations(self) -> list[Calibration]:
+        """Those that the measured pictures are judged by, one per fold."""
+        return [self.fitted.calibrations[fold] for fold in self.part.folds]
+
+    @cached_property
+    def measured(self) -> tuple[Metrics, Metrics]:
+        """Metrics at probability 0.5, and at the operating point."""
+        return measure(self.part, resamples=self.settings.resamples, seed=self.settings.seed)
+
+    @property
+    def has_threshold(self) -> bool:
+        """Whether the operating point is more than the 0.5 that stands in for one."""
+        return any(calibration.n_real + calibration.n_ai for calibration in self.calibrations)
+
+    def detector(self, fold: int = ONE) -> Detector:
+        """The detector that has not seen the pictures of a fold."""
+        return self.subject.detector(fold)
+
+    @property
+    def cache(self) -> Path:
+        """Folder of finished predictions."""
+        return self.folder / "cache"
+
+    def logits(self, part: Part, corruptions: tuple[Corruption, ...], title: str) -> FloatArray:
+        """Logits of a part's pictures under corruptions, (n, corruptions), predicted where they are not kept."""
+        data = self.settings.data
+        return predicted_logits(
+            part, self.detector, corruptions=corruptions, cache=self.cache, settings=data, title=title
+        )
+
+    def predicted(self, part: Part) -> Part:
+        """A collection with the logits and the operating point of the detector that users get."""
+        predicted = _predicted(part, self.subject, self.settings, self.cache)
+        return Part(part.name, part.title, predicted.rows, part.data, {ONE: self.calibration})
+
+
+def _predicted(part: Part, subject: Subject, settings: EvaluateConfig, cache: Path) -> Part:
+    logits = predicted_logits(
+        part, subject.detector, corruptions=UNTOUCHED, cache=cache, settings=settings.data, title=part.title.capitalize()
+    )
+    return Part(part.name, part.title, part.rows.assign(logit=logits[:, 0]), part.data, {})

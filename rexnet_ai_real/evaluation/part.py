@@ -1,0 +1,157 @@
+"""Pictures with the logits that a detector gave them, and the operating point that turns these into verdicts."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from scipy.special import logit
+
+from rexnet_ai_real.config import DataConfig
+from rexnet_ai_real.data.sources import locate
+from rexnet_ai_real.evaluation.metrics import Metrics, evaluate_scores
+from rexnet_ai_real.evaluation.operating_point import Calibration
+from rexnet_ai_real.evaluation.robustness import Picture
+from rexnet_ai_real.evaluation.scores import FloatArray, Scores
+
+ONE: Final = -1
+"""Fold of pictures that are not predicted fold by fold."""
+UNCALIBRATED: Final = Calibration(
+    temperature=1.0,
+    threshold=0.5,
+    threshold_rule="none was fitted: 0.5",
+    unsure_low=0.5,
+    unsure_high=0.5,
+    coverage=1.0,
+    error_target=None,
+    confidence=None,
+    band_rule="none was fitted: every picture is answered",
+    n_real=0,
+    n_ai=0,
+)
+DECISIONS: Final = ("accuracy", "balanced_accuracy", "precision", "recall", "specificity", "f1")
+"""Metrics that depend on the threshold."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Pictures that a detector was not trained on, and what it said of them."""
+
+    name: str
+    """Key in metrics.json: test, out_of_fold, or the name of a collection."""
+    title: str
+    """For sentences."""
+    rows: pd.DataFrame
+    """path, label, source, group, sha256, fold, logit (before any temperature); numbered from 0."""
+    data: DataConfig
+    """Where the pictures are."""
+    calibrations: Mapping[int, Calibration]
+    """By fold; pictures not predicted fold by fold have the fold `ONE`."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def root(self) -> Path:
+        """The folder that paths start from.
+
+        Raises:
+            MissingPicturesError: it is not there any more.
+        """
+        return locate(self.data)
+
+    @property
+    def folds(self) -> list[int]:
+        """In order; `[ONE]` where there are none."""
+        return sorted(self.rows["fold"].unique().tolist())
+
+    def calibrated(self, logits: FloatArray) -> FloatArray:
+        """Logits (n, ...) of the part's pictures -> each divided by the temperature of its fold."""
+        return self._by_picture(lambda calibration: 1 / calibration.temperature, logits) * logits
+
+    def margins(self, logits: FloatArray) -> FloatArray:
+        """Logits (n, ...) -> calibrated log-odds above the threshold of the fold: at 0 or more a picture is called AI.
+
+        One common threshold for pictures whose folds have different ones.
+        """
+        shift = self._by_picture(
+            lambda calibration: float(logit(np.clip(calibration.threshold, 1e-12, 1 - 1e-12))), logits
+        )
+        return self.calibrated(logits) - shift
+
+    def _by_picture(self, value: Callable[[Calibration], float], logits: FloatArray) -> FloatArray:
+        values = self.rows["fold"].map({fold: value(calibration) for fold, calibration in self.calibrations.items()})
+        return np.asarray(values, dtype=np.float64).reshape(-1, *(1,) * (logits.ndim - 1))
+
+    @property
+    def logits(self) -> FloatArray:
+        """(n,) before any temperature."""
+        return self.rows["logit"].to_numpy(dtype=np.float64)
+
+    @property
+    def scores(self) -> Scores:
+        """With calibrated logits.
+
+        Raises:
+            ValueError: logits that are not finite.
+        """
+        return Scores.of(self.rows["label"], self.calibrated(self.logits), self.rows["group"].astype(str))
+
+    @property
+    def margin_scores(self) -> Scores:
+        """With margins instead of calibrated logits."""
+        return replace(self.scores, logits=self.margins(self.logits))
+
+    @property
+    def verdicts(self) -> "np.ndarray[tuple[int], np.dtype[np.str_]]":
+        """(n,) "ai", "real" or "unsure"."""
+        said = np.empty(len(self), dtype=object)
+        for fold, calibration in self.calibrations.items():
+            here = (self.rows["fold"] == fold).to_numpy()
+            said[here] = calibration.decide(calibration.probabilities(self.logits[here]))
+        return said
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Its rows of predictions.csv."""
+        columns = ["path", "label", "source", "group", "fold", "logit"]
+        rows = self.rows[columns].copy()
+        rows.insert(0, "set", self.name)
+        return rows.assign(probability=self.scores.probabilities, verdict=self.verdicts)
+
+    def pictures(self) -> list[Picture]:
+        """For predicting them again.
+
+        Raises:
+            MissingPicturesError: their folder is not there any more.
+        """
+        columns = ("path", "label", "group", "sha256")
+        rows = zip(*(self.rows[column].tolist() for column in columns), strict=True)
+        return [Picture(self.root / path, int(label), str(group), digest) for path, label, group, digest in rows]
+
+    def drawn(self, count: int | None) -> "Part":
+        """`count` of the pictures, chosen by their hashes, both classes in their shares; all with None."""
+        if count is None or count >= len(self):
+            return self
+        shares = self.rows["label"].value_counts(normalize=True)
+        ordered = self.rows.sort_values("sha256")
+        place = ordered.groupby("label").cumcount()
+        kept = ordered[place < (ordered["label"].map(shares) * count).round().clip(lower=1)]
+        return replace(self, rows=kept.sort_index().reset_index(drop=True))
+
+    def only(self, mask: "pd.Series[bool]") -> "Part":
+        """Some of the pictures."""
+        return replace(self, rows=self.rows[mask].reset_index(drop=True))
+
+
+def measure(part: Part, *, resamples: int, seed: int) -> tuple[Metrics, Metrics]:
+    """Metrics of a part: calling a picture AI at probability 0.5, and at the threshold of its operating point.
+
+    The second differs from the first in `DECISIONS` only.
+    """
+    at_half = evaluate_scores(part.scores, resamples=resamples, seed=seed)
+    margins = evaluate_scores(part.margin_scores, resamples=resamples, seed=seed)
+    return at_half, replace(at_half, **{name: getattr(margins, name) for name in DECISIONS})

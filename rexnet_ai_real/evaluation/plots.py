@@ -1,0 +1,132 @@
+"""Figures of a report: reliability, ROC, precision-recall, risk-coverage, score histograms, collections side by side."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from rexnet_ai_real.evaluation.bootstrap import Estimate
+from rexnet_ai_real.evaluation.curves import Band, Reliability, RiskCoverage
+from rexnet_ai_real.evaluation.operating_point import Calibration
+from rexnet_ai_real.evaluation.scores import FloatArray, Scores
+from rexnet_ai_real.figures import BLUE, GREEN, NAMES, VERMILLION, styled
+from rexnet_ai_real.labels import AI, REAL
+
+_GREY = "#7F7F7F"
+
+
+def reliability_figure(before: Reliability, after: Reliability | None) -> Figure:
+    """What share of pictures was AI where the detector said so with a probability of p; below, how often it said p."""
+    with styled():
+        figure = Figure(figsize=(4.6, 4.9))
+        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        upper.plot((0, 1), (0, 1), color=_GREY, linewidth=1, linestyle="--", label="perfect")
+        shown = [(before, GREEN, "s", -0.006, "as trained")] if after else []
+        shown.append((after or before, BLUE, "o", 0.006 if after else 0.0, "calibrated" if after else "observed"))
+        for found, colour, marker, shift, label in shown:
+            band = found.observed
+            ends = np.stack([band.value - band.low, band.high - band.value])
+            there = ~np.isnan(band.value)
+            style: dict[str, Any] = {"fmt": marker, "markersize": 5, "elinewidth": 1, "color": colour, "label": label}
+            upper.errorbar(band.x[there] + shift, band.value[there], np.nan_to_num(ends[:, there]), **style)
+        found = after or before
+        lower.bar(found.edges[:-1], found.counts, np.diff(found.edges), align="edge", color=BLUE, alpha=0.7)
+        upper.set(ylabel="share that is AI", ylim=(-0.03, 1.03), xlim=(0, 1))
+        upper.legend(loc="upper left")
+        lower.set(xlabel="P(AI) of the detector", ylabel="pictures")
+    return figure
+
+
+def roc_figure(band: Band, auroc: Estimate, point: tuple[float, float] | None) -> Figure:
+    """True- over false-positive rate, with the operating point (FPR, TPR) where there is one."""
+    with styled():
+        figure = Figure(figsize=(4.4, 4.2))
+        axes = figure.subplots()
+        _curve(axes, band, BLUE, f"AUROC {auroc}")
+        axes.plot((0, 1), (0, 1), color=_GREY, linewidth=1, linestyle="--", label="guessing")
+        if point:
+            axes.plot(*point, marker="*", markersize=13, color=VERMILLION, linestyle="none", markeredgecolor="black")
+            axes.annotate("threshold", point, (9, -11), textcoords="offset points")
+        axes.set(xlabel="real pictures called AI (FPR)", ylabel="AI pictures found (TPR)", xlim=(-0.01, 1), ylim=(0, 1.01))
+        axes.legend(loc="lower right")
+    return figure
+
+
+def pr_figure(band: Band, average_precision: Estimate, share: float) -> Figure:
+    """Precision over recall; `share`: of AI among the pictures, which is what guessing reaches."""
+    with styled():
+        figure = Figure(figsize=(4.4, 4.2))
+        axes = figure.subplots()
+        _curve(axes, band, BLUE, f"average precision {average_precision}")
+        axes.axhline(share, color=_GREY, linewidth=1, linestyle="--", label="guessing")
+        axes.set(xlabel="AI pictures found (recall)", ylabel="AI among those called AI (precision)", xlim=(0, 1))
+        axes.set_ylim(min(0.5, share) - 0.05, 1.01)
+        axes.legend(loc="lower left")
+    return figure
+
+
+def risk_coverage_figure(found: RiskCoverage, answers: tuple[float, float] | None, target: float | None) -> Figure:
+    """Error rate when only the surest pictures are answered; the star: coverage and error of the unsure band."""
+    with styled():
+        figure = Figure(figsize=(4.8, 3.6))
+        axes = figure.subplots()
+        _curve(axes, found.risk, BLUE, "surest pictures first")
+        if target is not None:
+            axes.axhline(target, color=_GREY, linewidth=1, linestyle=":", label="error rate promised")
+        if answers:
+            style: dict[str, Any] = {"marker": "*", "markersize": 13, "color": VERMILLION, "markeredgecolor": "black"}
+            axes.plot(*answers, linestyle="none", label="the unsure band", zorder=4, **style)
+        axes.set(xlabel="share of pictures answered", ylabel="share of answers wrong", xlim=(0, 1.01))
+        axes.set_ylim(0, None)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.legend(loc="best")
+    return figure
+
+
+def histogram_figure(scores: Scores, calibrations: Sequence[Calibration]) -> Figure:
+    """How P(AI) is distributed over the pictures of each class, with the threshold and the unsure band."""
+    with styled():
+        figure = Figure(figsize=(5.6, 3.4))
+        axes = figure.subplots()
+        for label, colour, hatch in ((REAL, BLUE, None), (AI, VERMILLION, "//")):
+            values = scores.probabilities[scores.labels == label]
+            name = f"{NAMES[label]} (n = {values.size:,})"
+            axes.hist(values, np.linspace(0, 1, 31).tolist(), color=colour, alpha=0.55, label=name, hatch=hatch)
+        threshold = float(np.mean([calibration.threshold for calibration in calibrations]))
+        low, high = (float(np.mean([getattr(c, end) for c in calibrations])) for end in ("unsure_low", "unsure_high"))
+        axes.axvline(threshold, color="black", linewidth=1.4, label=f"threshold {threshold:.2f}")
+        if low < high:
+            axes.axvspan(low, min(high, 1.0), color=_GREY, alpha=0.18, linewidth=0, label="unsure")
+        axes.set(xlabel="calibrated P(AI)", ylabel="pictures", xlim=(0, 1))
+        figure.legend(loc="outside upper center", ncols=4, columnspacing=1.2, handlelength=1.6)
+    return figure
+
+
+def interval_figure(rows: Mapping[str, Estimate], title: str, *, chance: float | None = None) -> Figure:
+    """One estimate after another, each a point with its 95 % interval; `chance` draws a line."""
+    with styled():
+        figure = Figure(figsize=(5.6, 0.9 + 0.36 * len(rows)))
+        axes = figure.subplots()
+        for place, estimate in enumerate(rows.values()):
+            if estimate.defined:
+                ends = np.nan_to_num([[estimate.value - estimate.low], [estimate.high - estimate.value]])
+                axes.errorbar(estimate.value, place, xerr=ends, fmt="o", color=BLUE if place else VERMILLION, capsize=3)
+        if chance is not None:
+            axes.axvline(chance, color=_GREY, linestyle="--", linewidth=1)
+        axes.set_yticks(range(len(rows)), list(rows))
+        axes.set(ylim=(len(rows) - 0.5, -0.5), xlim=(0, 1.02), xlabel=title)
+        axes.grid(visible=False, axis="y")
+    return figure
+
+
+def _curve(axes: Axes, band: Band, colour: str, label: str) -> None:
+    axes.plot(band.x, band.value, color=colour, label=label)
+    axes.fill_between(band.x, *_filled(band), color=colour, alpha=0.16, linewidth=0)
+
+
+def _filled(band: Band) -> tuple[FloatArray, FloatArray]:
+    return np.where(np.isnan(band.low), band.value, band.low), np.where(np.isnan(band.high), band.value, band.high)

@@ -1,0 +1,76 @@
+"""Logits of a part's pictures as they are or corrupted; pictures of a fold go to the network that has not seen them."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rexnet_ai_real.config import DataConfig
+from rexnet_ai_real.detector import Detector
+from rexnet_ai_real.evaluation.corruptions import NONE, Corruption
+from rexnet_ai_real.evaluation.part import Part
+from rexnet_ai_real.evaluation.robustness import corrupted_logits
+from rexnet_ai_real.evaluation.scores import FloatArray
+
+UNTOUCHED: Final = (NONE,)
+
+
+def predicted_logits(
+    part: Part,
+    detector: Callable[[int], Detector],
+    *,
+    corruptions: Sequence[Corruption] = UNTOUCHED,
+    cache: Path,
+    settings: DataConfig,
+    title: str,
+) -> FloatArray:
+    """Logits before any temperature, (n, corruptions).
+
+    Args:
+        part: the pictures.
+        detector: fold -> the detector that predicts its pictures.
+        corruptions: what is done to each picture first.
+        cache: folder of finished predictions, by weights, preprocessing and pictures; a second call goes on there.
+        settings: batch_size, workers and max_pixels.
+        title: beside the progress bar.
+
+    Raises:
+        UnreadablePicture: a picture is gone or damaged; the message begins with its path.
+        ValueError: logits that are not finite.
+    """
+    pictures = part.pictures()
+    logits = np.empty((len(part), len(corruptions)))
+    for fold in part.folds:
+        here = np.flatnonzero(part.rows["fold"] == fold)
+        network = detector(fold)
+        logits[here] = corrupted_logits(
+            [pictures[k] for k in here],
+            _in_batches(network, settings.batch_size),
+            fingerprint=network.fingerprint,
+            cache=cache,
+            corruptions=corruptions,
+            prepare=network.preprocessing.transform(),
+            workers=max(1, settings.workers),
+            max_pixels=settings.max_pixels,
+            progress=True,
+            title=title if len(part.folds) == 1 else f"{title}, fold {fold}",
+        )
+    return logits
+
+
+def _in_batches(detector: Detector, size: int) -> Callable[[Iterable[Tensor]], FloatArray]:
+    def predict(pictures: Iterable[Tensor]) -> FloatArray:
+        parts = [detector.logits(torch.stack(batch)).double().cpu().numpy() for batch in _batched(pictures, size)]
+        return np.concatenate(parts)
+
+    return predict
+
+
+def _batched(pictures: Iterable[Tensor], size: int) -> Iterator[list[Tensor]]:
+    waiting = iter(pictures)
+    while batch := list(islice(waiting, size)):
+        yield batch

@@ -1,0 +1,116 @@
+"""Regions of pictures, orders in which to look at them, and the class probability as they are hidden one by one.
+
+Region deletion and insertion (Petsiuk et al. 2018, RISE), with two choices of our own. What is hidden is blurred, in
+both directions: blanks have edges and colours that no photograph has, which a detector of synthetic pictures may take
+for evidence. And regions are cells of a grid rather than pixels: evidence comes from final maps of 7 x 7 places.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import functional
+
+from rexnet_ai_real.detector import Detector
+from rexnet_ai_real.labels import AI, REAL
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Regions:
+    """A grid of cells laid over pictures, and the pictures with all of their cells hidden."""
+
+    pictures: Tensor
+    """(N, 3, H, W), normalised."""
+    hidden: Tensor
+    """The same, blurred."""
+    places: Tensor
+    """(H, W): the number of the cell, row by row, that a pixel lies in."""
+    grid: int
+    """Cells along each side."""
+
+    @classmethod
+    def of(cls, pictures: Tensor, grid: int) -> "Regions":
+        """Lay a grid over pictures.
+
+        Raises:
+            ValueError: fewer pixels than cells along a side.
+        """
+        height, width = pictures.shape[-2:]
+        if not 2 <= grid <= min(height, width):
+            raise ValueError(f"grid={grid}: expected 2 to {min(height, width)} cells along the side of these pictures")
+        rows, columns = (torch.arange(side) * grid // side for side in (height, width))
+        # Half a cell: what lies within a cell is averaged away, while the light and dark of the picture stay.
+        sigma = min(height, width) / grid / 2
+        kernel = 2 * min(math.ceil(3 * sigma), min(height, width) - 1) + 1  # reflection reaches no further
+        hidden = functional.gaussian_blur(pictures, [kernel, kernel], [sigma, sigma])
+        return cls(pictures, hidden, rows[:, None] * grid + columns, grid)
+
+    @property
+    def cells(self) -> int:
+        """Number of cells."""
+        return self.grid**2
+
+    def mean_heat(self, maps: npt.NDArray[np.float32]) -> Array:
+        """Heat maps (N, H, W) -> mean heat of each cell (N, cells)."""
+        places = self.places.reshape(-1).numpy()
+        flat = maps.reshape(len(maps), -1).astype(np.float64)
+        sums = np.stack([np.bincount(places, heat, minlength=self.cells) for heat in flat])
+        return np.asarray(sums / np.bincount(places, minlength=self.cells))
+
+    def nearness(self) -> Array:
+        """How near to the middle each cell lies, (N, cells): the prior of photographers, who centre what matters."""
+        centre = (self.grid - 1) / 2
+        row, column = np.divmod(np.arange(self.cells), self.grid)
+        return np.tile(-np.hypot(row - centre, column - centre), (len(self.pictures), 1))
+
+    def view(self, order: npt.NDArray[np.int64], count: int, *, insertion: bool = False) -> Tensor:
+        """Pictures with their first `count` cells in `order` (N, cells) hidden; insertion: with all but these hidden."""
+        first = torch.from_numpy(np.argsort(order, axis=1) < count)[:, self.places][:, None]
+        return torch.where(first ^ insertion, self.hidden, self.pictures)
+
+
+def ordered(scores: Array, random: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Cells (N, cells) from the highest score to the lowest; ties, such as those of an empty heat map, by lot."""
+    lots = random.random(scores.shape)
+    return np.asarray(np.lexsort((lots, -scores), axis=1), dtype=np.int64)
+
+
+def class_probabilities(detector: Detector, pictures: Tensor, targets: npt.NDArray[np.int64]) -> Array:
+    """Calibrated probability of one class per picture, (N,).
+
+    Raises:
+        ValueError: the detector gives logits that are not finite.
+    """
+    logits = detector.logits(pictures).double().numpy()
+    if not np.isfinite(logits).all():
+        raise ValueError("the detector gives logits that are not finite: look at its weights and at its precision")
+    return detector.calibration.probabilities(np.where(targets == AI, logits, -logits))
+
+
+def predicted_classes(detector: Detector, pictures: Tensor) -> npt.NDArray[np.int64]:
+    """The likelier class of each picture, (N,)."""
+    return np.where(detector.logits(pictures).numpy() > 0, AI, REAL).astype(np.int64)
+
+
+def course(
+    detector: Detector,
+    regions: Regions,
+    order: npt.NDArray[np.int64],
+    targets: npt.NDArray[np.int64],
+    counts: Sequence[int],
+) -> Array:
+    """The probability of the target class after `counts` cells were deleted and inserted, (N, 2, len(counts))."""
+    steps = [
+        [
+            class_probabilities(detector, regions.view(order, count, insertion=insertion), targets)
+            for count in counts
+        ]
+        for insertion in (False, True)
+    ]
+    return np.asarray(steps).transpose(2, 0, 1)

@@ -1,0 +1,153 @@
+"""When to act and when to say "unsure": operating point, reliability, and what the unsure band is worth."""
+
+import numpy as np
+
+from rexnet_ai_real.evaluation.bootstrap import Estimate
+
+from rexnet_ai_real.evaluation.curves import pr_band, reliability, risk_coverage, roc_band
+from rexnet_ai_real.evaluation.document import Block, Cell, Note, Paragraph, Risk, Section, Table, percent
+from rexnet_ai_real.evaluation.evaluation import Evaluation
+from rexnet_ai_real.evaluation.operating_point import Calibration
+from rexnet_ai_real.evaluation.plots import (
+    histogram_figure,
+    pr_figure,
+    reliability_figure,
+    risk_coverage_figure,
+    roc_figure,
+)
+from rexnet_ai_real.evaluation.selective import Answers, measure_answers
+
+
+def section(evaluation: Evaluation) -> Section:
+    """The operating point, what was promised of it, and what the measured pictures say."""
+    part, settings = evaluation.part, evaluation.settings
+    answers = measure_answers(part.scores, part.verdicts, resamples=settings.resamples, seed=settings.seed)
+    fitted = evaluation.fitted
+    blocks: list[Block] = [Paragraph(fitted.source)]
+    if fitted.failed is None:
+        blocks.append(_operating_point(evaluation, answers))
+        notes = dict.fromkeys(note for calibration in evaluation.calibrations for note in calibration.notes)
+        blocks += [Note("caution", note) for note in notes]
+    return Section(
+        "calibration",
+        "At which threshold, and when “unsure”?",
+        _finding(evaluation, answers),
+        (*blocks, *_figures(evaluation, answers)),
+        {
+            "operating_point": evaluation.calibration.plain(),
+            "coverage": answers.coverage.plain(),
+            "error_among_answered": answers.error.plain(),
+        },
+        _risks(evaluation, answers),
+        fitted.failed,
+    )
+
+
+def _finding(evaluation: Evaluation, answers: Answers) -> str:
+    if evaluation.fitted.failed:
+        return "No operating point could be fitted; the figures below are of the detector as it was trained."
+    _, chosen = evaluation.measured
+    words = (
+        f"At the threshold it finds {percent(chosen.recall)} of AI pictures and wrongly accuses "
+        f"{percent(_complement(chosen.specificity))} of real ones."
+    )
+    target = evaluation.calibration.error_target
+    if target is None or not answers.coverage.defined:
+        return words
+    if not answers.answered:
+        return f"{words} An error rate of {target:.0%} cannot be promised at any coverage: it is “unsure” of all."
+    return (
+        f"{words} Allowed to say “unsure”, it answers {percent(answers.coverage)} and errs on {percent(answers.error)} "
+        f"of these; {target:.0%} at most was promised."
+    )
+
+
+def _complement(rate: Estimate) -> Estimate:
+    return Estimate(1 - rate.value, 1 - rate.high, 1 - rate.low, rate.reason)
+
+
+def _operating_point(evaluation: Evaluation, answers: Answers) -> Table:
+    stored, used = evaluation.calibration, evaluation.calibrations
+    _, chosen = evaluation.measured
+    rows: list[tuple[Cell, ...]] = [
+        ("Temperature", _spread(used, "temperature"), stored.temperature, ""),
+        ("Threshold on P(AI)", _spread(used, "threshold"), stored.threshold, stored.threshold_rule),
+    ]
+    if stored.error_target is not None:
+        rows += [
+            ("Unsure from", _spread(used, "unsure_low"), stored.unsure_low, ""),
+            ("Unsure below", _spread(used, "unsure_high"), min(stored.unsure_high, 1.0), stored.band_rule),
+        ]
+    rows.append(("False alarms (FPR), measured", _complement(chosen.specificity), "", "at the threshold"))
+    rows.append(("AI pictures found (TPR), measured", chosen.recall, "", "at the threshold"))
+    if stored.error_target is not None:
+        share = f"{answers.answered:,} of {len(evaluation.part):,} pictures"
+        rows.append(("Answered, measured", answers.coverage, stored.coverage, f"{share}; stored: when it was fitted"))
+        wrong = f"{answers.wrong:,} of {answers.answered:,} answers"
+        rows.append(("Wrong among answered, measured", answers.error, "", wrong))
+    return Table(("", "Measured here", "Stored", "What is promised"), tuple(rows), "The operating point.")
+
+
+def _spread(calibrations: list[Calibration], name: str) -> Cell:
+    values = [min(getattr(calibration, name), 1.0) if name != "temperature" else calibration.temperature
+              for calibration in calibrations]
+    if len(values) == 1:
+        return float(values[0])
+    return f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f} by fold)"
+
+
+def _figures(evaluation: Evaluation, answers: Answers) -> list[Block]:
+    part, settings, gallery = evaluation.part, evaluation.settings, evaluation.gallery
+    at_half, chosen = evaluation.measured
+    columns = (part.scores.labels, part.scores.logits, part.scores.groups)
+    bootstrap = {"resamples": settings.resamples, "seed": settings.seed}
+    raw = reliability(columns[0], part.logits, columns[2], **bootstrap)
+    after = reliability(*columns, **bootstrap) if evaluation.has_threshold else None
+    drawn: list[Block] = [
+        gallery.add(
+            reliability_figure(raw, after),
+            "reliability",
+            "Reliability. Points on the diagonal keep what they say. ECE after calibration "
+            f"{at_half.ece}; bars are 95 % intervals, the counts below are the detector's after calibration.",
+        ),
+        gallery.add(
+            histogram_figure(part.scores, evaluation.calibrations),
+            "scores",
+            "Scores of both classes, with the threshold" + (" (mean over folds)." if len(part.folds) > 1 else "."),
+        ),
+    ]
+    if at_half.n_real and at_half.n_ai:
+        point = (1 - chosen.specificity.value, chosen.recall.value) if evaluation.has_threshold else None
+        drawn.append(
+            gallery.add(
+                roc_figure(roc_band(*columns, **bootstrap), at_half.auroc, point),
+                "roc",
+                "ROC curve with its pointwise 95 % band.",
+            )
+        )
+        drawn.append(
+            gallery.add(
+                pr_figure(pr_band(*columns, **bootstrap), at_half.average_precision, at_half.n_ai / at_half.n),
+                "precision_recall",
+                "Precision and recall with a pointwise 95 % band. Precision holds for this share of AI pictures only.",
+            )
+        )
+    margins = part.margin_scores
+    risk = risk_coverage(margins.labels, margins.logits, margins.groups, **bootstrap)
+    star = (answers.coverage.value, answers.error.value) if answers.answered < len(part) and answers.answered else None
+    drawn.append(
+        gallery.add(
+            risk_coverage_figure(risk, star, evaluation.calibration.error_target),
+            "risk_coverage",
+            f"Errors when only the surest pictures are answered; area under the curve {risk.aurc}.",
+        )
+    )
+    return drawn
+
+
+def _risks(evaluation: Evaluation, answers: Answers) -> tuple[Risk, ...]:
+    target = evaluation.calibration.error_target
+    if evaluation.fitted.failed or target is None or not answers.error.defined or answers.error.low <= target:
+        return ()
+    words = f"more of its answers are wrong than promised: {percent(answers.error)} where {target:.0%} was the limit"
+    return (Risk(answers.error.value - target, words),)

@@ -1,0 +1,120 @@
+"""Does it hold elsewhere: other collections, and each of their sources."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.evaluation.bootstrap import Estimate
+from rexnet_ai_real.evaluation.document import Block, Cell, Note, Paragraph, Risk, Section, Table
+from rexnet_ai_real.evaluation.evaluation import Evaluation
+from rexnet_ai_real.evaluation.leaks import find_leaks
+from rexnet_ai_real.evaluation.metrics import Metrics
+from rexnet_ai_real.evaluation.part import Part, measure
+from rexnet_ai_real.evaluation.plots import interval_figure
+from rexnet_ai_real.evaluation.sections.metrics import metrics_of
+from rexnet_ai_real.evaluation.sections.sources import source_blocks
+from rexnet_ai_real.evaluation.subject import read_collection
+
+
+def section(evaluation: Evaluation) -> Section:
+    """Metrics of every folder in settings.others; one that cannot be read leaves the others standing."""
+    own, own_chosen = evaluation.measured
+    found: list[tuple[Part, Metrics, Metrics]] = []
+    failures: list[str] = []
+    names = _names(evaluation.settings.others)
+    for name, folder in names.items():
+        try:
+            data = replace(evaluation.settings.data, name="folder", root=folder)
+            part = evaluation.predicted(read_collection(data, name))
+            settings = evaluation.settings
+            found.append((part, *measure(part, resamples=settings.resamples, seed=settings.seed)))
+            evaluation.collections.append(part)
+        except (UserError, ValueError, OSError) as error:
+            failures.append(f"{name}: {error}")
+    blocks: list[Block] = [Note("failed", words) for words in failures]
+    risks: list[Risk] = []
+    metrics: dict[str, Any] = {}
+    if found:
+        overview = [(evaluation.part.title, own, own_chosen), *((p.name, half, chosen) for p, half, chosen in found)]
+        blocks += [_whose(evaluation), _table(overview), *_figure(evaluation, overview)]
+    for part, at_half, chosen in found:
+        sources = source_blocks(part, resamples=evaluation.settings.resamples, seed=evaluation.settings.seed)
+        blocks += [*sources.blocks, *_seen(evaluation, part)]
+        blocks += [Note("caution", f"{part.name}: {warning}") for warning in at_half.warnings]
+        metrics[part.name] = metrics_of(at_half, chosen) | ({"sources": sources.plain()} if sources.scores else {})
+        risks += [*_fall(own, at_half, part), *(Risk(r.size, f"on {part.name}, {r.words}") for r in sources.risks)]
+    return Section(
+        "collections",
+        "Does it hold on other collections?",
+        _finding(own, found),
+        tuple(blocks),
+        metrics,
+        tuple(risks),
+        "; ".join(failures) or None,
+    )
+
+
+def _names(folders: list[str]) -> dict[str, str]:
+    """A name for each folder: its last part, with the one above where that is taken or used by the report itself."""
+    named: dict[str, str] = {}
+    for folder in folders:
+        path = Path(folder).expanduser().resolve()
+        taken = {*named, "test", "out_of_fold"}
+        name = next(n for n in (path.name, f"{path.parent.name}/{path.name}", str(path)) if n not in taken)
+        named[name] = str(path)
+    return named
+
+
+def _finding(own: Metrics, found: list[tuple[Part, Metrics, Metrics]]) -> str:
+    ranked = [(part, at_half.auroc) for part, at_half, _ in found if at_half.auroc.defined]
+    if not ranked or not own.auroc.defined:
+        return "On none of them could an AUROC be measured."
+    part, worst = min(ranked, key=lambda pair: pair[1].value)
+    chance = " It is not shown to be better than chance there." if worst.low <= 0.5 else ""
+    words = f"its AUROC is {worst}, against {own.auroc} on the pictures of the collection that it comes from.{chance}"
+    return f"On {part.title} {words}" if len(ranked) == 1 else f"Worst on {part.title}: {words}"
+
+
+def _whose(evaluation: Evaluation) -> Paragraph:
+    who = "the networks of all folds, averaged, with the operating point stored with them," if (
+        evaluation.subject.is_cross_validation
+    ) else "the detector, with its operating point unchanged,"
+    return Paragraph(f"Here {who} meets pictures from elsewhere. Where a collection has a test part of its own, that is taken.")
+
+
+def _table(overview: list[tuple[str, Metrics, Metrics]]) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for name, half, chosen in overview:
+        counts = f"{half.n_ai:,} + {half.n_real:,}"
+        rows.append((name, counts, half.auroc, half.accuracy, chosen.recall, chosen.specificity, half.ece))
+    columns = ("Pictures", "AI + real", "AUROC", "Accuracy at 0.5", "TPR at threshold", "TNR at threshold", "ECE")
+    return Table(columns, tuple(rows), "The same detector and threshold everywhere.", bars=2)
+
+
+def _figure(evaluation: Evaluation, overview: list[tuple[str, Metrics, Metrics]]) -> list[Block]:
+    rows = {name: half.auroc for name, half, _ in overview}
+    figure = interval_figure(rows, "AUROC", chance=0.5)
+    return [evaluation.gallery.add(figure, "collections", "AUROC here and elsewhere; the dashed line is chance.")]
+
+
+def _seen(evaluation: Evaluation, part: Part) -> list[Block]:
+    """A note where the collection holds pictures that were learned."""
+    if evaluation.subject.manifest is None:
+        return []
+    manifest = evaluation.subject.manifest
+    learned = manifest[manifest["problem"] == ""]
+    distance = evaluation.settings.data.duplicate_distance
+    audit = find_leaks({"learned": learned, part.name: part.rows}, distance=distance)
+    return [Note("caution", f"{part.name}: {audit.verdict}")] if audit.leaks else []
+
+
+def _fall(own: Metrics, elsewhere: Metrics, part: Part) -> list[Risk]:
+    if not (own.auroc.defined and elsewhere.auroc.defined):
+        return []
+    fall = own.auroc.value - elsewhere.auroc.value
+    if elsewhere.auroc.high >= own.auroc.value:  # within what its size leaves open
+        return []
+    kept = Estimate(elsewhere.auroc.value, elsewhere.auroc.low, elsewhere.auroc.high)
+    chance = ", not shown to be better than chance" if kept.low <= 0.5 else ""
+    return [Risk(fall, f"on {part.title} its AUROC falls from {own.auroc.value:.3f} to {kept}{chance}")]

@@ -1,0 +1,72 @@
+"""Is it better than another one: both on the same pictures, with a paired bootstrap and the pictures they call apart."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from rexnet_ai_real.config import OWN
+from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.evaluation.comparison import Comparison, Predictions, compare
+from rexnet_ai_real.evaluation.document import Cell, Paragraph, Section, Table, signed
+from rexnet_ai_real.evaluation.evaluation import Evaluation
+from rexnet_ai_real.evaluation.metrics import LOWER_IS_BETTER
+from rexnet_ai_real.evaluation.part import Part
+from rexnet_ai_real.evaluation.sections.metrics import SAID
+from rexnet_ai_real.figures import NAMES
+
+SHOWN: Final = 25
+
+
+def section(evaluation: Evaluation) -> Section:
+    """The evaluated detector (A) beside settings.against (B); calling a picture AI at calibrated P(AI) 0.5."""
+    against = Path(str(evaluation.settings.against)).expanduser()
+    other = Evaluation.open(
+        replace(evaluation.settings, run=str(against), output_dir=str(evaluation.folder / "against" / against.name))
+    )
+    if evaluation.settings.data.name == OWN and other.part.name != evaluation.part.name:
+        raise UserError(
+            f"against={against}: {other.part.title} of {other.subject.kind} cannot be compared with "
+            f"{evaluation.part.title}: give two runs, or two cross-validations"
+        )
+    settings = evaluation.settings
+    found = compare(_named(evaluation.part), _named(other.part), resamples=settings.resamples, seed=settings.seed)
+    return Section(
+        "comparison",
+        "Better than the other one?",
+        found.verdict,
+        (
+            Paragraph(f"A is this detector, {evaluation.subject.path}; B is {against}. {found.n:,} pictures, paired."),
+            _differences(found),
+            _disagreements(found),
+        ),
+        {"against": str(against)}
+        | {
+            name: {"a": d.a.plain(), "b": d.b.plain(), "difference": d.difference.plain()}
+            | ({} if d.a_better != d.a_better else {"a_better": d.a_better})
+            for name, d in found.differences.items()
+        },
+    )
+
+
+def _named(part: Part) -> Predictions:
+    return Predictions.of(part.rows["path"].tolist(), part.scores.labels, part.scores.logits, part.scores.groups)
+
+
+def _differences(found: Comparison) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for name, d in found.differences.items():
+        lower = " (lower is better)" if name in LOWER_IS_BETTER else ""
+        share = "–" if d.a_better != d.a_better else f"{d.a_better:.0%}"
+        rows.append((SAID[name] + lower, d.a, d.b, signed(d.difference), share))
+    caption = "The last column: share of resamples in which A is better, ties counting half."
+    return Table(("Metric", "A", "B", "A − B", "A better"), tuple(rows), caption)
+
+
+def _disagreements(found: Comparison) -> Table:
+    rows = tuple(
+        (d.picture, NAMES[d.label], d.probability_a, d.probability_b, "A" if d.a_is_right else "B")
+        for d in found.disagreements[:SHOWN]
+    )
+    caption = f"Pictures that one calls AI and the other real, the widest apart first: {len(rows)} of "
+    caption += f"{len(found.disagreements)}."
+    return Table(("Picture", "Truth", "P(AI) of A", "P(AI) of B", "Right"), rows, caption, folded=True)

@@ -1,0 +1,146 @@
+"""How good is it: every metric with its interval, fold by fold and source by source."""
+
+import pandas as pd
+
+from rexnet_ai_real.evaluation.bootstrap import Estimate
+from rexnet_ai_real.evaluation.document import Block, Note, Paragraph, Risk, Section, Table, percent
+from rexnet_ai_real.evaluation.evaluation import Evaluation
+from rexnet_ai_real.evaluation.metrics import METRICS, Metrics, evaluate
+from rexnet_ai_real.evaluation.part import DECISIONS, Part
+from rexnet_ai_real.evaluation.sections.sources import source_blocks
+from rexnet_ai_real.figures import NAMES
+from rexnet_ai_real.labels import AI, REAL
+
+SAID = {
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "precision": "Precision of “AI”",
+    "recall": "Recall: AI pictures found (TPR)",
+    "specificity": "Specificity: real pictures left alone (TNR)",
+    "f1": "F1 of the AI class",
+    "auroc": "AUROC",
+    "average_precision": "Average precision",
+    "nll": "Log loss (nats)",
+    "brier": "Brier score",
+    "ece": "Calibration error (ECE, 15 bins)",
+    "ece_balanced": "Calibration error, classes balanced",
+    "equal_error_rate": "Equal error rate",
+    "tpr_at_fpr5": "AI pictures found at 5 % false alarms",
+    "tpr_at_fpr1": "AI pictures found at 1 % false alarms",
+}
+
+
+def section(evaluation: Evaluation) -> Section:
+    """Metrics of the measured pictures."""
+    at_half, at_threshold = evaluation.measured
+    part = evaluation.part
+    blocks: list[Block] = [Paragraph(_whose(evaluation))]
+    blocks.append(_metrics_table(at_half, at_threshold, evaluation.has_threshold))
+    blocks += [Note("caution", warning) for warning in (*evaluation.subject.notes, *at_half.warnings)]
+    blocks.append(_confusion(part))
+    if len(part.folds) > 1:
+        blocks.append(_fold_table(evaluation))
+    found = source_blocks(part, resamples=evaluation.settings.resamples, seed=evaluation.settings.seed)
+    failed = None
+    if evaluation.left_out:
+        failed = (
+            f"{evaluation.left_out} of {evaluation.left_out + len(part)} logits are NaN or infinite; these pictures are "
+            "left out of everything below. A trained detector gives finite logits: look at its loss and its precision"
+        )
+    return Section(
+        "metrics",
+        "How good is it?",
+        _finding(at_half),
+        (*blocks, *found.blocks),
+        metrics_of(at_half, at_threshold),
+        (*_risks(at_half), *found.risks),
+        failed,
+    )
+
+
+def metrics_of(at_half: Metrics, at_threshold: Metrics) -> dict[str, object]:
+    """For metrics.json: each metric, and the decisions at the operating point as `..._at_threshold`."""
+    chosen = {f"{name}_at_threshold": getattr(at_threshold, name).plain() for name in DECISIONS}
+    return at_half.plain() | chosen
+
+
+def majority(metrics: Metrics) -> tuple[str, float]:
+    """The answer that is right most often when it is always given, and how often that is."""
+    label = AI if metrics.n_ai >= metrics.n_real else REAL
+    return NAMES[label], max(metrics.n_ai, metrics.n_real) / max(metrics.n, 1)
+
+
+def _finding(metrics: Metrics) -> str:
+    name, share = majority(metrics)
+    return (
+        f"It calls {percent(metrics.accuracy)} of {metrics.n:,} pictures correctly; always answering “{name}” would be "
+        f"right on {share:.1%}. AUROC {metrics.auroc}."
+    )
+
+
+def _whose(evaluation: Evaluation) -> str:
+    metrics, _ = evaluation.measured
+    near = metrics.n - metrics.n_groups
+    repeats = f" {near:,} of them are near-duplicates of another one, and are drawn together with it." if near else ""
+    who = "These pictures"
+    if evaluation.subject.is_cross_validation and len(evaluation.part.folds) > 1:
+        who = "Each picture was predicted once, by the network of the fold that held it out. The pictures"
+    return (
+        f"{who} are {metrics.n:,} in number, {metrics.n_ai:,} AI-generated and {metrics.n_real:,} real.{repeats} "
+        f"Intervals hold 95 % of {metrics.resamples:,} bootstrap resamples of the pictures; how much a network changes "
+        "when it is trained anew is not in them. AI-generated is the positive class."
+    )
+
+
+def _metrics_table(at_half: Metrics, at_threshold: Metrics, has_threshold: bool) -> Table:
+    rows: list[tuple[str | Estimate, ...]] = []
+    for name in METRICS:
+        cells: tuple[str | Estimate, ...] = (SAID[name], getattr(at_half, name))
+        if has_threshold:
+            cells = (*cells, getattr(at_threshold, name) if name in DECISIONS else "")
+        rows.append(cells)
+    columns = ("Metric", "At P(AI) 0.5")
+    return Table(
+        (*columns, "At the chosen threshold") if has_threshold else columns,
+        tuple(rows),
+        "Probabilities are calibrated. Lower is better for losses and errors.",
+        bars=1,
+    )
+
+
+def _confusion(part: Part) -> Table:
+    called = part.scores.probabilities >= 0.5
+    labels = part.scores.labels
+    rows = []
+    for label in (REAL, AI):
+        of_class = called[labels == label]
+        rows.append((f"truly {NAMES[label]}", int((~of_class).sum()), int(of_class.sum()), int(of_class.size)))
+    return Table(("", "called real", "called AI", "all"), tuple(rows), "Counts at P(AI) 0.5.")
+
+
+def _fold_table(evaluation: Evaluation) -> Table:
+    rows = []
+    for fold in evaluation.part.folds:
+        here = evaluation.part.only(evaluation.part.rows["fold"] == fold)
+        scores = here.scores
+        found = evaluate(scores.labels, scores.logits, scores.groups, resamples=evaluation.settings.resamples)
+        calibration = evaluation.fitted.calibrations[fold]
+        rows.append((str(fold), len(here), found.accuracy, found.auroc, calibration.temperature, calibration.threshold))
+    spread = pd.DataFrame([(row[2].value, row[3].value) for row in rows])
+    said = [f"{mean:.3f} ± {sd:.3f}" for mean, sd in zip(spread.mean(), spread.std(), strict=True)]
+    return Table(
+        ("Fold", "Pictures", "Accuracy", "AUROC", "Temperature", "Threshold"),
+        (*rows, ("mean ± sd", "", *said, "", "")),
+        "Each fold by itself. Temperature and threshold come from the other folds.",
+    )
+
+
+def _risks(metrics: Metrics) -> tuple[Risk, ...]:
+    risks = []
+    name, share = majority(metrics)
+    if metrics.auroc.defined and metrics.auroc.low <= 0.5:
+        risks.append(Risk(2.0, f"it is not shown to be better than chance: AUROC {metrics.auroc}"))
+    elif metrics.accuracy.defined and metrics.n_ai and metrics.n_real and metrics.accuracy.low <= share:
+        words = f"its accuracy is not shown to exceed that of always answering “{name}” ({share:.1%})"
+        risks.append(Risk(1.0, words))
+    return tuple(risks)

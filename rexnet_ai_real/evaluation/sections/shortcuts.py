@@ -1,0 +1,194 @@
+"""Pictures or files: what the files alone give away, the swap test, repeated pictures, suspected label errors."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rexnet_ai_real.data.manifest import read_manifest
+from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.evaluation.comparison import Predictions, compare
+from rexnet_ai_real.evaluation.container import read_containers
+from rexnet_ai_real.evaluation.document import Block, Note, Paragraph, Risk, Section, Table, signed
+from rexnet_ai_real.evaluation.evaluation import Evaluation
+from rexnet_ai_real.evaluation.label_errors import contact_sheet, find_label_errors
+from rexnet_ai_real.evaluation.leaks import LeakAudit, find_leaks, parts_of
+from rexnet_ai_real.evaluation.part import ONE
+from rexnet_ai_real.evaluation.plots import interval_figure
+from rexnet_ai_real.evaluation.shortcuts import FileAudit, audit_files
+from rexnet_ai_real.evaluation.swaps import ENCODINGS, swap_audit
+from rexnet_ai_real.figures import NAMES
+from rexnet_ai_real.labels import LABELS
+from rexnet_ai_real.run_folder import RunFolder
+
+SHOWN: Final = 12
+
+
+@dataclass(frozen=True)
+class _Audit:
+    """One of the four audits; `failed` where it could not be made."""
+
+    finding: str
+    blocks: tuple[Block, ...] = ()
+    metrics: Mapping[str, Any] | None = None
+    risks: tuple[Risk, ...] = ()
+    failed: str | None = None
+
+
+def section(evaluation: Evaluation) -> Section:
+    """Four audits, each by itself: one that fails leaves the others standing."""
+    audits = [_tried(name, make, evaluation) for name, make in _AUDITS.items()]
+    failed = "; ".join(audit.failed for audit in audits if audit.failed)
+    return Section(
+        "shortcuts",
+        "Pictures or files?",
+        audits[0].finding,
+        tuple(block for audit in audits for block in audit.blocks),
+        {name: audit.metrics for name, audit in zip(_KEYS, audits, strict=True) if audit.metrics is not None},
+        tuple(risk for audit in audits for risk in audit.risks),
+        failed or None,
+    )
+
+
+def _tried(name: str, make: Callable[[Evaluation], _Audit], evaluation: Evaluation) -> _Audit:
+    try:
+        return make(evaluation)
+    except (UserError, ValueError, OSError) as error:
+        words = f"{name} could not be made: {error}"
+        return _Audit(words, (Paragraph(words),), failed=words)
+
+
+def _files(evaluation: Evaluation) -> _Audit:
+    """What a classifier makes of the file facts alone, beside the detector."""
+    part, settings = evaluation.part, evaluation.settings
+    scores = part.scores
+    facts = read_containers([picture.path for picture in part.pictures()])
+    found = audit_files(facts, scores.labels, scores.groups, resamples=settings.resamples, seed=settings.seed)
+    paths = part.rows["path"].tolist()
+    detector, files = (
+        Predictions.of(paths, scores.labels, logits, scores.groups) for logits in (scores.logits, found.logits)
+    )
+    gap = compare(detector, files, resamples=settings.resamples, seed=settings.seed).differences["auroc"]
+    beside = Paragraph(
+        f"On the same {found.n:,} pictures the detector reaches an AUROC of {gap.a}, a classifier that sees only what "
+        f"the files say of themselves {gap.b}: a difference of {signed(gap.difference)}."
+    )
+    strengths = {"the detector": gap.a, "all file facts": found.auroc}
+    strengths |= {fact.name: fact.auroc for fact in found.facts[:6]}
+    figure = evaluation.gallery.add(
+        interval_figure(strengths, "AUROC", chance=0.5), "file_facts", "The detector, and facts of the files alone."
+    )
+    metrics = {
+        "file_facts_auroc": found.auroc.plain(),
+        "detector_minus_file_facts": gap.difference.plain(),
+        "rule": found.rule.words if found.rule else None,
+        "rule_balanced_accuracy": found.rule_balanced_accuracy.plain(),
+    }
+    blocks: tuple[Block, ...] = (Paragraph(found.verdict), beside, figure, _facts_table(found))
+    return _Audit(found.verdict, blocks, metrics, _file_risks(found, gap.difference.low))
+
+
+def _file_risks(found: FileAudit, surplus: float) -> tuple[Risk, ...]:
+    if not found.facts or not found.auroc.low > 0.5:
+        return ()
+    rule = f', above all "{found.rule.words}"' if found.rule and found.rule_balanced_accuracy.low > 0.5 else ""
+    extra = ", and the detector is not shown to do better" if surplus <= 0 else ""
+    words = f"file facts alone reach an AUROC of {found.auroc} without seeing a pixel{rule}{extra}"
+    return (Risk(found.auroc.value - 0.5, words),)
+
+
+def _facts_table(found: FileAudit) -> Table:
+    rows = tuple((fact.name, fact.auroc) for fact in found.facts)
+    return Table(("Fact alone", "AUROC"), rows, "Out-of-fold AUROC of a small tree on one fact.", bars=1, folded=True)
+
+
+def _swaps(evaluation: Evaluation) -> _Audit:
+    """The same pictures in other files."""
+    part, settings = evaluation.part.drawn(evaluation.settings.sample), evaluation.settings
+    logits = part.margins(evaluation.logits(part, ENCODINGS, "Pictures in other files"))
+    scores = part.scores
+    found = swap_audit(
+        scores.labels, logits, scores.groups, threshold=0.5, resamples=settings.resamples, seed=settings.seed
+    )
+    rows = tuple(
+        (shift.swap.title, shift.tpr, signed(shift.tpr_shift), shift.tnr, signed(shift.tnr_shift), shift.auroc)
+        for shift in found.shifts
+    )
+    columns = ("All pictures written anew", "TPR", "shift", "TNR", "shift", "AUROC")
+    table = Table(columns, rows, f"Swap test on {found.n:,} pictures at the threshold; shifts are paired.")
+    metrics = {
+        shift.swap.title: {
+            name: getattr(shift, name).plain() for name in ("tpr", "tnr", "auroc", "tpr_shift", "tnr_shift", "auroc_shift")
+        }
+        for shift in found.shifts
+    }
+    worst = max((shift for shift in found.shifts if shift.beyond_chance), key=lambda s: s.size, default=None)
+    words = f"the verdict depends on the file that a picture comes in: {worst.swap.title} moves TPR by " if worst else ""
+    risk = Risk(worst.size, f"{words}{signed(worst.tpr_shift)} and TNR by {signed(worst.tnr_shift)}") if worst else None
+    return _Audit(found.verdict, (Paragraph(found.verdict), table), metrics, (risk,) if risk else ())
+
+
+def _leaks(evaluation: Evaluation) -> _Audit:
+    """Pictures that were tested after they, or near-duplicates, were learned."""
+    audits = _leak_audits(evaluation)
+    if not audits:
+        words = f"Whether a picture was learned as well cannot be seen: {evaluation.subject.kind} has no list of them."
+        return _Audit(words, (Paragraph(words),))
+    tested = evaluation.part.name if audits[0].affected(evaluation.part.name) else "test"
+    touched = {path for audit in audits for path in audit.affected(tested)}
+    worst = max(audits, key=lambda audit: len(audit.leaks))
+    folds = f" The same holds of each of the {len(audits)} folds." if len(audits) > 1 and not worst.leaks else ""
+    rows = tuple(
+        (f"{leak.first_part}: {leak.first_path}", f"{leak.second_part}: {leak.second_path}", leak.distance)
+        for leak in worst.leaks[:SHOWN]
+    )
+    table = (Table(("Picture", "Near-duplicate", "Bits apart"), rows, folded=True),) if rows else ()
+    share = len(touched) / max(len(evaluation.part), 1)
+    risks = (Risk(share, f"{len(touched)} of the pictures it is judged by were also learned"),) if touched else ()
+    return _Audit(
+        worst.verdict, (Paragraph(worst.verdict + folds), *table), {"pairs": len(worst.leaks), "tested": len(touched)}, risks
+    )
+
+
+def _leak_audits(evaluation: Evaluation) -> list[LeakAudit]:
+    """One audit per fold; of foreign pictures, one against those that were learned."""
+    subject, part = evaluation.subject, evaluation.part
+    if subject.manifest is None:
+        return []
+    distance = evaluation.settings.data.duplicate_distance
+    if part.folds == [ONE] and "dhash" in part.rows:
+        return [find_leaks({"learned": _learned(evaluation), part.name: part.rows}, distance=distance)]
+    if not subject.is_cross_validation:
+        return [find_leaks(parts_of(subject.manifest), distance=distance)]
+    manifests = [read_manifest(RunFolder(subject.networks[fold]).manifest_file) for fold in part.folds]
+    return [find_leaks(parts_of(manifest), distance=distance) for manifest in manifests]
+
+
+def _learned(evaluation: Evaluation) -> Any:
+    manifest = evaluation.subject.manifest
+    assert manifest is not None
+    used = manifest[manifest["problem"] == ""]
+    return used if evaluation.subject.is_cross_validation else used[used["split"].isin(["train", "val"])]
+
+
+def _label_errors(evaluation: Evaluation) -> _Audit:
+    """Labels that a detector trained without the picture contradicts."""
+    part = evaluation.part
+    found = find_label_errors(part.rows["path"].tolist(), part.scores.labels, part.scores.probabilities)
+    metrics = {"suspects": len(found.suspects), "expected_errors": found.expected_errors, "n": found.n}
+    blocks: list[Block] = [Paragraph(found.verdict)]
+    if found.suspects:
+        rows = tuple((s.path, NAMES[LABELS.index(s.given)], s.probability) for s in found.suspects)
+        sheet = contact_sheet(found, part.root)
+        caption = "Labels that the detector contradicts most. To be judged by eye."
+        blocks.append(evaluation.gallery.add(sheet, "label_errors", caption, photographs=True))
+        blocks.append(Table(("Picture", "Given as", "P(AI)"), rows, "All suspected labels.", folded=True))
+    return _Audit(found.verdict, tuple(blocks), metrics)
+
+
+_AUDITS: Final[dict[str, Callable[[Evaluation], _Audit]]] = {
+    "The audit of file facts": _files,
+    "The swap test": _swaps,
+    "The search for repeated pictures": _leaks,
+    "The search for label errors": _label_errors,
+}
+_KEYS: Final = ("files", "swaps", "leaks", "label_errors")

@@ -1,0 +1,116 @@
+"""How good is it on each source: generators and origins told apart, those with few pictures marked."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from rexnet_ai_real.evaluation.bootstrap import Estimate
+from rexnet_ai_real.evaluation.document import Block, Note, Risk, Table, percent
+from rexnet_ai_real.evaluation.metrics import evaluate_scores
+from rexnet_ai_real.evaluation.part import Part
+from rexnet_ai_real.figures import NAMES
+
+
+ENOUGH: Final = 30
+"""Pictures below which a group is marked as too small: the 95 % interval of a rate then spans 20 points and more."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceScore:
+    """One source of one class."""
+
+    source: str
+    label: int
+    n: int
+    correct: Estimate
+    """Share called correctly at P(AI) 0.5."""
+    correct_at_threshold: Estimate
+    auroc: Estimate
+    """Of its pictures against all pictures of the other class."""
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it has too few pictures to be judged."""
+        return self.n < ENOUGH
+
+    @property
+    def name(self) -> str:
+        """For sentences."""
+        return f"{self.source} ({NAMES[self.label]}, {self.n} pictures)"
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the report says of them."""
+
+    scores: tuple[SourceScore, ...] = ()
+    blocks: tuple[Block, ...] = ()
+    risks: tuple[Risk, ...] = ()
+
+    def plain(self) -> dict[str, object]:
+        """For metrics.json, under "class/source"."""
+        return {
+            f"{NAMES[s.label]}/{s.source}": {"n": s.n, "correct": s.correct.plain(), "auroc": s.auroc.plain()}
+            for s in self.scores
+        }
+
+
+def source_blocks(part: Part, *, resamples: int, seed: int) -> Sources:
+    """A table of the sources of a part with the worst named; nothing where neither class has two of them."""
+    counts = part.rows.groupby("label")["source"].nunique()
+    if not len(counts) or counts.max() < 2:
+        return Sources()
+    scores = part.scores
+    margins = part.margin_scores
+    found = []
+    for (label, source), rows in part.rows.groupby(["label", "source"]):
+        here = rows.index.to_numpy()
+        against = np.flatnonzero((part.rows["label"] != label).to_numpy())
+        alone, chosen = (
+            evaluate_scores(each.rows(here), resamples=resamples, seed=seed).accuracy for each in (scores, margins)
+        )
+        both = evaluate_scores(scores.rows(np.concatenate([here, against])), resamples=resamples, seed=seed)
+        found.append(SourceScore(source or "(no folder)", int(label), len(here), alone, chosen, both.auroc))
+    found.sort(key=lambda score: (score.label, score.correct.value))
+    return Sources(tuple(found), (_table(found), *_worst(found)), _risks(found))
+
+
+def _table(found: list[SourceScore]) -> Table:
+    rows = tuple(
+        (
+            s.source,
+            NAMES[s.label],
+            f"{s.n} (too small)" if s.is_small else s.n,
+            s.correct,
+            s.correct_at_threshold,
+            s.auroc,
+        )
+        for s in found
+    )
+    columns = ("Source", "Class", "Pictures", "Correct at 0.5", "Correct at threshold", "AUROC")
+    return Table(columns, rows, "Each source; AUROC is against all pictures of the other class.", bars=3)
+
+
+def _worst(found: list[SourceScore]) -> tuple[Note, ...]:
+    small = [s for s in found if s.is_small]
+    large = [s for s in found if not s.is_small]
+    notes = []
+    if large:
+        worst = min(large, key=lambda s: s.correct.value)
+        notes.append(Note("caution", f"Worst source: {worst.name}, {percent(worst.correct)} correct at P(AI) 0.5."))
+    elif small:
+        worst = min(small, key=lambda s: s.correct.value)
+        words = f"lowest is {worst.name}, {percent(worst.correct)} correct, which its size cannot prove"
+        notes.append(Note("caution", f"No source has {ENOUGH} pictures: none can be called the worst; {words}."))
+    if small and large:
+        named = ", ".join(f"{s.source} ({s.n})" for s in small)
+        notes.append(Note("caution", f"Too small to judge, under {ENOUGH} pictures: {named}."))
+    return tuple(notes)
+
+
+def _risks(found: list[SourceScore]) -> tuple[Risk, ...]:
+    worst = min((s for s in found if not s.is_small), key=lambda s: s.correct.value, default=None)
+    if worst is None or not worst.correct.high < 0.5:
+        return ()
+    return (Risk(0.5 - worst.correct.value, f"it is mostly wrong on {worst.name}: {percent(worst.correct)} correct"),)

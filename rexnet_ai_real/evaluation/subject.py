@@ -1,0 +1,211 @@
+"""What is evaluated: a run, a checkpoint, a cross-validation or a saved detector, and the pictures it has not seen."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from rexnet_ai_real.config import OWN, DataConfig, SyntheticConfig
+from rexnet_ai_real.data.manifest import build_manifest, read_manifest, usable
+from rexnet_ai_real.data.sources import listing, locate
+from rexnet_ai_real.detector import Detector
+from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.evaluation.part import ONE, Part
+from rexnet_ai_real.evaluation.prediction import predicted_logits
+from rexnet_ai_real.run_folder import RunFolder
+from rexnet_ai_real.sweep.folds import out_of_fold
+from rexnet_ai_real.sweep.jobs import FOLD, NotASweep, alike_but_for, describe, read_jobs, varying
+
+ROWS: Final = ("path", "label", "source", "group", "sha256", "fold", "logit")
+DETECTOR_FILE: Final = "detector.json"
+
+
+class NothingToEvaluate(UserError, ValueError):
+    """A path that holds no detector, or one without the pictures that it needs."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A trained thing, its held-out pictures if it knows them, and where its networks are."""
+
+    path: Path
+    kind: str
+    """For sentences: "a training run"."""
+    networks: Mapping[int, Path]
+    """Fold -> what `Detector.load` takes; `ONE` -> the detector that users get (of folds: their ensemble)."""
+    held_out: Part | None = None
+    """Without calibrations. None: a saved detector, which has no pictures of its own."""
+    fitting: pd.DataFrame | None = None
+    """label, logit, group of the validation pictures; None where out-of-fold logits or nothing stands for them."""
+    manifest: pd.DataFrame | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    folds_planned: int = 0
+    notes: tuple[str, ...] = ()
+    _loaded: dict[int, Detector] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_cross_validation(self) -> bool:
+        """Whether each picture was predicted by the network of the fold that held it out."""
+        return self.held_out is not None and self.held_out.folds != [ONE]
+
+    @property
+    def folder(self) -> Path:
+        """Where a report belongs unless the user says otherwise."""
+        if self.path.is_dir():
+            return self.path
+        return self.path.parent.parent if self.path.parent.name == "checkpoints" else self.path.parent
+
+    def detector(self, fold: int = ONE) -> Detector:
+        """The detector of a fold, or the whole; loaded once."""
+        if fold not in self._loaded:
+            self._loaded[fold] = Detector.load(self.networks[fold])
+        return self._loaded[fold]
+
+    @cached_property
+    def name(self) -> str:
+        """Of the experiment, or of the folder."""
+        return str(self.config.get("name") or self.path.resolve().name)
+
+
+def open_subject(path: Path, data: DataConfig, cache: Path | None = None) -> Subject:
+    """Find out what lies at `path` and read what it says of the pictures that it held out.
+
+    Args:
+        path: run folder, .ckpt, folder of a multirun of folds, or folder of a saved detector.
+        data: where name is `own`, `root` replaces the folder that the run was trained on; else it is not looked at.
+        cache: where predictions are kept that have to be made.
+
+    Raises:
+        NothingToEvaluate: none of these. NotARun, FoldsDiffer, NotASweep: a broken one.
+    """
+    moved = data.root if data.name == OWN else None
+    if path.is_file():
+        return _checkpoint(path, data, moved, cache)
+    if (path / DETECTOR_FILE).is_file():
+        return Subject(path, "a saved detector", {ONE: path})
+    if RunFolder(path).config_file.is_file():
+        return _run(path, data, moved, cache)
+    if not path.is_dir():
+        raise NothingToEvaluate(f"run={path}: no such file or folder")
+    try:
+        return _folds(path, moved)
+    except NotASweep as error:
+        raise NothingToEvaluate(
+            f"run={path}: neither a run folder (config.yaml), nor a multirun of folds, nor a saved detector "
+            f"({DETECTOR_FILE}), nor a .ckpt file"
+        ) from error
+
+
+def _run(path: Path, data: DataConfig, moved: str | None, cache: Path | None) -> Subject:
+    run = RunFolder(path)
+    if not run.best_checkpoint.is_file():
+        raise NothingToEvaluate(f"run={path}: no {run.best_checkpoint}: the run has not come to the end of an epoch")
+    subject = _of_run(run, path, "a training run", path, moved)
+    if run.predictions_file.is_file():
+        predictions = pd.read_csv(run.predictions_file, keep_default_na=False, na_values={"logit": ["", "nan"]})
+        return _with_predictions(subject, predictions[["path", "logit"]])
+    return _predicted(subject, data, cache)
+
+
+def _checkpoint(path: Path, data: DataConfig, moved: str | None, cache: Path | None) -> Subject:
+    run = RunFolder(path.parent.parent)
+    if not (run.config_file.is_file() and run.manifest_file.is_file()):
+        return Subject(path, "a checkpoint", {ONE: path})
+    if path.resolve() == run.best_checkpoint.resolve() and run.predictions_file.is_file():
+        return replace(_run(run.path, data, moved, cache), path=path, kind="the best checkpoint of a run")
+    return _predicted(_of_run(run, path, "a checkpoint of a run", path, moved), data, cache)
+
+
+def _of_run(run: RunFolder, path: Path, kind: str, network: Path, moved: str | None) -> Subject:
+    """The subject of a run with validation and test rows, not yet with logits."""
+    config, manifest = run.read_config(), read_manifest(run.manifest_file)
+    rows = manifest[manifest["split"].isin(["val", "test"])].assign(fold=ONE, logit=float("nan"))
+    part = Part("test", "test pictures", rows.reset_index(drop=True), data_of(config, moved), {})
+    return Subject(path, kind, {ONE: network}, part, manifest=manifest, config=config)
+
+
+def _with_predictions(subject: Subject, predictions: pd.DataFrame) -> Subject:
+    assert subject.held_out is not None
+    rows = subject.held_out.rows.drop(columns="logit").merge(predictions, on="path", how="left")
+    val, test = (rows[rows["split"] == split].reset_index(drop=True) for split in ("val", "test"))
+    return replace(
+        subject,
+        held_out=replace(subject.held_out, rows=test[list(ROWS)]),
+        fitting=val[["path", "label", "logit", "group"]],
+    )
+
+
+def _predicted(subject: Subject, data: DataConfig, cache: Path | None) -> Subject:
+    assert subject.held_out is not None
+    cache = cache or subject.folder / "report" / "cache"
+    part = subject.held_out
+    logits = predicted_logits(part, subject.detector, cache=cache, settings=data, title="Held-out pictures")[:, 0]
+    return _with_predictions(subject, part.rows[["path"]].assign(logit=logits))
+
+
+def _folds(path: Path, moved: str | None) -> Subject:
+    jobs = read_jobs(path)
+    if FOLD not in varying(jobs) and not any(FOLD in job.settings for job in jobs):
+        raise NothingToEvaluate(
+            f"run={path}: its {len(jobs)} jobs differ in {', '.join(varying(jobs)) or 'nothing'}, not in {FOLD}. Give "
+            "the folder of one of them, or cross-validate its settings with +sweep=folds"
+        )
+    experiments = alike_but_for(FOLD, jobs)
+    if len(experiments) > 1:
+        keys = tuple(key for key in varying(jobs) if key != FOLD)
+        named = "; ".join(describe(bundle[0], keys) for bundle in experiments)
+        raise NothingToEvaluate(
+            f"run={path} holds the folds of {len(experiments)} experiments ({named}); the folds of one are expected. "
+            "summary.md there compares them; run the chosen one by itself"
+        )
+    finished = [job for job in jobs if job.status == "finished"]
+    if not finished:
+        raise NothingToEvaluate(f"run={path}: none of its {len(jobs)} folds is finished")
+    table = out_of_fold(finished)
+    config, manifest = finished[0].config, read_manifest(finished[0].run.manifest_file)
+    rows = table.merge(manifest[["path", "source", "sha256"]], on="path", how="left")[list(ROWS)]
+    planned = int(config["data"]["folds"])
+    missing = sorted(set(range(planned)) - set(rows["fold"]))
+    note = f"Fold {', '.join(map(str, missing))} of {planned} is not finished: the pictures held out there do not count."
+    part = Part("out_of_fold", "out-of-fold pictures", rows, data_of(config, moved), {})
+    return Subject(
+        path,
+        f"a cross-validation of {len(finished)} folds",
+        {ONE: path, **{int(job.config["data"]["fold"]): job.run.path for job in finished}},
+        part,
+        manifest=manifest.assign(split=""),  # every fold has its own split
+        config=config,
+        folds_planned=planned,
+        notes=(note,) if missing else (),
+    )
+
+
+def data_of(config: Mapping[str, Any], moved: str | None) -> DataConfig:
+    """The data settings of a run, with the folder of the pictures replaced where it has moved."""
+    known = {f.name for f in fields(DataConfig)}
+    plain = {key: value for key, value in config["data"].items() if key in known}
+    data = DataConfig(**{**plain, "synthetic": SyntheticConfig(**plain["synthetic"])})
+    return replace(data, root=moved) if moved else data
+
+
+def read_collection(data: DataConfig, name: str) -> Part:
+    """The pictures of another data set, all of them or its own test part where it has one; logits are still to come.
+
+    Raises:
+        MissingPicturesError: no pictures there, or in no class folder.
+    """
+    root = locate(data)
+    manifest = build_manifest(
+        root, listing(data, root), max_pixels=data.max_pixels, duplicate_distance=data.duplicate_distance
+    )
+    rows = manifest[usable(manifest)]
+    has_test = (rows["part"] == "test").any()
+    rows = (rows[rows["part"] == "test"] if has_test else rows).assign(fold=ONE, logit=float("nan"))
+    if rows.empty:
+        first = manifest[~usable(manifest)].iloc[0]
+        raise NothingToEvaluate(f"{root}: none of {len(manifest)} files is usable ({first.path}: {first.problem})")
+    title = f"{'test pictures' if has_test else 'pictures'} of {name}"
+    return Part(name, title, rows[[*ROWS, "dhash"]].reset_index(drop=True), replace(data, root=str(root)), {})

@@ -1,0 +1,78 @@
+"""Picture files one after the other, however many: folders walked as they are read, work done ahead by threads."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFile:
+    """A file that may be a picture, or a folder that could not be looked into."""
+
+    path: str
+    """As given; in a folder, the folder as given and the way from there."""
+    error: str | None = None
+    """Why the folder could not be opened."""
+
+
+def picture_files(paths: str | Path | Iterable[str | Path]) -> Iterator[PictureFile]:
+    """Every file given, and every file under every folder given, hidden ones too, in order.
+
+    Whether it holds a picture is for the decoder to say, since names lie. A folder's entries come sorted by name;
+    links to folders are followed, each folder once. Only the names of the folders on the way are in memory.
+    """
+    for path in [paths] if isinstance(paths, str | Path) else paths:
+        given = os.fspath(path)
+        yield from _below(given, set()) if os.path.isdir(given) else [PictureFile(given)]
+
+
+def _below(folder: str, seen: set[tuple[int, int]]) -> Iterator[PictureFile]:
+    # A stack of its own instead of recursion: chains of folders can be deeper than Python's calls.
+    waiting = [iter([folder])]
+    while waiting:
+        path = next(waiting[-1], None)
+        if path is None:
+            waiting.pop()
+        elif not os.path.isdir(path):
+            yield PictureFile(path)
+        else:
+            try:
+                status = os.stat(path)
+                if (status.st_dev, status.st_ino) in seen:  # a link back up, or a second link to the same folder
+                    continue
+                seen.add((status.st_dev, status.st_ino))
+                names = sorted(os.listdir(path))
+            except OSError as error:
+                yield PictureFile(path, f"cannot be opened: {(error.strerror or type(error).__name__).lower()}")
+            else:
+                waiting.append(map(partial(os.path.join, path), names))
+
+
+def made_ahead(
+    make: Callable[[Given], Made], given: Iterable[Given], *, workers: int, ahead: int
+) -> Iterator[tuple[Given, Made]]:
+    """Each thing with what `make` makes of it, in order; made by threads, at most `ahead` before they are asked for.
+
+    What waits is dropped when the reader stops early. An exception of `make` is raised at its place in the order.
+    """
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="picture")
+    pending: deque[tuple[Given, Future[Made]]] = deque()
+    try:
+        for thing in given:
+            pending.append((thing, pool.submit(make, thing)))
+            if len(pending) == ahead:
+                first, made = pending.popleft()
+                yield first, made.result()
+        while pending:
+            first, made = pending.popleft()
+            yield first, made.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
