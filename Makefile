@@ -2,8 +2,13 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-# Another build of torch, as uv names them: make setup TORCH_BACKEND=cpu (or cu126, rocm6.4, auto ...).
-TORCH_BACKEND ?=
+# Another build of torch, as uv names them: make setup TORCH_BACKEND=cpu (or cu126, rocm6.4, auto ...). Said once, it stays;
+# said anew, the environment is made anew, since an installed torch of the same version counts as the one asked for.
+BUILT_WITH := $(shell cat $(VENV)/.torch-backend 2>/dev/null)
+TORCH_BACKEND ?= $(BUILT_WITH)
+ifneq ($(strip $(TORCH_BACKEND)),$(BUILT_WITH))
+.PHONY: $(VENV)/.ready
+endif
 ARGS ?=
 RESOLUTION ?= lowest-direct
 .DEFAULT_GOAL := help
@@ -16,9 +21,10 @@ setup: $(VENV)/.ready ## Make the environment in .venv: the tested versions, che
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; give one: make setup PYTHON=python3.12")'
-	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	test -x $(RUN) -a '$(strip $(TORCH_BACKEND))' = '$(BUILT_WITH)' || $(PYTHON) -m venv --clear $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check uv
-ifeq ($(TORCH_BACKEND),)
+	echo '$(strip $(TORCH_BACKEND))' > $(VENV)/.torch-backend
+ifeq ($(strip $(TORCH_BACKEND)),)
 	$(RUN) -m uv pip sync --quiet --python $(RUN) --require-hashes requirements.lock
 	$(RUN) -m uv pip install --quiet --python $(RUN) --no-deps --no-build-isolation --editable .
 else
@@ -38,7 +44,7 @@ test-bounds: ## Run the tests on the versions that pyproject's bounds allow: RES
 	.venv-$(RESOLUTION)/bin/python -m pip install --quiet --disable-pip-version-check uv
 	.venv-$(RESOLUTION)/bin/python -m uv pip install --quiet --python .venv-$(RESOLUTION)/bin/python \
 		$(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND)) --resolution $(RESOLUTION) --editable '.[dev]'
-	.venv-$(RESOLUTION)/bin/python -m pytest $(ARGS)
+	.venv-$(RESOLUTION)/bin/python -m pytest -W default $(ARGS)  # old releases warn of their newer neighbours
 
 lint: setup ## Check style, format and types
 	$(RUN) -m ruff check .
@@ -61,9 +67,9 @@ folds: setup ## Cross-validate the baseline over five folds
 board: setup ## Open TensorBoard on all runs
 	$(VENV)/bin/tensorboard --logdir outputs
 
-lock: setup ## Resolve the tested versions anew into requirements.lock
+lock: setup ## Fit requirements.lock to pyproject.toml; newer versions with ARGS=--upgrade
 	$(RUN) -m uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
-		--extra dev --output-file requirements.lock pyproject.toml
+		--extra dev --output-file requirements.lock $(ARGS) pyproject.toml
 
-clean: ## Remove the environment and caches; outputs stay
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .coverage
+clean: ## Remove the environments and caches; outputs and pictures stay
+	rm -rf $(VENV) .venv-lowest-direct .venv-highest .pytest_cache .ruff_cache .mypy_cache .coverage

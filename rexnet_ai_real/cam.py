@@ -35,6 +35,10 @@ METHODS: Final[dict[str, type[BaseCAM]]] = {
 }
 
 
+class NoFeatureMap(ValueError):
+    """A network whose last layer with places cannot be told, as a transformer has none: its layer must be named."""
+
+
 def heat_maps(
     network: nn.Module,
     pictures: Tensor,
@@ -59,8 +63,8 @@ def heat_maps(
         layer: a module that returns a map (N, C, h, w); by default what makes the final feature map.
 
     Raises:
-        ValueError: an unknown method, targets that do not fit the pictures or the classes, a network without a final
-            feature map where no layer is given.
+        ValueError: an unknown method, or targets that do not fit the pictures or the classes.
+        NoFeatureMap: a network without a final feature map where no layer is given.
     """
     if method not in METHODS:
         raise ValueError(f"method={method!r}: expected one of {', '.join(METHODS)}")
@@ -125,10 +129,10 @@ def final_layer(network: nn.Module, pictures: Tensor) -> nn.Module:
     """The module that returns the final feature map, the outermost if there are several.
 
     Raises:
-        ValueError: the network has no such map, as a transformer has none, or it is made outside any module.
+        NoFeatureMap: the network has no such map, as a transformer has none, or it is made outside any module.
     """
     if not hasattr(network, "forward_features"):
-        raise ValueError(f"{type(network).__name__} has no forward_features: name the layer to explain (layer=...)")
+        raise NoFeatureMap(f"{type(network).__name__} has no forward_features: name the layer to explain (layer=...)")
     returned: list[tuple[nn.Module, Any]] = []
     hooks = [
         module.register_forward_hook(lambda module, _, output: returned.append((module, output)))
@@ -142,7 +146,7 @@ def final_layer(network: nn.Module, pictures: Tensor) -> nn.Module:
             hook.remove()
     makers = [module for module, output in returned if output is features]
     if features.ndim != 4 or features.shape[1] != network.num_features or not makers:
-        raise ValueError(
+        raise NoFeatureMap(
             f"{type(network).__name__}: forward_features returns {tuple(features.shape)}, not a feature map "
             f"(N, {network.num_features}, h, w) from one of its modules: name the layer to explain (layer=...)"
         )

@@ -26,6 +26,9 @@ RESIZES = ("squash", "crop")
 INTERPOLATIONS = ("bilinear", "bicubic")
 SCHEDULES = ("one_cycle", "cosine", "constant")
 LIBRARIES = ("rexnet", "timm")
+ACCELERATORS = ("auto", "cpu", "gpu", "mps")
+STRATEGIES = ("auto", "ddp")
+PRECISIONS = ("auto", "32-true", "16-mixed", "bf16-mixed")
 THRESHOLDS = ("fpr", "balanced_accuracy")
 SECTIONS = ("metrics", "calibration", "comparison", "shortcuts", "robustness", "collections", "explanations")
 """Parts of the report, in the order in which it shows them."""
@@ -178,12 +181,12 @@ class TrainerConfig:
     strategy: str = "auto"
     """auto, or ddp for several devices."""
     precision: str = "auto"
-    """auto: bf16-mixed where the processor computes in bfloat16, else 32-true. Or what Lightning knows."""
+    """32-true, 16-mixed, bf16-mixed; or auto: bf16-mixed where the processor computes in bfloat16, else 32-true."""
     threads: int | None = None
     """CPU threads of the network; null: as many as PyTorch chooses. Another number gives other last digits."""
     deterministic: bool = True
     """Only algorithms that give the same numbers every time."""
-    gradient_clip: float | None = 1.0
+    gradient_clip: float | None = None
     """Largest norm of the gradient; null: no limit."""
     fast_dev_run: bool = False
     """One training and one validation batch, nothing saved: does it run at all?"""
@@ -246,8 +249,10 @@ class EvaluateConfig:
 
 
 OmegaConf.register_new_resolver("run_folder", lambda resume, fresh: resume or fresh, replace=True)
-ConfigStore.instance().store(name="train_schema", node=TrainConfig)
-ConfigStore.instance().store(name="evaluate_schema", node=EvaluateConfig)
+for _name, _schema in {"train_schema": TrainConfig, "evaluate_schema": EvaluateConfig}.items():
+    _node = OmegaConf.structured(_schema)
+    OmegaConf.set_struct(_node.data.classes, False)  # its keys are the user's: data.classes={flickr: real}
+    ConfigStore.instance().store(name=_name, node=_node)
 
 Settings = TypeVar("Settings", TrainConfig, EvaluateConfig)
 
@@ -375,7 +380,10 @@ _RULES: dict[str, Rule] = {
     "early_stopping.patience": _at_least(1),
     "early_stopping.min_delta": _at_least(0),
     "trainer.max_epochs": _at_least(1),
+    "trainer.accelerator": _one_of(ACCELERATORS),
     "trainer.devices": _at_least(1),
+    "trainer.strategy": _one_of(STRATEGIES),
+    "trainer.precision": _one_of(PRECISIONS),
     "trainer.threads": _at_least(1),
     "trainer.gradient_clip": _above(0),
 }

@@ -1,5 +1,6 @@
 """The figures of a run, in one style: learning curves, the confusion matrix, pictures with their heat maps."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,6 +60,8 @@ STYLE: Final[dict[str, Any]] = {
     "pdf.fonttype": 42,  # letters stay text that journals accept and readers can search
 }
 """Matplotlib settings for every figure. Make figures inside `styled()`; `save` and `pixels` draw with it."""
+
+logging.getLogger("fontTools").setLevel(logging.WARNING)  # at INFO a PDF tells each step of cutting its fonts
 
 
 @contextmanager

@@ -45,6 +45,11 @@ def test_a_timm_backbone_needs_a_name() -> None:
     assert composed("model=timm", "model.name=mobilenetv3_large_100").model.library == "timm"
 
 
+def test_names_of_class_folders_are_the_users() -> None:
+    settings = composed("data=folder", "data.classes={midjourney: ai, flickr: real}")
+    assert settings.data.classes == {"midjourney": "ai", "flickr": "real"}
+
+
 @pytest.mark.parametrize(
     "override", ["optimizer.learning_rate=1", "optimizer.lr=abc", "data.folds=many", "nonsense=1", "model.weights=[1]"]
 )
@@ -66,6 +71,9 @@ def test_unknown_keys_and_wrong_types_stop_at_composition(override: str) -> None
         ("data.std=[1,0,1]", "data.std"),
         ("augment.flip=2", "augment.flip"),
         ("trainer.max_epochs=0", "trainer.max_epochs"),
+        ("trainer.accelerator=tpuu", "trainer.accelerator"),
+        ("trainer.precision=double", "trainer.precision"),
+        ("trainer.strategy=dp", "trainer.strategy"),
         ("seed=-1", "seed"),
     ],
 )

@@ -1,6 +1,8 @@
 """Training end to end on tiny generated pictures: run folder, repetition, resuming, interruption, bad input."""
 
+import itertools
 import json
+import math
 import os
 import signal
 import subprocess
@@ -14,10 +16,13 @@ import pytest
 import torch
 from PIL import Image
 from sklearn.metrics import accuracy_score, f1_score, log_loss, roc_auc_score
+from torch import Tensor
+from torch.nn import functional
 
 from rexnet_ai_real.config import ConfigError
+from rexnet_ai_real.data.manifest import read_manifest
 from rexnet_ai_real.run_folder import RunFolder
-from rexnet_ai_real.training.run import train
+from rexnet_ai_real.training.run import TrainingDiverged, check_same_run, train
 from tests.conftest import Compose
 
 HISTORY = (
@@ -108,6 +113,35 @@ def test_a_resumed_run_goes_on_where_it_ended(compose_tiny: Compose, tmp_path: P
     assert folder.read_metrics()["val"]["loss"] == pytest.approx(history["val_loss"].min(), abs=1e-5)
 
 
+def test_a_run_is_resumed_after_its_last_epoch_not_after_its_best(
+    compose_tiny: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, validated = functional.cross_entropy, itertools.count()
+
+    def worse_with_every_validation(logits: Tensor, labels: Tensor) -> Tensor:
+        return real(logits, labels) + (0 if torch.is_grad_enabled() else next(validated))
+
+    monkeypatch.setattr(functional, "cross_entropy", worse_with_every_validation)
+    folder = RunFolder(tmp_path)
+    train(compose_tiny("trainer.max_epochs=2"), folder)
+    first = pd.read_csv(folder.history_file)
+    assert torch.load(folder.best_checkpoint, weights_only=True)["epoch"] == 0
+    assert torch.load(folder.last_checkpoint, weights_only=True)["epoch"] == 1
+    train(compose_tiny("trainer.max_epochs=3", f"resume={tmp_path}"), folder)
+    history = pd.read_csv(folder.history_file)
+    pd.testing.assert_frame_equal(history.iloc[:2], first)
+    assert history["epoch"].tolist() == [1, 2, 3]
+    assert folder.read_metrics()["best_epoch"] == 1
+
+
+def test_resuming_with_other_pictures_is_refused(tiny_run: RunFolder, compose_tiny: Compose) -> None:
+    settings, manifest = compose_tiny(f"resume={tiny_run.path}"), read_manifest(tiny_run.manifest_file)
+    check_same_run(settings, tiny_run, manifest)
+    manifest.loc[manifest["problem"] == "", "split"] = "train"
+    with pytest.raises(ConfigError, match="pictures are not as they were"):
+        check_same_run(settings, tiny_run, manifest)
+
+
 def test_resuming_with_other_settings_is_refused(tiny_run: RunFolder, compose_tiny: Compose) -> None:
     with pytest.raises(ConfigError, match=r"optimizer\.lr was 0\.0003, now 0\.1"):
         train(compose_tiny("optimizer.lr=0.1", f"resume={tiny_run.path}"), tiny_run)
@@ -127,6 +161,26 @@ def test_early_stopping_ends_a_run_that_does_not_improve(compose_tiny: Compose, 
 def test_fast_dev_run_leaves_no_result(compose_tiny: Compose, tmp_path: Path) -> None:
     assert train(compose_tiny("trainer.fast_dev_run=true"), RunFolder(tmp_path)) is None
     assert not RunFolder(tmp_path).metrics_file.exists()
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_a_loss_that_is_no_number_ends_in_advice(
+    compose_tiny: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(functional, "cross_entropy", lambda logits, labels: logits.sum() * math.nan)
+    with pytest.raises(TrainingDiverged, match=r"optimizer\.lr=0\.0003"):
+        train(compose_tiny(), RunFolder(tmp_path))
+
+
+def test_several_processes_predict_every_picture(tiny: list[str], tmp_path: Path) -> None:
+    done = run_command(
+        *tiny, "trainer.strategy=ddp", "trainer.devices=2", "trainer.max_epochs=1", "output_dir=run", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    folder = RunFolder(tmp_path / "run")
+    manifest, predictions = pd.read_csv(folder.manifest_file), pd.read_csv(folder.predictions_file)
+    assert set(predictions["path"]) == set(manifest.loc[manifest["split"].isin(["val", "test"]), "path"])
+    assert predictions["path"].is_unique
 
 
 def test_ctrl_c_keeps_the_best_checkpoint_and_draws_what_there_is(tiny: list[str], tmp_path: Path) -> None:

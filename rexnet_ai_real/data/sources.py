@@ -95,8 +95,9 @@ def locate(data: DataConfig) -> Path:
     if _holds_anything(root):
         return root
     if data.name not in KAGGLE_IDS:
+        given = f"data.root={data.root}" if data.root else f"data.root is not given, and stands for {root}"
         raise MissingPicturesError(
-            f"data.root={data.root}: no such folder, or an empty one. Expected: {EXPECTED[data.name]} in it. "
+            f"{given}: no such folder, or an empty one. Expected: {EXPECTED[data.name]} in it. "
             "Give the folder as data.root=PATH, or try the program with data=synthetic"
         )
     return _download(data.name, root)
@@ -119,7 +120,7 @@ def listing(data: DataConfig, root: Path) -> list[Listed]:
         folders = sorted({PurePosixPath(file.path).parts[0] for file in listed if "/" in file.path})
         raise MissingPicturesError(
             f"{root}: no file lies in a folder of a known class. Expected: {EXPECTED[data.name]}; found: "
-            f"{', '.join(folders[:8]) or 'no folders'}. Other names can be given: data.classes={{NAME: ai, NAME: real}}"
+            f"{', '.join(folders[:8]) or 'no folders'}. Other names can be given: data.classes='{{NAME: ai, NAME: real}}'"
         )
     return listed
 

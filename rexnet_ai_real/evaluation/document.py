@@ -3,6 +3,7 @@
 import io
 import logging
 import math
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -12,7 +13,15 @@ from matplotlib.figure import Figure
 from rexnet_ai_real.evaluation.bootstrap import Estimate
 from rexnet_ai_real.figures import save, styled
 
-Cell = str | int | float | Estimate | None
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A difference, shown with its sign."""
+
+    estimate: Estimate
+
+
+Cell = str | int | float | Estimate | Signed | None
 
 MINUS: Final = "\N{MINUS SIGN}"
 
@@ -89,8 +98,8 @@ class Document:
 
     title: str
     subtitle: str
-    opening: tuple[str, ...]
-    """What was found, what it is worth, the largest risk."""
+    opening: tuple[tuple[str, str], ...]
+    """One paragraph: "What was found", "What it is worth", "The largest risk", each with its sentences."""
     sections: tuple[Section, ...]
     about: Table
     """What was evaluated, with what."""
@@ -125,6 +134,8 @@ def written(cell: Cell) -> str:
     """A cell as people read it: three decimals, a dash where there is nothing, `0.842 [0.801, 0.880]`."""
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return "–"
+    if isinstance(cell, Signed):
+        return signed(cell.estimate)
     if isinstance(cell, Estimate):
         if not cell.defined:
             return "–"
@@ -138,11 +149,11 @@ def number(value: float) -> str:
 
 
 def percent(estimate: Estimate) -> str:
-    """An estimate for a sentence: `84.2 % (95 % interval 80.1 to 88.0)`."""
+    """An estimate for a sentence: `84.2% (95% interval 80.1 to 88.0)`."""
     if not estimate.defined:
         return f"unknown ({estimate.reason})"
-    interval = f" (95 % interval {100 * estimate.low:.1f} to {100 * estimate.high:.1f})" if known(estimate) else ""
-    return f"{100 * estimate.value:.1f} %{interval}"
+    interval = f" (95% interval {100 * estimate.low:.1f} to {100 * estimate.high:.1f})" if known(estimate) else ""
+    return f"{100 * estimate.value:.1f}%{interval}"
 
 
 def known(estimate: Estimate) -> bool:
@@ -154,5 +165,16 @@ def signed(estimate: Estimate) -> str:
     """A difference: `+0.042 [+0.010, +0.075]`."""
     if not estimate.defined:
         return "–"
-    texts = [f"{value:+.3f}".replace("-", MINUS) for value in (estimate.value, estimate.low, estimate.high)]
-    return f"{texts[0]} [{texts[1]}, {texts[2]}]"
+    value, low, high = (_with_sign(end) for end in (estimate.value, estimate.low, estimate.high))
+    return f"{value} [{low}, {high}]" if known(estimate) else value
+
+
+def _with_sign(value: float) -> str:
+    text = f"{value:+.3f}"
+    return "0.000" if text in ("+0.000", "-0.000") else text.replace("-", MINUS)
+
+
+def split_lead(words: str) -> tuple[str, str]:
+    """The first sentence, and the others."""
+    lead, _, rest = re.sub(r"(?<=[.])\s+(?=[A-Z])", "\n", words, count=1).partition("\n")
+    return lead, rest

@@ -14,7 +14,7 @@ from rexnet_ai_real.evaluation.fitting import Fitted, fit
 from rexnet_ai_real.evaluation.metrics import Metrics
 from rexnet_ai_real.evaluation.operating_point import Calibration
 from rexnet_ai_real.evaluation.part import ONE, Part, measure
-from rexnet_ai_real.evaluation.prediction import UNTOUCHED, predicted_logits
+from rexnet_ai_real.evaluation.prediction import predicted_logits
 from rexnet_ai_real.evaluation.scores import FloatArray
 from rexnet_ai_real.evaluation.subject import NothingToEvaluate, Subject, open_subject, read_collection
 
@@ -49,7 +49,7 @@ class Evaluation:
         part, cache = subject.held_out, folder / "cache"
         if settings.data.name != OWN:
             name = Path(settings.data.root or settings.data.name).name
-            part = _predicted(read_collection(settings.data, name), subject, settings, cache)
+            part = _predicted(read_collection(settings.data, name, subject.learned), subject, settings, cache)
         if part is None:
             raise NothingToEvaluate(
                 f"run={path}: {subject.kind} has no pictures of its own; say which: data=folder data.root=PATH"
@@ -103,6 +103,10 @@ class Evaluation:
 
 def _predicted(part: Part, subject: Subject, settings: EvaluateConfig, cache: Path) -> Part:
     logits = predicted_logits(
-        part, subject.detector, corruptions=UNTOUCHED, cache=cache, settings=settings.data, title=part.title.capitalize()
+        part,
+        subject.detector,
+        cache=cache,
+        settings=settings.data,
+        title=part.title[0].upper() + part.title[1:],
     )
     return Part(part.name, part.title, part.rows.assign(logit=logits[:, 0]), part.data, {})

@@ -19,19 +19,6 @@ from rexnet_ai_real.evaluation.scores import FloatArray, Scores
 
 ONE: Final = -1
 """Fold of pictures that are not predicted fold by fold."""
-UNCALIBRATED: Final = Calibration(
-    temperature=1.0,
-    threshold=0.5,
-    threshold_rule="none was fitted: 0.5",
-    unsure_low=0.5,
-    unsure_high=0.5,
-    coverage=1.0,
-    error_target=None,
-    confidence=None,
-    band_rule="none was fitted: every picture is answered",
-    n_real=0,
-    n_ai=0,
-)
 DECISIONS: Final = ("accuracy", "balanced_accuracy", "precision", "recall", "specificity", "f1")
 """Metrics that depend on the threshold."""
 
@@ -89,7 +76,7 @@ class Part:
     @property
     def logits(self) -> FloatArray:
         """(n,) before any temperature."""
-        return self.rows["logit"].to_numpy(dtype=np.float64)
+        return np.asarray(self.rows["logit"], dtype=np.float64)
 
     @property
     def scores(self) -> Scores:

@@ -1,4 +1,4 @@
-"""Figures of a report: reliability, ROC, precision-recall, risk-coverage, score histograms, collections side by side."""
+"""Figures of a report: reliability, ROC, precision-recall, risk-coverage, score histograms, intervals side by side."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,14 +24,17 @@ def reliability_figure(before: Reliability, after: Reliability | None) -> Figure
         figure = Figure(figsize=(4.6, 4.9))
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         upper.plot((0, 1), (0, 1), color=_GREY, linewidth=1, linestyle="--", label="perfect")
-        shown = [(before, GREEN, "s", -0.006, "as trained")] if after else []
-        shown.append((after or before, BLUE, "o", 0.006 if after else 0.0, "calibrated" if after else "observed"))
-        for found, colour, marker, shift, label in shown:
+        shown = [(before, GREEN, "s", "as trained")] if after else []
+        shown.append((after or before, BLUE, "o", "calibrated" if after else "observed"))
+        for found, colour, marker, label in shown:
             band = found.observed
-            ends = np.stack([band.value - band.low, band.high - band.value])
             there = ~np.isnan(band.value)
-            style: dict[str, Any] = {"fmt": marker, "markersize": 5, "elinewidth": 1, "color": colour, "label": label}
-            upper.errorbar(band.x[there] + shift, band.value[there], np.nan_to_num(ends[:, there]), **style)
+            style: dict[str, Any] = {"marker": marker, "markersize": 5, "color": colour, "label": label}
+            if found is before and after:  # two sets of bars would hide each other
+                upper.plot(band.x[there], band.value[there], linestyle="none", markerfacecolor="none", **style)
+                continue
+            ends = np.nan_to_num(np.stack([band.value - band.low, band.high - band.value])[:, there])
+            upper.errorbar(band.x[there], band.value[there], ends, elinewidth=1, linestyle="none", **style)
         found = after or before
         lower.bar(found.edges[:-1], found.counts, np.diff(found.edges), align="edge", color=BLUE, alpha=0.7)
         upper.set(ylabel="share that is AI", ylim=(-0.03, 1.03), xlim=(0, 1))
@@ -50,7 +53,9 @@ def roc_figure(band: Band, auroc: Estimate, point: tuple[float, float] | None) -
         if point:
             axes.plot(*point, marker="*", markersize=13, color=VERMILLION, linestyle="none", markeredgecolor="black")
             axes.annotate("threshold", point, (9, -11), textcoords="offset points")
-        axes.set(xlabel="real pictures called AI (FPR)", ylabel="AI pictures found (TPR)", xlim=(-0.01, 1), ylim=(0, 1.01))
+        axes.set(
+            xlabel="real pictures called AI (FPR)", ylabel="AI pictures found (TPR)", xlim=(-0.01, 1), ylim=(0, 1.01)
+        )
         axes.legend(loc="lower right")
     return figure
 
@@ -107,7 +112,7 @@ def histogram_figure(scores: Scores, calibrations: Sequence[Calibration]) -> Fig
 
 
 def interval_figure(rows: Mapping[str, Estimate], title: str, *, chance: float | None = None) -> Figure:
-    """One estimate after another, each a point with its 95 % interval; `chance` draws a line."""
+    """One estimate after another, each a point with its 95% interval; `chance` draws a line."""
     with styled():
         figure = Figure(figsize=(5.6, 0.9 + 0.36 * len(rows)))
         axes = figure.subplots()

@@ -6,7 +6,6 @@ for evidence. And regions are cells of a grid rather than pixels: evidence comes
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,7 +69,7 @@ class Regions:
         return np.tile(-np.hypot(row - centre, column - centre), (len(self.pictures), 1))
 
     def view(self, order: npt.NDArray[np.int64], count: int, *, insertion: bool = False) -> Tensor:
-        """Pictures with their first `count` cells in `order` (N, cells) hidden; insertion: with all but these hidden."""
+        """The first `count` cells in `order` (N, cells) hidden; with insertion, all others hidden."""
         first = torch.from_numpy(np.argsort(order, axis=1) < count)[:, self.places][:, None]
         return torch.where(first ^ insertion, self.hidden, self.pictures)
 
@@ -78,7 +77,7 @@ class Regions:
 def ordered(scores: Array, random: np.random.Generator) -> npt.NDArray[np.int64]:
     """Cells (N, cells) from the highest score to the lowest; ties, such as those of an empty heat map, by lot."""
     lots = random.random(scores.shape)
-    return np.asarray(np.lexsort((lots, -scores), axis=1), dtype=np.int64)
+    return np.asarray(np.lexsort((lots, -scores), axis=-1), dtype=np.int64)
 
 
 def class_probabilities(detector: Detector, pictures: Tensor, targets: npt.NDArray[np.int64]) -> Array:
@@ -103,14 +102,17 @@ def course(
     regions: Regions,
     order: npt.NDArray[np.int64],
     targets: npt.NDArray[np.int64],
-    counts: Sequence[int],
+    steps: int,
+    ends: tuple[Array, Array],
 ) -> Array:
-    """The probability of the target class after `counts` cells were deleted and inserted, (N, 2, len(counts))."""
-    steps = [
-        [
-            class_probabilities(detector, regions.view(order, count, insertion=insertion), targets)
-            for count in counts
-        ]
+    """The probability of the target class while cells are deleted and while they are inserted, (N, 2, steps + 1).
+
+    `ends` are the probabilities (N,) of the untouched and of the wholly hidden pictures, the same for every order.
+    """
+    counts = np.rint(np.linspace(0, regions.cells, steps + 1)).astype(int).tolist()[1:-1]
+    between = [
+        [class_probabilities(detector, regions.view(order, count, insertion=insertion), targets) for count in counts]
         for insertion in (False, True)
     ]
-    return np.asarray(steps).transpose(2, 0, 1)
+    untouched, hidden = ends
+    return np.stack([[untouched, *between[0], hidden], [hidden, *between[1], untouched]]).transpose(2, 0, 1)

@@ -85,7 +85,7 @@ class Robustness:
         return (
             f"Accuracy on {before.n} pictures is {_interval(before)} untouched and lowest under {self.worst.title}, "
             f"{_interval(after)}{f' ({rates})' if rates else ''}. "
-            f"The 95 % interval of the loss lies above zero under {clearly} of {len(others)} corruptions."
+            f"The 95% interval of the loss lies above zero under {clearly} of {len(others)} corruptions."
         )
 
     def _of(self, metric: str) -> pd.DataFrame:
@@ -184,7 +184,8 @@ def corrupted_logits(
 ) -> FloatArray:
     """Logits of every picture under every corruption, (pictures, corruptions); arguments as in `evaluate_robustness`.
 
-    `title` stands beside the progress bar. Each picture is decoded once. At most `_AHEAD` corrupted pictures are in memory, whatever the number of pictures.
+    `title` stands beside the progress bar. Each picture is decoded once. At most `_AHEAD` corrupted pictures are in
+    memory, whatever the number of pictures.
     """
     pieces = [pictures[start : start + _PIECE] for start in range(0, len(pictures), _PIECE)]
     found: list[FloatArray] = []

@@ -12,7 +12,9 @@ from rexnet_ai_real.config import OWN, DataConfig, SyntheticConfig
 from rexnet_ai_real.data.manifest import build_manifest, read_manifest, usable
 from rexnet_ai_real.data.sources import listing, locate
 from rexnet_ai_real.detector import Detector
+from rexnet_ai_real.detector_files import DETECTOR_FILE
 from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.evaluation.leaks import find_leaks
 from rexnet_ai_real.evaluation.part import ONE, Part
 from rexnet_ai_real.evaluation.prediction import predicted_logits
 from rexnet_ai_real.run_folder import RunFolder
@@ -20,7 +22,6 @@ from rexnet_ai_real.sweep.folds import out_of_fold
 from rexnet_ai_real.sweep.jobs import FOLD, NotASweep, alike_but_for, describe, read_jobs, varying
 
 ROWS: Final = ("path", "label", "source", "group", "sha256", "fold", "logit")
-DETECTOR_FILE: Final = "detector.json"
 
 
 class NothingToEvaluate(UserError, ValueError):
@@ -63,6 +64,14 @@ class Subject:
         if fold not in self._loaded:
             self._loaded[fold] = Detector.load(self.networks[fold])
         return self._loaded[fold]
+
+    @property
+    def learned(self) -> pd.DataFrame | None:
+        """Rows of the pictures that took part in training: of a cross-validation all, of a saved detector unknown."""
+        if self.manifest is None:
+            return None
+        splits = ("train", "val", "test") if self.is_cross_validation else ("train", "val")
+        return self.manifest[self.manifest["split"].isin(splits)]
 
     @cached_property
     def name(self) -> str:
@@ -169,14 +178,16 @@ def _folds(path: Path, moved: str | None) -> Subject:
     rows = table.merge(manifest[["path", "source", "sha256"]], on="path", how="left")[list(ROWS)]
     planned = int(config["data"]["folds"])
     missing = sorted(set(range(planned)) - set(rows["fold"]))
-    note = f"Fold {', '.join(map(str, missing))} of {planned} is not finished: the pictures held out there do not count."
+    note = (
+        f"Fold {', '.join(map(str, missing))} of {planned} is not finished: the pictures held out there do not count."
+    )
     part = Part("out_of_fold", "out-of-fold pictures", rows, data_of(config, moved), {})
     return Subject(
         path,
         f"a cross-validation of {len(finished)} folds",
         {ONE: path, **{int(job.config["data"]["fold"]): job.run.path for job in finished}},
         part,
-        manifest=manifest.assign(split=""),  # every fold has its own split
+        manifest=manifest,
         config=config,
         folds_planned=planned,
         notes=(note,) if missing else (),
@@ -191,21 +202,37 @@ def data_of(config: Mapping[str, Any], moved: str | None) -> DataConfig:
     return replace(data, root=moved) if moved else data
 
 
-def read_collection(data: DataConfig, name: str) -> Part:
+def read_collection(data: DataConfig, name: str, learned: pd.DataFrame | None = None) -> Part:
     """The pictures of another data set, all of them or its own test part where it has one; logits are still to come.
+
+    Pictures that are, even nearly, among those `learned` (rows of a manifest) are left out; the title says how many.
 
     Raises:
         MissingPicturesError: no pictures there, or in no class folder.
+        NothingToEvaluate: none is usable, or all were learned.
     """
     root = locate(data)
     manifest = build_manifest(
         root, listing(data, root), max_pixels=data.max_pixels, duplicate_distance=data.duplicate_distance
     )
     rows = manifest[usable(manifest)]
-    has_test = (rows["part"] == "test").any()
-    rows = (rows[rows["part"] == "test"] if has_test else rows).assign(fold=ONE, logit=float("nan"))
     if rows.empty:
         first = manifest[~usable(manifest)].iloc[0]
         raise NothingToEvaluate(f"{root}: none of {len(manifest)} files is usable ({first.path}: {first.problem})")
+    has_test = (rows["part"] == "test").any()
+    rows = rows[rows["part"] == "test"] if has_test else rows
+    seen = 0
+    if learned is not None:
+        repeated = find_leaks({"learned": learned, name: rows}, distance=data.duplicate_distance).affected(name)
+        seen = len(repeated)
+        if seen == len(rows):
+            raise NothingToEvaluate(
+                f"{root}: the detector was trained on all of its {seen} pictures, or on near-duplicates, so they "
+                "cannot show how good it is: take pictures from elsewhere, or, for those that a run held out, leave "
+                "data= out"
+            )
+        rows = rows[~rows["path"].isin(repeated)]
     title = f"{'test pictures' if has_test else 'pictures'} of {name}"
-    return Part(name, title, rows[[*ROWS, "dhash"]].reset_index(drop=True), replace(data, root=str(root)), {})
+    title += f" (without {seen:,} that it was trained on)" if seen else ""
+    rows = rows.assign(fold=ONE, logit=float("nan"))[list(ROWS)].reset_index(drop=True)
+    return Part(name, title, rows, replace(data, root=str(root)), {})

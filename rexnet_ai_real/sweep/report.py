@@ -1,6 +1,5 @@
 """The summary of a sweep as people see it: files in the multirun's folder, a table on the terminal."""
 
-import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,7 +50,6 @@ def report(folder: Path) -> Summary:
 
 def draw(summary: Summary) -> list[Path]:
     """Draw what there is to draw; the paths of the PNG files."""
-    logging.getLogger("fontTools").setLevel(logging.WARNING)  # at INFO a PDF tells each step of cutting its fonts
     if all(job.best is None for job in summary.jobs):
         return []
     figures = []

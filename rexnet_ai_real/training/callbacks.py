@@ -130,6 +130,8 @@ class TensorBoardPictures(L.Callback):
             return
         state = cast(Classifier, pl_module).val_metrics["auroc"].metric_state
         probabilities, labels = dim_zero_cat(state["preds"]), dim_zero_cat(state["target"])
+        if probabilities.isnan().any():  # the training has diverged: there is no order to draw a curve from
+            return
         writer.add_pr_curve("val/precision_recall", labels.cpu(), probabilities.float().cpu(), trainer.global_step)
 
 

@@ -1,24 +1,28 @@
 """What the best checkpoint of a run is worth: predictions, metrics, figures, and a summary on the screen."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import pandas as pd
 import torch
+from lightning.pytorch.callbacks import RichProgressBar
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 from torch.nn import functional as F
 
 from rexnet_ai_real import figures
-from rexnet_ai_real.cam import cam_panel
+from rexnet_ai_real.cam import NoFeatureMap, cam_panel
 from rexnet_ai_real.config import TrainConfig
 from rexnet_ai_real.data.datamodule import PictureDataModule
 from rexnet_ai_real.run_folder import RunFolder
 from rexnet_ai_real.training.callbacks import log_figures, log_hyperparameters
 from rexnet_ai_real.training.classifier import Classifier, classification_metrics
 from rexnet_ai_real.training.environment import environment
+
+log = logging.getLogger(__name__)
 
 METRICS = ("loss", "accuracy", "f1", "auroc")
 
@@ -57,7 +61,19 @@ def write_outcome(
 
 def predict(trainer: L.Trainer, classifier: Classifier, data: PictureDataModule, checkpoint: Path) -> pd.DataFrame:
     """Path, label, split, logit and probability of validation and test pictures under a checkpoint."""
-    batches = trainer.predict(classifier, data.predict_dataloader(), ckpt_path=checkpoint, weights_only=True)
+    # On one device, with a trainer of its own: of several processes each would predict its own share of the pictures.
+    alone = L.Trainer(
+        accelerator=trainer.strategy.root_device.type,
+        devices=1,
+        precision=trainer.precision,
+        deterministic=torch.are_deterministic_algorithms_enabled(),
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        callbacks=[RichProgressBar()],
+    )
+    classifier.load_state_dict(torch.load(checkpoint, "cpu", weights_only=True)["state_dict"])
+    batches = alone.predict(classifier, data.predict_dataloader())
     indices = torch.cat([indices for loader in batches or [] for indices, _ in loader])
     logits = torch.cat([logits for loader in batches or [] for _, logits in loader]).double()
     rows = data.manifest.loc[indices.numpy(), ["path", "label", "split"]]
@@ -80,11 +96,14 @@ def draw(
     history: pd.DataFrame,
     predictions: pd.DataFrame,
 ) -> dict[str, Figure]:
-    """The figures of the study, saved and handed back."""
+    """The figures of the study, saved and handed back; without heat maps where the network has none to show."""
     test = predictions[predictions["split"] == "test"]
     drawn = {name: figures.learning_curve(history, name) for name in ("loss", "accuracy", "f1")}
     drawn["confusion"] = figures.confusion(test["label"], test["probability"])
-    drawn["cam"] = cam_panel(classifier.network, data.root, test, data.preprocessing)
+    try:
+        drawn["cam"] = cam_panel(classifier.network, data.root, test, data.preprocessing)
+    except NoFeatureMap as error:
+        log.warning("figures/cam is left out: %s", error)
     for name, figure in drawn.items():
         figures.save(figure, folder.figures, name)
     return drawn

@@ -13,8 +13,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from rexnet_ai_real.config import ConfigError, TrainConfig, TrainerConfig, to_plain
 from rexnet_ai_real.data.datamodule import PictureDataModule
-from rexnet_ai_real.data.manifest import write_manifest
+from rexnet_ai_real.data.manifest import read_manifest, usable, write_manifest
 from rexnet_ai_real.device import best_device, best_precision
+from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.models import load_pretrained
 from rexnet_ai_real.run_folder import RunFolder
 from rexnet_ai_real.training.callbacks import History, TensorBoardPictures
@@ -22,6 +23,12 @@ from rexnet_ai_real.training.classifier import Classifier
 from rexnet_ai_real.training.outcome import write_outcome
 
 MONITOR = "val/loss"
+
+log = logging.getLogger(__name__)
+
+
+class TrainingDiverged(UserError, ArithmeticError):
+    """The loss became infinite or no number before one epoch was over, so that there is no best checkpoint."""
 
 
 def train(config: TrainConfig, folder: RunFolder) -> float | None:
@@ -31,11 +38,13 @@ def train(config: TrainConfig, folder: RunFolder) -> float | None:
         The lowest validation loss; None under fast_dev_run.
 
     Raises:
-        ConfigError: settings that do not fit the pictures, the weights or the run to be resumed.
+        ConfigError: settings that do not fit the machine, the pictures, the weights or the run to be resumed.
+        TrainingDiverged: no epoch ended with a finite validation loss.
         KeyboardInterrupt: Ctrl-C was pressed; by then the run folder shows what there is so far.
     """
     started = time.monotonic()
     _quieten()
+    check_devices(config.trainer)
     L.seed_everything(config.seed, workers=True, verbose=False)
     if config.trainer.threads:
         torch.set_num_threads(config.trainer.threads)
@@ -46,18 +55,24 @@ def train(config: TrainConfig, folder: RunFolder) -> float | None:
     classifier = new_classifier(config, data)
 
     if config.resume:
-        check_same_run(config, folder)
+        check_same_run(config, folder, data.manifest)
     folder.write_config(to_plain(config))
     write_manifest(data.manifest, folder.manifest_file)
-    best = ModelCheckpoint(
-        folder.checkpoints, "best", monitor=MONITOR, save_last=True, enable_version_counter=False, mode="min"
-    )
+    tell_left_out(data.manifest, folder)
+    best = ModelCheckpoint(folder.checkpoints, "best", monitor=MONITOR, enable_version_counter=False, mode="min")
+    # Not `save_last` of the one above: it writes last.ckpt only after an epoch that was the best so far.
+    last = ModelCheckpoint(folder.checkpoints, "last", enable_version_counter=False)
     history = History(folder.history_file)
-    trainer = new_trainer(config, folder, [best, history])
+    trainer = new_trainer(config, folder, [best, last, history])
     interrupted = fit(trainer, classifier, data, folder if config.resume else None)
     if config.trainer.fast_dev_run:
         return None
-    if folder.best_checkpoint.is_file():
+    if history.rows and history.best_epoch is None:
+        raise TrainingDiverged(
+            f"optimizer.lr={config.optimizer.lr}: the validation loss is no finite number in any epoch; "
+            "lower the learning rate, or limit the gradient with trainer.gradient_clip=1"
+        )
+    if trainer.is_global_zero and folder.best_checkpoint.is_file():
         write_outcome(
             config, folder, trainer, classifier, data, pd.DataFrame(history.rows), seconds=time.monotonic() - started
         )
@@ -124,14 +139,42 @@ def fit(trainer: L.Trainer, classifier: Classifier, data: PictureDataModule, res
     return trainer.interrupted
 
 
-def check_same_run(config: TrainConfig, folder: RunFolder) -> None:
+def check_devices(settings: TrainerConfig) -> None:
+    """Stop before any work where the processors asked for are not there.
+
+    Raises:
+        ConfigError: names the key and what there is.
+    """
+    found = best_device(settings.accelerator).type
+    wanted = {"gpu": ("cuda", "mps"), "mps": ("mps",)}.get(settings.accelerator, (found,))
+    if found not in wanted:
+        raise ConfigError(
+            f"trainer.accelerator={settings.accelerator}: PyTorch finds none here; trainer=cpu trains without"
+        )
+    count = {"cuda": torch.cuda.device_count(), "mps": 1}.get(found, settings.devices)  # the CPU takes any number
+    if settings.devices > count:
+        raise ConfigError(f"trainer.devices={settings.devices}: this machine has {count}")
+
+
+def tell_left_out(manifest: pd.DataFrame, folder: RunFolder) -> None:
+    """Say how many files take no part, and where the reasons stand."""
+    if left_out := int((~usable(manifest)).sum()):
+        log.warning("%d of %d files are left out; %s says why", left_out, len(manifest), folder.manifest_file)
+
+
+def check_same_run(config: TrainConfig, folder: RunFolder, manifest: pd.DataFrame) -> None:
     """A resumed run goes on with the same pictures, network and optimiser; it may only be longer or run elsewhere.
 
     Raises:
-        ConfigError: names the keys that differ.
+        ConfigError: names the keys or the pictures that differ.
     """
     if not folder.last_checkpoint.is_file():
         raise ConfigError(f"resume={config.resume}: there is no {folder.last_checkpoint} to go on from")
+    trained = torch.load(folder.last_checkpoint, "cpu", weights_only=True, mmap=True)["epoch"] + 1
+    if trained > config.trainer.max_epochs:
+        raise ConfigError(
+            f"trainer.max_epochs={config.trainer.max_epochs}: {config.resume} has {trained} already; expected more"
+        )
     before, now = _flat(folder.read_config()), _flat(to_plain(config))
     may_differ = ("resume", "output_dir", "trainer.", "early_stopping.", "data.workers", "data.root")
     differing = sorted(
@@ -140,6 +183,18 @@ def check_same_run(config: TrainConfig, folder: RunFolder) -> None:
     if differing:
         changes = ", ".join(f"{key} was {before.get(key)}, now {now.get(key)}" for key in differing)
         raise ConfigError(f"resume={config.resume}: give the settings that the run began with ({changes})")
+    # A file more or less may move others to another split: what was trained on would be tested on.
+    changed = sorted({row[0] for row in _pictures(read_manifest(folder.manifest_file)) ^ _pictures(manifest)})
+    if changed:
+        raise ConfigError(
+            f"resume={config.resume}: {len(changed)} pictures are not as they were when the run began, {changed[0]} "
+            f"among them (compare {folder.manifest_file}); put them back, or begin a new run"
+        )
+
+
+def _pictures(manifest: pd.DataFrame) -> set[tuple[str, str, str]]:
+    used = manifest[usable(manifest)]
+    return set(zip(used["path"], used["sha256"], used["split"], strict=True))
 
 
 def _flat(plain: dict[str, object], prefix: str = "") -> dict[str, object]:

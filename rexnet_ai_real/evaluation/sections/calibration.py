@@ -3,7 +3,6 @@
 import numpy as np
 
 from rexnet_ai_real.evaluation.bootstrap import Estimate
-
 from rexnet_ai_real.evaluation.curves import pr_band, reliability, risk_coverage, roc_band
 from rexnet_ai_real.evaluation.document import Block, Cell, Note, Paragraph, Risk, Section, Table, percent
 from rexnet_ai_real.evaluation.evaluation import Evaluation
@@ -25,7 +24,7 @@ def section(evaluation: Evaluation) -> Section:
     fitted = evaluation.fitted
     blocks: list[Block] = [Paragraph(fitted.source)]
     if fitted.failed is None:
-        blocks.append(_operating_point(evaluation, answers))
+        blocks += _operating_point(evaluation, answers)
         notes = dict.fromkeys(note for calibration in evaluation.calibrations for note in calibration.notes)
         blocks += [Note("caution", note) for note in notes]
     return Section(
@@ -66,34 +65,41 @@ def _complement(rate: Estimate) -> Estimate:
     return Estimate(1 - rate.value, 1 - rate.high, 1 - rate.low, rate.reason)
 
 
-def _operating_point(evaluation: Evaluation, answers: Answers) -> Table:
+def _operating_point(evaluation: Evaluation, answers: Answers) -> list[Block]:
     stored, used = evaluation.calibration, evaluation.calibrations
     _, chosen = evaluation.measured
+    banded = stored.error_target is not None
+    here = "By fold, here" if len(used) > 1 else "Used here"
     rows: list[tuple[Cell, ...]] = [
-        ("Temperature", _spread(used, "temperature"), stored.temperature, ""),
-        ("Threshold on P(AI)", _spread(used, "threshold"), stored.threshold, stored.threshold_rule),
+        ("Temperature", _spread(used, "temperature"), stored.temperature),
+        ("Threshold on P(AI)", _spread(used, "threshold"), stored.threshold),
     ]
-    if stored.error_target is not None:
-        rows += [
-            ("Unsure from", _spread(used, "unsure_low"), stored.unsure_low, ""),
-            ("Unsure below", _spread(used, "unsure_high"), min(stored.unsure_high, 1.0), stored.band_rule),
-        ]
-    rows.append(("False alarms (FPR), measured", _complement(chosen.specificity), "", "at the threshold"))
-    rows.append(("AI pictures found (TPR), measured", chosen.recall, "", "at the threshold"))
-    if stored.error_target is not None:
-        share = f"{answers.answered:,} of {len(evaluation.part):,} pictures"
-        rows.append(("Answered, measured", answers.coverage, stored.coverage, f"{share}; stored: when it was fitted"))
-        wrong = f"{answers.wrong:,} of {answers.answered:,} answers"
-        rows.append(("Wrong among answered, measured", answers.error, "", wrong))
-    return Table(("", "Measured here", "Stored", "What is promised"), tuple(rows), "The operating point.")
+    if banded:
+        rows.append(("“Unsure” from P(AI)", _spread(used, "unsure_low"), stored.unsure_low))
+        rows.append(("“Unsure” below P(AI)", _spread(used, "unsure_high"), min(stored.unsure_high, 1.0)))
+    measured: list[tuple[Cell, ...]] = [
+        ("Real pictures wrongly accused (FPR)", _complement(chosen.specificity), f"of {chosen.n_real:,} real pictures"),
+        ("AI pictures found (TPR)", chosen.recall, f"of {chosen.n_ai:,} AI pictures"),
+    ]
+    if banded:
+        measured.append(("Answered with the unsure band", answers.coverage, f"{answers.answered:,} of {chosen.n:,}"))
+        measured.append(("Wrong among the answers", answers.error, f"{answers.wrong:,} of {answers.answered:,}"))
+    promises = f"The threshold: {stored.threshold_rule}." + (f" The unsure band: {stored.band_rule}." if banded else "")
+    columns: tuple[str, ...] = ("", here, "Stored with the detector")
+    if len(used) == 1 and used[0] == stored:
+        columns, rows = ("", "Stored with the detector"), [(name, value) for name, _, value in rows]
+    return [
+        Table(columns, tuple(rows), "The operating point."),
+        Paragraph(promises),
+        Table(("", "Measured", ""), tuple(measured), "What it does on the pictures measured here.", bars=1),
+    ]
 
 
 def _spread(calibrations: list[Calibration], name: str) -> Cell:
-    values = [min(getattr(calibration, name), 1.0) if name != "temperature" else calibration.temperature
-              for calibration in calibrations]
-    if len(values) == 1:
-        return float(values[0])
-    return f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f} by fold)"
+    values = [float(getattr(calibration, name)) for calibration in calibrations]
+    if name.startswith("unsure"):
+        values = [min(value, 1.0) for value in values]  # NEVER_AI lies a little above 1
+    return values[0] if len(values) == 1 else f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
 
 
 def _figures(evaluation: Evaluation, answers: Answers) -> list[Block]:
@@ -108,7 +114,7 @@ def _figures(evaluation: Evaluation, answers: Answers) -> list[Block]:
             reliability_figure(raw, after),
             "reliability",
             "Reliability. Points on the diagonal keep what they say. ECE after calibration "
-            f"{at_half.ece}; bars are 95 % intervals, the counts below are the detector's after calibration.",
+            f"{at_half.ece}; bars are 95% intervals, the counts below are the detector's after calibration.",
         ),
         gallery.add(
             histogram_figure(part.scores, evaluation.calibrations),
@@ -122,14 +128,14 @@ def _figures(evaluation: Evaluation, answers: Answers) -> list[Block]:
             gallery.add(
                 roc_figure(roc_band(*columns, **bootstrap), at_half.auroc, point),
                 "roc",
-                "ROC curve with its pointwise 95 % band.",
+                "ROC curve with its pointwise 95% band.",
             )
         )
         drawn.append(
             gallery.add(
                 pr_figure(pr_band(*columns, **bootstrap), at_half.average_precision, at_half.n_ai / at_half.n),
                 "precision_recall",
-                "Precision and recall with a pointwise 95 % band. Precision holds for this share of AI pictures only.",
+                "Precision and recall with a pointwise 95% band. Precision holds for this share of AI pictures only.",
             )
         )
     margins = part.margin_scores

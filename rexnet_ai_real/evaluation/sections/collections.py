@@ -8,7 +8,6 @@ from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluation.bootstrap import Estimate
 from rexnet_ai_real.evaluation.document import Block, Cell, Note, Paragraph, Risk, Section, Table
 from rexnet_ai_real.evaluation.evaluation import Evaluation
-from rexnet_ai_real.evaluation.leaks import find_leaks
 from rexnet_ai_real.evaluation.metrics import Metrics
 from rexnet_ai_real.evaluation.part import Part, measure
 from rexnet_ai_real.evaluation.plots import interval_figure
@@ -26,7 +25,7 @@ def section(evaluation: Evaluation) -> Section:
     for name, folder in names.items():
         try:
             data = replace(evaluation.settings.data, name="folder", root=folder)
-            part = evaluation.predicted(read_collection(data, name))
+            part = evaluation.predicted(read_collection(data, name, evaluation.subject.learned))
             settings = evaluation.settings
             found.append((part, *measure(part, resamples=settings.resamples, seed=settings.seed)))
             evaluation.collections.append(part)
@@ -36,12 +35,12 @@ def section(evaluation: Evaluation) -> Section:
     risks: list[Risk] = []
     metrics: dict[str, Any] = {}
     if found:
-        overview = [(evaluation.part.title, own, own_chosen), *((p.name, half, chosen) for p, half, chosen in found)]
+        own_title = f"{evaluation.part.title} (its own)" if evaluation.subject.held_out else evaluation.part.title
+        overview = [(own_title, own, own_chosen), *((p.title, half, chosen) for p, half, chosen in found)]
         blocks += [_whose(evaluation), _table(overview), *_figure(evaluation, overview)]
     for part, at_half, chosen in found:
         sources = source_blocks(part, resamples=evaluation.settings.resamples, seed=evaluation.settings.seed)
-        blocks += [*sources.blocks, *_seen(evaluation, part)]
-        blocks += [Note("caution", f"{part.name}: {warning}") for warning in at_half.warnings]
+        blocks += [Paragraph(f"The sources of {part.title}:"), *sources.blocks] if sources.blocks else []
         metrics[part.name] = metrics_of(at_half, chosen) | ({"sources": sources.plain()} if sources.scores else {})
         risks += [*_fall(own, at_half, part), *(Risk(r.size, f"on {part.name}, {r.words}") for r in sources.risks)]
     return Section(
@@ -77,10 +76,13 @@ def _finding(own: Metrics, found: list[tuple[Part, Metrics, Metrics]]) -> str:
 
 
 def _whose(evaluation: Evaluation) -> Paragraph:
-    who = "the networks of all folds, averaged, with the operating point stored with them," if (
-        evaluation.subject.is_cross_validation
-    ) else "the detector, with its operating point unchanged,"
-    return Paragraph(f"Here {who} meets pictures from elsewhere. Where a collection has a test part of its own, that is taken.")
+    who = "The detector, with its operating point unchanged,"
+    if evaluation.subject.is_cross_validation:
+        who = "The networks of all folds, averaged, with the operating point that is stored with them,"
+    return Paragraph(
+        f"{who} on pictures from elsewhere. Of a collection with a test part of its own, "
+        "that is taken; pictures that it was trained on, and near-duplicates of them, are left out."
+    )
 
 
 def _table(overview: list[tuple[str, Metrics, Metrics]]) -> Table:
@@ -93,20 +95,9 @@ def _table(overview: list[tuple[str, Metrics, Metrics]]) -> Table:
 
 
 def _figure(evaluation: Evaluation, overview: list[tuple[str, Metrics, Metrics]]) -> list[Block]:
-    rows = {name: half.auroc for name, half, _ in overview}
+    rows = {name.partition(" (without")[0]: half.auroc for name, half, _ in overview}
     figure = interval_figure(rows, "AUROC", chance=0.5)
     return [evaluation.gallery.add(figure, "collections", "AUROC here and elsewhere; the dashed line is chance.")]
-
-
-def _seen(evaluation: Evaluation, part: Part) -> list[Block]:
-    """A note where the collection holds pictures that were learned."""
-    if evaluation.subject.manifest is None:
-        return []
-    manifest = evaluation.subject.manifest
-    learned = manifest[manifest["problem"] == ""]
-    distance = evaluation.settings.data.duplicate_distance
-    audit = find_leaks({"learned": learned, part.name: part.rows}, distance=distance)
-    return [Note("caution", f"{part.name}: {audit.verdict}")] if audit.leaks else []
 
 
 def _fall(own: Metrics, elsewhere: Metrics, part: Part) -> list[Risk]:

@@ -1,4 +1,4 @@
-"""Is it better than another one: both on the same pictures, with a paired bootstrap and the pictures they call apart."""
+"""Is it better than another one: both on the same pictures, by a paired bootstrap, and the pictures they call apart."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Final
 from rexnet_ai_real.config import OWN
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluation.comparison import Comparison, Predictions, compare
-from rexnet_ai_real.evaluation.document import Cell, Paragraph, Section, Table, signed
+from rexnet_ai_real.evaluation.document import Cell, Paragraph, Section, Signed, Table
 from rexnet_ai_real.evaluation.evaluation import Evaluation
 from rexnet_ai_real.evaluation.metrics import LOWER_IS_BETTER
 from rexnet_ai_real.evaluation.part import Part
@@ -57,7 +57,7 @@ def _differences(found: Comparison) -> Table:
     for name, d in found.differences.items():
         lower = " (lower is better)" if name in LOWER_IS_BETTER else ""
         share = "–" if d.a_better != d.a_better else f"{d.a_better:.0%}"
-        rows.append((SAID[name] + lower, d.a, d.b, signed(d.difference), share))
+        rows.append((SAID[name] + lower, d.a, d.b, Signed(d.difference), share))
     caption = "The last column: share of resamples in which A is better, ties counting half."
     return Table(("Metric", "A", "B", "A − B", "A better"), tuple(rows), caption)
 

@@ -25,8 +25,8 @@ SAID = {
     "ece": "Calibration error (ECE, 15 bins)",
     "ece_balanced": "Calibration error, classes balanced",
     "equal_error_rate": "Equal error rate",
-    "tpr_at_fpr5": "AI pictures found at 5 % false alarms",
-    "tpr_at_fpr1": "AI pictures found at 1 % false alarms",
+    "tpr_at_fpr5": "AI pictures found at 5% false alarms",
+    "tpr_at_fpr1": "AI pictures found at 1% false alarms",
 }
 
 
@@ -44,15 +44,15 @@ def section(evaluation: Evaluation) -> Section:
     failed = None
     if evaluation.left_out:
         failed = (
-            f"{evaluation.left_out} of {evaluation.left_out + len(part)} logits are NaN or infinite; these pictures are "
-            "left out of everything below. A trained detector gives finite logits: look at its loss and its precision"
+            f"{evaluation.left_out} of {evaluation.left_out + len(part)} logits are NaN or infinite; these pictures "
+            "are left out of everything. A trained detector gives finite logits: look at its loss and its precision"
         )
     return Section(
         "metrics",
         "How good is it?",
         _finding(at_half),
         (*blocks, *found.blocks),
-        metrics_of(at_half, at_threshold),
+        metrics_of(at_half, at_threshold) | ({"sources": found.plain()} if found.scores else {}),
         (*_risks(at_half), *found.risks),
         failed,
     )
@@ -87,7 +87,7 @@ def _whose(evaluation: Evaluation) -> str:
         who = "Each picture was predicted once, by the network of the fold that held it out. The pictures"
     return (
         f"{who} are {metrics.n:,} in number, {metrics.n_ai:,} AI-generated and {metrics.n_real:,} real.{repeats} "
-        f"Intervals hold 95 % of {metrics.resamples:,} bootstrap resamples of the pictures; how much a network changes "
+        f"Intervals hold 95% of {metrics.resamples:,} bootstrap resamples of the pictures; how much a network changes "
         "when it is trained anew is not in them. AI-generated is the positive class."
     )
 

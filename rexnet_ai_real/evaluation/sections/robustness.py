@@ -1,6 +1,7 @@
 """Does it survive the way to the reader: compressed, resized, blurred, cropped and passed on."""
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 import pandas as pd
 
@@ -12,19 +13,26 @@ from rexnet_ai_real.evaluation.robustness import CELL_METRICS, Robustness, summa
 from rexnet_ai_real.evaluation.robustness_figures import curves_figure, heat_figure
 from rexnet_ai_real.figures import styled
 
+_RATES: Final = ("recall", "specificity")
+"""Measured at the chosen threshold."""
+
 
 def section(evaluation: Evaluation) -> Section:
     """Accuracy, AUROC, TPR and TNR at the fixed threshold under every corruption."""
     part, settings = evaluation.part.drawn(evaluation.settings.sample), evaluation.settings
-    margins = part.margins(evaluation.logits(part, CORRUPTIONS, "Corrupted pictures"))
-    found = summarise_robustness(
-        part.pictures(), margins, threshold=0.5, resamples=settings.resamples, seed=settings.seed
+    raw, pictures = evaluation.logits(part, CORRUPTIONS, "Corrupted pictures"), part.pictures()
+    at_half, at_threshold = (
+        summarise_robustness(pictures, logits, threshold=0.5, resamples=settings.resamples, seed=settings.seed)
+        for logits in (part.calibrated(raw), part.margins(raw))
     )
+    rates = at_threshold.table[at_threshold.table["metric"].isin(_RATES)]
+    found = replace(at_half, table=pd.concat([at_half.table[~at_half.table["metric"].isin(_RATES)], rates]))
     chosen = f", drawn by their hashes from {len(evaluation.part):,}" if len(part) < len(evaluation.part) else ""
     words = (
-        f"Each of {len(part):,} {part.title}{chosen} passes every corruption at full size, before it is resized for the "
-        "network; both classes pass the same ones. The threshold stays where it was chosen, so a loss of TPR means that "
-        "AI pictures slip through and a loss of TNR that real ones are accused."
+        f"Each of {len(part):,} {part.title}{chosen} passes every corruption at full size, before it is resized for "
+        "the network; both classes pass the same ones. Accuracy is that of calling a picture AI at P(AI) 0.5. For TPR "
+        "and TNR the threshold stays where it was chosen: a loss of TPR means that AI pictures slip through, a loss of "
+        "TNR that real ones are accused."
     )
     with styled():
         heat, curves = heat_figure(found.table), curves_figure(found.table)
@@ -35,7 +43,7 @@ def section(evaluation: Evaluation) -> Section:
         (
             Paragraph(words),
             evaluation.gallery.add(heat, "robustness_table", "Accuracy under every corruption; the worst is framed."),
-            evaluation.gallery.add(curves, "robustness_curves", "AUROC, TPR and TNR by severity, with 95 % bands."),
+            evaluation.gallery.add(curves, "robustness_curves", "AUROC, TPR and TNR by severity, with 95% bands."),
             _table(found.table),
         ),
         _plain(found.table),
@@ -48,7 +56,7 @@ def _table(table: pd.DataFrame) -> Table:
     for corruption in CORRUPTIONS:
         cells = table[table["corruption"] == corruption.name].set_index("metric")
         rows.append((corruption.title, *(_estimate(cells.loc[metric]) for metric in CELL_METRICS)))
-    caption = "Every corruption, at the threshold."
+    caption = "Every corruption: accuracy at P(AI) 0.5, TPR and TNR at the threshold."
     return Table(("Corruption", "Accuracy", "AUROC", "TPR", "TNR"), tuple(rows), caption, bars=1, folded=True)
 
 
@@ -70,6 +78,6 @@ def _risks(found: Robustness) -> tuple[Risk, ...]:
         return ()
     words = (
         f"under {found.worst.title} its accuracy falls from {before['value']:.1%} to {worst['value']:.1%} "
-        f"(loss {worst['drop']:.1%}, 95 % interval {worst['drop_low']:.1%} to {worst['drop_high']:.1%})"
+        f"(loss {worst['drop']:.1%}, 95% interval {worst['drop_low']:.1%} to {worst['drop_high']:.1%})"
     )
     return (Risk(float(worst["drop"]), words),)

@@ -8,11 +8,10 @@ from rexnet_ai_real.data.manifest import read_manifest
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluation.comparison import Predictions, compare
 from rexnet_ai_real.evaluation.container import read_containers
-from rexnet_ai_real.evaluation.document import Block, Note, Paragraph, Risk, Section, Table, signed
+from rexnet_ai_real.evaluation.document import Block, Paragraph, Risk, Section, Signed, Table, signed, split_lead
 from rexnet_ai_real.evaluation.evaluation import Evaluation
 from rexnet_ai_real.evaluation.label_errors import contact_sheet, find_label_errors
 from rexnet_ai_real.evaluation.leaks import LeakAudit, find_leaks, parts_of
-from rexnet_ai_real.evaluation.part import ONE
 from rexnet_ai_real.evaluation.plots import interval_figure
 from rexnet_ai_real.evaluation.shortcuts import FileAudit, audit_files
 from rexnet_ai_real.evaluation.swaps import ENCODINGS, swap_audit
@@ -21,6 +20,7 @@ from rexnet_ai_real.labels import LABELS
 from rexnet_ai_real.run_folder import RunFolder
 
 SHOWN: Final = 12
+_SHIFTS: Final = ("tpr", "tnr", "auroc", "tpr_shift", "tnr_shift", "auroc_shift")
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,9 @@ def _files(evaluation: Evaluation) -> _Audit:
         "rule": found.rule.words if found.rule else None,
         "rule_balanced_accuracy": found.rule_balanced_accuracy.plain(),
     }
-    blocks: tuple[Block, ...] = (Paragraph(found.verdict), beside, figure, _facts_table(found))
-    return _Audit(found.verdict, blocks, metrics, _file_risks(found, gap.difference.low))
+    lead, rest = split_lead(found.verdict)
+    blocks: tuple[Block, ...] = (*([Paragraph(rest)] if rest else []), beside, figure, _facts_table(found))
+    return _Audit(lead, blocks, metrics, _file_risks(found, gap.difference.low))
 
 
 def _file_risks(found: FileAudit, surplus: float) -> tuple[Risk, ...]:
@@ -110,19 +111,22 @@ def _swaps(evaluation: Evaluation) -> _Audit:
         scores.labels, logits, scores.groups, threshold=0.5, resamples=settings.resamples, seed=settings.seed
     )
     rows = tuple(
-        (shift.swap.title, shift.tpr, signed(shift.tpr_shift), shift.tnr, signed(shift.tnr_shift), shift.auroc)
+        (shift.swap.title, shift.tpr, Signed(shift.tpr_shift), shift.tnr, Signed(shift.tnr_shift), shift.auroc)
         for shift in found.shifts
     )
     columns = ("All pictures written anew", "TPR", "shift", "TNR", "shift", "AUROC")
     table = Table(columns, rows, f"Swap test on {found.n:,} pictures at the threshold; shifts are paired.")
     metrics = {
         shift.swap.title: {
-            name: getattr(shift, name).plain() for name in ("tpr", "tnr", "auroc", "tpr_shift", "tnr_shift", "auroc_shift")
+            name: getattr(shift, name).plain()
+            for name in ("tpr", "tnr", "auroc", "tpr_shift", "tnr_shift", "auroc_shift")
         }
         for shift in found.shifts
     }
     worst = max((shift for shift in found.shifts if shift.beyond_chance), key=lambda s: s.size, default=None)
-    words = f"the verdict depends on the file that a picture comes in: {worst.swap.title} moves TPR by " if worst else ""
+    words = (
+        f"the verdict depends on the file that a picture comes in: {worst.swap.title} moves TPR by " if worst else ""
+    )
     risk = Risk(worst.size, f"{words}{signed(worst.tpr_shift)} and TNR by {signed(worst.tnr_shift)}") if worst else None
     return _Audit(found.verdict, (Paragraph(found.verdict), table), metrics, (risk,) if risk else ())
 
@@ -131,10 +135,11 @@ def _leaks(evaluation: Evaluation) -> _Audit:
     """Pictures that were tested after they, or near-duplicates, were learned."""
     audits = _leak_audits(evaluation)
     if not audits:
-        words = f"Whether a picture was learned as well cannot be seen: {evaluation.subject.kind} has no list of them."
+        words = "Pictures that the detector was trained on, and near-duplicates of them, were left out beforehand."
+        if evaluation.subject.manifest is None:
+            words = f"Whether a picture was learned as well cannot be seen: {evaluation.subject.kind} lists none."
         return _Audit(words, (Paragraph(words),))
-    tested = evaluation.part.name if audits[0].affected(evaluation.part.name) else "test"
-    touched = {path for audit in audits for path in audit.affected(tested)}
+    touched = {path for audit in audits for path in audit.affected("test")}
     worst = max(audits, key=lambda audit: len(audit.leaks))
     folds = f" The same holds of each of the {len(audits)} folds." if len(audits) > 1 and not worst.leaks else ""
     rows = tuple(
@@ -145,29 +150,23 @@ def _leaks(evaluation: Evaluation) -> _Audit:
     share = len(touched) / max(len(evaluation.part), 1)
     risks = (Risk(share, f"{len(touched)} of the pictures it is judged by were also learned"),) if touched else ()
     return _Audit(
-        worst.verdict, (Paragraph(worst.verdict + folds), *table), {"pairs": len(worst.leaks), "tested": len(touched)}, risks
+        worst.verdict,
+        (Paragraph(worst.verdict + folds), *table),
+        {"pairs": len(worst.leaks), "tested": len(touched)},
+        risks,
     )
 
 
 def _leak_audits(evaluation: Evaluation) -> list[LeakAudit]:
-    """One audit per fold; of foreign pictures, one against those that were learned."""
+    """One audit per fold. Foreign pictures that were learned are left out when they are read."""
     subject, part = evaluation.subject, evaluation.part
-    if subject.manifest is None:
+    if subject.manifest is None or subject.held_out is None or part.name != subject.held_out.name:
         return []
     distance = evaluation.settings.data.duplicate_distance
-    if part.folds == [ONE] and "dhash" in part.rows:
-        return [find_leaks({"learned": _learned(evaluation), part.name: part.rows}, distance=distance)]
     if not subject.is_cross_validation:
         return [find_leaks(parts_of(subject.manifest), distance=distance)]
     manifests = [read_manifest(RunFolder(subject.networks[fold]).manifest_file) for fold in part.folds]
     return [find_leaks(parts_of(manifest), distance=distance) for manifest in manifests]
-
-
-def _learned(evaluation: Evaluation) -> Any:
-    manifest = evaluation.subject.manifest
-    assert manifest is not None
-    used = manifest[manifest["problem"] == ""]
-    return used if evaluation.subject.is_cross_validation else used[used["split"].isin(["train", "val"])]
 
 
 def _label_errors(evaluation: Evaluation) -> _Audit:

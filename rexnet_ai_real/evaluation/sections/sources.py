@@ -11,9 +11,8 @@ from rexnet_ai_real.evaluation.metrics import evaluate_scores
 from rexnet_ai_real.evaluation.part import Part
 from rexnet_ai_real.figures import NAMES
 
-
 ENOUGH: Final = 30
-"""Pictures below which a group is marked as too small: the 95 % interval of a rate then spans 20 points and more."""
+"""Pictures below which a group is marked as too small: the 95% interval of a rate then spans 20 points and more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +94,18 @@ def _table(found: list[SourceScore]) -> Table:
 def _worst(found: list[SourceScore]) -> tuple[Note, ...]:
     small = [s for s in found if s.is_small]
     large = [s for s in found if not s.is_small]
-    notes = []
+    words = []
     if large:
         worst = min(large, key=lambda s: s.correct.value)
-        notes.append(Note("caution", f"Worst source: {worst.name}, {percent(worst.correct)} correct at P(AI) 0.5."))
-    elif small:
-        worst = min(small, key=lambda s: s.correct.value)
-        words = f"lowest is {worst.name}, {percent(worst.correct)} correct, which its size cannot prove"
-        notes.append(Note("caution", f"No source has {ENOUGH} pictures: none can be called the worst; {words}."))
-    if small and large:
+        words.append(f"Worst source: {worst.name}, {percent(worst.correct)} correct at P(AI) 0.5.")
+    if small:
         named = ", ".join(f"{s.source} ({s.n})" for s in small)
-        notes.append(Note("caution", f"Too small to judge, under {ENOUGH} pictures: {named}."))
-    return tuple(notes)
+        lowest = min(small, key=lambda s: s.correct.value)
+        words.append(
+            f"Too small to judge, under {ENOUGH} pictures: {named}; lowest of these is {lowest.source}, "
+            f"{percent(lowest.correct)}."
+        )
+    return (Note("caution", " ".join(words)),)
 
 
 def _risks(found: list[SourceScore]) -> tuple[Risk, ...]:

@@ -1,0 +1,170 @@
+"""Heat maps put to the test on batches of pictures: courses of probability, likeness to random weights, examples."""
+
+import copy
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.stats import rankdata
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from rexnet_ai_real.cam import heat_maps, scaled
+from rexnet_ai_real.detector import Detector
+from rexnet_ai_real.evaluation.regions import Regions, class_probabilities, course, ordered, predicted_classes
+from rexnet_ai_real.evaluation.scores import FloatArray, IntArray
+
+Order = Literal["heat", "random", "centre"]
+Direction = Literal["deletion", "insertion"]
+
+ORDERS: Final[tuple[Order, ...]] = ("heat", "random", "centre")
+DIRECTIONS: Final[tuple[Direction, ...]] = ("deletion", "insertion")
+SHOWN_SHARE: Final = 0.3
+"""Share of the cells that is hidden in the pictures of an example."""
+
+_RANDOM_DRAWS: Final = 2  # random orders whose courses are averaged: one more halves the variance that chance adds
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """A picture with the first cells of one order hidden."""
+
+    order: Order
+    picture: npt.NDArray[np.float32]
+    """(H, W, 3), from 0 to 1."""
+    probability: float
+    """Of the class that is predicted for the untouched picture."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """One picture, its heat, and what hiding `SHOWN_SHARE` of its cells does."""
+
+    picture: npt.NDArray[np.float32]
+    """(H, W, 3), from 0 to 1."""
+    heat: npt.NDArray[np.float32]
+    """(H, W), from 0 to 1."""
+    target: int
+    """The predicted class, which the heat speaks for."""
+    probability: float
+    """Of the target."""
+    views: tuple[View, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Traces:
+    """What was measured of each picture."""
+
+    courses: FloatArray
+    """(n, directions, orders, steps + 1): the probability of the predicted class."""
+    similarity: FloatArray
+    """(n,): rank correlation over the cells with the map of random weights; NaN where one of the maps is flat."""
+    examples: tuple[Example, ...] = ()
+
+    @classmethod
+    def joined(cls, parts: Sequence["Traces"]) -> "Traces":
+        """One after the other."""
+        return cls(
+            np.concatenate([part.courses for part in parts]),
+            np.concatenate([part.similarity for part in parts]),
+            tuple(example for part in parts for example in part.examples),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class HeatProbe:
+    """A detector whose heat maps are tested, and its networks with random weights."""
+
+    detector: Detector
+    untrained: tuple[nn.Module, ...]
+    method: str
+    grid: int
+    steps: int
+
+    @classmethod
+    def of(cls, detector: Detector, pictures: Tensor, *, method: str, grid: int, steps: int, seed: int) -> "HeatProbe":
+        """`pictures` (N, 3, H, W) are those to which the random networks' batch norms are fitted."""
+        pictures = pictures.to(detector.device)
+        untrained = tuple(random_weights(network, pictures, seed) for network in detector.networks)
+        return cls(detector, untrained, method, grid, steps)
+
+    def measure(self, pictures: Tensor, random: np.random.Generator, examples: Iterable[int] = ()) -> Traces:
+        """Pictures (N, 3, H, W), and the rows of those to keep as examples."""
+        regions = Regions.of(pictures, self.grid)
+        targets = predicted_classes(self.detector, pictures)
+        maps = _mean_maps(self.detector.networks, pictures, targets, self.method)
+        heat, lots = regions.mean_heat(maps), np.zeros((len(pictures), regions.cells))
+        orders: dict[Order, list[IntArray]] = {
+            "heat": [ordered(heat, random)],
+            "random": [ordered(lots, random) for _ in range(_RANDOM_DRAWS)],
+            "centre": [ordered(regions.nearness(), random)],
+        }
+        untouched, hidden = (
+            class_probabilities(self.detector, each, targets) for each in (regions.pictures, regions.hidden)
+        )
+
+        def mean_course(order: Order) -> FloatArray:
+            drawn = [course(self.detector, regions, o, targets, self.steps, (untouched, hidden)) for o in orders[order]]
+            return np.asarray(np.mean(drawn, axis=0))
+
+        untrained = regions.mean_heat(_mean_maps(self.untrained, pictures, targets, self.method))
+        first = {name: orders[name][0] for name in ORDERS}
+        kept = tuple(self._example(regions, first, targets, maps, row) for row in examples)
+        courses = np.stack([mean_course(order) for order in ORDERS], axis=2)
+        return Traces(courses, rank_correlation(heat, untrained), kept)
+
+    def _example(
+        self,
+        regions: Regions,
+        orders: dict[Order, IntArray],
+        targets: IntArray,
+        maps: npt.NDArray[np.float32],
+        row: int,
+    ) -> Example:
+        count = round(SHOWN_SHARE * regions.cells)
+        views = [regions.view(order, count)[row] for order in orders.values()]
+        pictures = torch.stack([regions.pictures[row], *views])
+        probabilities = class_probabilities(self.detector, pictures, np.repeat(targets[row], len(pictures)))
+        shown = self.detector.preprocessing.denormalise(pictures).permute(0, 2, 3, 1).float().cpu().numpy()
+        parts = zip(orders, shown[1:], probabilities[1:].tolist(), strict=True)
+        heat = scaled(maps[row : row + 1])[0]
+        return Example(shown[0], heat, int(targets[row]), float(probabilities[0]), tuple(View(*part) for part in parts))
+
+
+def random_weights(network: nn.Module, pictures: Tensor, seed: int) -> nn.Module:
+    """A copy with every layer initialised anew, its batch norms fitted to pictures (N, 3, H, W).
+
+    Without the fitting, signals would fade on their way through an untrained network and its maps would be flat.
+    """
+    fresh = copy.deepcopy(network)
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        for module in fresh.modules():
+            if callable(reset := getattr(module, "reset_parameters", None)):
+                reset()
+            if isinstance(module, _BatchNorm):
+                module.momentum = None  # the statistics of this one pass
+        with torch.no_grad():
+            # Mirrored too, since batch norm has no variance of one value.
+            fresh.train()(torch.cat([pictures, pictures.flip(-1)]).contiguous(memory_format=torch.channels_last))
+    return fresh.eval()
+
+
+def rank_correlation(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Spearman's, row by row of (N, cells) and (N, cells); NaN where a row is constant."""
+    ranks = [rankdata(values, axis=1) for values in (first, second)]
+    centred = [values - values.mean(axis=1, keepdims=True) for values in ranks]
+    norms = np.prod([np.linalg.norm(values, axis=1) for values in centred], axis=0)
+    products = np.einsum("nc,nc->n", *centred)
+    return np.asarray(np.divide(products, norms, out=np.full(len(norms), np.nan), where=norms > 0))
+
+
+def _mean_maps(
+    networks: Sequence[nn.Module], pictures: Tensor, targets: IntArray, method: str
+) -> npt.NDArray[np.float32]:
+    """The mean of the networks' maps, (N, H, W): their logits are averaged too."""
+    maps = [heat_maps(network, pictures, targets.tolist(), method=method) for network in networks]
+    return np.asarray(np.mean(maps, axis=0), dtype=np.float32)

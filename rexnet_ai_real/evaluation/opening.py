@@ -1,0 +1,77 @@
+"""The first paragraph of a report: what was found, what it is worth, the largest risk, all from measured values."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from rexnet_ai_real.evaluation.document import Risk, Section, percent
+from rexnet_ai_real.evaluation.evaluation import Evaluation
+from rexnet_ai_real.evaluation.metrics import Metrics
+from rexnet_ai_real.evaluation.sections.metrics import majority
+
+_UNTESTED: Final = {
+    "collections": "whether it holds beyond the collection that it comes from (others=[PATH,...])",
+    "shortcuts": "whether it has learned files instead of pictures",
+    "robustness": "whether it survives compression and resizing",
+}
+"""What a report without a section cannot know, the gravest first."""
+
+
+def opening(evaluation: Evaluation, sections: Sequence[Section]) -> tuple[tuple[str, str], ...]:
+    """Plain words for somebody who reads nothing else: (lead, sentences), together one paragraph."""
+    at_half, at_threshold = evaluation.measured
+    risks = [risk for section in sections for risk in section.risks]
+    made = {section.key for section in sections if section.metrics}
+    untested = [words for key, words in _UNTESTED.items() if key not in made]
+    return (
+        ("What was found", _found(evaluation, at_half)),
+        ("What it is worth", _worth(evaluation, at_half, at_threshold)),
+        ("The largest risk", largest_risk(risks, untested)),
+    )
+
+
+def largest_risk(risks: Sequence[Risk], untested: Sequence[str]) -> str:
+    """The two largest of the measured risks, and what nobody asked."""
+    ranked = sorted(risks, key=lambda risk: -risk.size)
+    words = ["none of the tests below shows a loss beyond chance; what they do not test stays open."]
+    if ranked:
+        words = [f"{risk.words}." for risk in ranked[:1]] + [f"Next: {risk.words}." for risk in ranked[1:2]]
+    elif untested:
+        words = []
+    if untested:
+        words.append(f"{'Also untested' if ranked else 'unknown, since untested'}: {'; '.join(untested)}.")
+    return " ".join(words)
+
+
+def _found(evaluation: Evaluation, metrics: Metrics) -> str:
+    if not metrics.n:
+        return "nothing: there is no picture with a usable prediction."
+    whose = ", none of which it was trained on," if evaluation.subject.manifest is not None else ""
+    if evaluation.subject.is_cross_validation and len(evaluation.part.folds) > 1:
+        whose = ", each by a network that had not seen it,"
+    pictures = f"of {metrics.n:,} pictures ({metrics.n_ai:,} AI-generated, {metrics.n_real:,} real){whose}"
+    words = f"{pictures} the detector calls {percent(metrics.accuracy)} correctly."
+    if not metrics.auroc.defined:
+        return f"{words} How well it ranks cannot be said: {metrics.auroc.reason}."
+    return (
+        f"{words} Shown one AI-generated and one real picture, it tells which is which {metrics.auroc.value:.1%} of "
+        f"the time (AUROC {metrics.auroc})."
+    )
+
+
+def _worth(evaluation: Evaluation, at_half: Metrics, at_threshold: Metrics) -> str:
+    name, share = majority(at_half)
+    if not (at_half.n_ai and at_half.n_real):
+        return f"pictures of one class ({name}) alone cannot show it."
+    points = 100 * (at_half.accuracy.value - share)
+    better = "" if at_half.accuracy.low > share else ", which is not more than chance may give"
+    added = f"adds {points:.1f} points" if points > 0 else f"does not even reach that ({points:.1f} points)"
+    words = (
+        f"always answering “{name}” would be right on {share:.1%} of the same pictures; the detector {added}{better}."
+    )
+    if evaluation.has_threshold:
+        alarms = 1 - at_threshold.specificity.value
+        words += (
+            f" At its threshold it wrongly accuses {alarms:.1%} of real pictures and finds "
+            f"{at_threshold.recall.value:.1%} of the AI-generated ones."
+        )
+    return words

@@ -1,0 +1,48 @@
+"""A report as Markdown, figures linked."""
+
+from rexnet_ai_real.evaluation.document import Block, Document, Illustration, Note, Paragraph, Section, Table, written
+
+
+def markdown(document: Document) -> str:
+    """The text of report.md; figures are linked from figures/ beside it."""
+    parts = [f"# {document.title}", document.subtitle, _opening(document)]
+    for section in document.sections:
+        parts += _section(section)
+    parts += ["## What was evaluated", _table(document.about)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _opening(document: Document) -> str:
+    return " ".join(f"**{lead}:** {_line(words)}" for lead, words in document.opening)
+
+
+def _section(section: Section) -> list[str]:
+    failed = [f"> **Not made, or not whole:** {_line(section.failed)}"] if section.failed else []
+    return [f"## {section.title}", *failed, f"**{_line(section.finding)}**", *map(_block, section.blocks)]
+
+
+def _block(block: Block) -> str:
+    match block:
+        case Paragraph(words):
+            return _line(words)
+        case Note(kind, words):
+            return f"> **{'Failed' if kind == 'failed' else 'Caution'}:** {_line(words)}"
+        case Table():
+            return _table(block)
+        case Illustration(name=name, caption=caption):
+            return f"![{_line(caption)}](figures/{name}.png)"
+
+
+def _table(table: Table) -> str:
+    lines = [_row(table.columns), "|" + " --- |" * len(table.columns)]
+    lines += [_row([written(cell) for cell in row]) for row in table.rows]
+    return "\n".join([f"{_line(table.caption)}\n", *lines] if table.caption else lines)
+
+
+def _row(cells: "tuple[str, ...] | list[str]") -> str:
+    return "| " + " | ".join(_line(cell).replace("|", "\\|") for cell in cells) + " |"
+
+
+def _line(words: str) -> str:
+    """On one line: a file name may hold anything."""
+    return " ".join(words.split())

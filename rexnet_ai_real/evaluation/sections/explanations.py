@@ -1,0 +1,81 @@
+"""Do the heat maps explain anything: deletion and insertion against two priors, and a network of random weights."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from torch import Tensor
+
+from rexnet_ai_real.data.decode import UnreadablePicture, decode
+from rexnet_ai_real.evaluation.document import Cell, Paragraph, Risk, Section, Signed, Table, split_lead
+from rexnet_ai_real.evaluation.evaluation import Evaluation
+from rexnet_ai_real.evaluation.explanation_figures import courses_figure, examples_figure
+from rexnet_ai_real.evaluation.explanations import PRIORS, ExplanationAudit, evaluate_explanations
+from rexnet_ai_real.evaluation.heat_probe import DIRECTIONS, ORDERS
+from rexnet_ai_real.evaluation.part import Part
+
+_SAID = {"heat": "by the heat map", "random": "at random", "centre": "from the centre"}
+
+
+def section(evaluation: Evaluation) -> Section:
+    """Regions are hidden, or shown, in the order of the heat map and in two that know nothing of the detector."""
+    settings = evaluation.settings
+    drawn = evaluation.part.drawn(settings.sample)
+    part = replace(drawn, rows=drawn.rows.sort_values("fold", kind="stable").reset_index(drop=True))
+    found = evaluate_explanations(
+        _prepared(part, evaluation),
+        part.rows["group"].astype(str).to_numpy(),
+        [evaluation.detector(fold) for fold in part.rows["fold"]],
+        batch_size=min(16, settings.data.batch_size),
+        resamples=settings.resamples,
+        seed=settings.seed,
+    )
+    words = (
+        f"The regions of {found.n:,} pictures are blurred away, or brought back, step by step: in the order that the "
+        "heat map gives, at random, and from the centre outwards. A heat map that shows what the detector uses makes "
+        "its probability fall fastest in deletion, and rise fastest in insertion."
+    )
+    gallery = evaluation.gallery
+    lead, rest = split_lead(found.verdict)
+    return Section(
+        "explanations",
+        "Do the heat maps explain it?",
+        lead,
+        (
+            Paragraph(words),
+            gallery.add(courses_figure(found), "explanation_curves", "Probability of the predicted class, 95% bands."),
+            Paragraph(rest),
+            _table(found),
+            gallery.add(examples_figure(found), "explanation_examples", "Pictures drawn by lot.", photographs=True),
+        ),
+        found.plain(),
+        _risks(found),
+    )
+
+
+def _prepared(part: Part, evaluation: Evaluation) -> Iterator[Tensor]:
+    for picture, fold in zip(part.pictures(), part.rows["fold"], strict=True):
+        try:
+            decoded = decode(picture.path, max_pixels=evaluation.settings.data.max_pixels)
+        except UnreadablePicture as error:
+            raise UnreadablePicture(f"{picture.path}: {error}") from error
+        yield evaluation.detector(fold).preprocessing.transform()(decoded)
+
+
+def _table(found: ExplanationAudit) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for direction in DIRECTIONS:
+        for order in ORDERS:
+            course = found.course(direction, order)
+            advantage = Signed(course.advantage) if course.advantage else None
+            rows.append((direction, _SAID[order], course.area, advantage))
+    return Table(
+        ("", "Order", "Area under the curve", "Advantage of the heat map"),
+        tuple(rows),
+        "Low is good in deletion, high in insertion; an advantage above zero speaks for the heat map.",
+    )
+
+
+def _risks(found: ExplanationAudit) -> tuple[Risk, ...]:
+    if all(found.beats(prior) for prior in PRIORS):
+        return ()
+    return (Risk(0.01, "its heat maps are not shown to say where it looks: do not read them as explanations"),)

@@ -1,0 +1,7 @@
+"""What a picture's metadata says of its origin: evidence beside the detector's probability, never mixed into it."""
+
+from rexnet_ai_real.provenance.content_credentials import ContentCredentials
+from rexnet_ai_real.provenance.evidence import CAVEAT, Evidence, Provenance
+from rexnet_ai_real.provenance.reader import read_provenance
+
+__all__ = ["CAVEAT", "ContentCredentials", "Evidence", "Provenance", "read_provenance"]

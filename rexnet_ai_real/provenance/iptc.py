@@ -1,0 +1,79 @@
+"""IPTC metadata: the records of the Information Interchange Model, and the code list of digital source types."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from rexnet_ai_real.provenance.block import Damaged
+from rexnet_ai_real.provenance.evidence import Says
+
+FIELDS: Final = {
+    5: "Title",
+    65: "Originating Program",
+    80: "By-line",
+    110: "Credit",
+    115: "Source",
+    120: "Caption",
+}
+"""Datasets of record 2 that can say who or what made a picture (IPTC-IIM 4.2, chapter 6)."""
+
+# The list at http://cv.iptc.org/newscodes/digitalsourcetype, release of 2024-10-23, retired codes included; "empty" and
+# "trainedAlgorithmicData" are C2PA's own.
+SOURCE_TYPES: Final[dict[str, Says]] = {
+    "trainedAlgorithmicMedia": "ai",
+    "compositeWithTrainedAlgorithmicMedia": "ai",
+    "compositeSynthetic": "ai",
+    "trainedAlgorithmicData": "ai",
+    "digitalCapture": "real",
+    "computationalCapture": "real",
+    "negativeFilm": "real",
+    "positiveFilm": "real",
+    "print": "real",
+    "compositeCapture": "real",
+    "digitalCreation": "real",
+    "digitalArt": "real",
+    "humanEdits": "edited",
+    "minorHumanEdits": "edited",
+    "algorithmicallyEnhanced": "edited",
+    "composite": "edited",
+    "softwareImage": "unknown",
+    "dataDrivenMedia": "unknown",
+    "algorithmicMedia": "unknown",  # by a formula, without training: neither a model's work nor a photograph
+    "screenCapture": "unknown",
+    "virtualRecording": "unknown",
+    "empty": "unknown",
+}
+
+
+def source_type(value: str) -> tuple[str, Says]:
+    """The code in an address, a "digsrctype:" short form or alone, and what it says; codes off the list say nothing."""
+    code = value.strip().rstrip("/").replace(":", "/").rpartition("/")[2]
+    return code, SOURCE_TYPES.get(code, "unknown")
+
+
+def photoshop_iptc(data: bytes) -> Iterator[bytes]:
+    """The IPTC records among Photoshop's image resources; other resources are stepped over."""
+    at = 0
+    while at + 12 <= len(data) and data[at : at + 4] == b"8BIM":
+        number = int.from_bytes(data[at + 4 : at + 6])
+        at += 6 + (data[at + 6] + 2) // 2 * 2  # a name, filled up to an even length with its length byte
+        size = int.from_bytes(data[at : at + 4])
+        if at + 4 + size > len(data):
+            raise Damaged("the Photoshop resources are cut off")
+        if number == 0x0404:
+            yield data[at + 4 : at + 4 + size]
+        at += 4 + size + size % 2
+
+
+def records(data: bytes) -> Iterator[tuple[str, str]]:
+    """Field and text of the datasets named in FIELDS."""
+    utf8, at = False, 0
+    while at + 5 <= len(data) and data[at] == 0x1C:
+        record, dataset, size = data[at + 1], data[at + 2], int.from_bytes(data[at + 3 : at + 5])
+        if size & 0x8000 or at + 5 + size > len(data):  # longer datasets hold previews
+            raise Damaged("the IPTC records are cut off")
+        value = data[at + 5 : at + 5 + size]
+        at += 5 + size
+        if (record, dataset) == (1, 90):
+            utf8 = value == b"\x1b%G"
+        elif record == 2 and dataset in FIELDS:
+            yield FIELDS[dataset], value.decode("utf-8" if utf8 else "latin-1", "replace")

@@ -1,0 +1,424 @@
+"""The report end to end: every section, a run, folds, checkpoint, detector; what fails is named, the rest made."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+from sklearn.metrics import accuracy_score, brier_score_loss, roc_auc_score
+
+from rexnet_ai_real import Detector, evaluate
+from rexnet_ai_real.config import ConfigError, DataConfig, EvaluateConfig
+from rexnet_ai_real.data.manifest import build_manifest, usable, write_manifest
+from rexnet_ai_real.data.sources import listing
+from rexnet_ai_real.data.split import assign_split
+from rexnet_ai_real.detector_files import NotADetector
+from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.evaluation import report
+from rexnet_ai_real.evaluation.report import write_report
+from rexnet_ai_real.evaluation.subject import NothingToEvaluate
+from rexnet_ai_real.files import write_text
+from rexnet_ai_real.run_folder import RunFolder
+
+QUICK = ["metrics", "calibration"]
+
+
+def settings(run: RunFolder | Path, folder: Path, **changes: Any) -> EvaluateConfig:
+    path = run.path if isinstance(run, RunFolder) else run
+    quick = EvaluateConfig(run=str(path), output_dir=str(folder), sections=QUICK, resamples=40, sample=8)
+    return replace(quick, **changes)
+
+
+def draw_pictures(folder: Path, counts: dict[str, int], seed: int) -> None:
+    """Small pictures of noise, no two alike."""
+    random = np.random.default_rng(seed)
+    for name, count in counts.items():
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            coarse = Image.fromarray(random.integers(0, 256, (9, 9, 3), dtype=np.uint8))
+            coarse.resize((24, 24), Image.Resampling.BICUBIC).save(folder / name / f"{number:03}.png")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set: 100 real pictures, 60 of one generator and 40 of another."""
+    root = tmp_path_factory.mktemp("pictures")
+    draw_pictures(root, {"real": 100, "ai/first": 60, "ai/second": 40}, seed=0)
+    return root
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another data set."""
+    root = tmp_path_factory.mktemp("others") / "elsewhere"
+    draw_pictures(root, {"real": 12, "ai": 12}, seed=1)
+    return root
+
+
+def leave_run(folder: Path, trained: RunFolder, root: Path, *, fold: int | None = None, seed: int = 0) -> RunFolder:
+    """A run folder as training leaves it: the network of `trained`, other pictures, logits that follow the labels."""
+    run = RunFolder(folder)
+    data = DataConfig(name="folder", root=str(root))
+    manifest = build_manifest(root, listing(data, root), progress=False)
+    manifest["split"] = assign_split(manifest, seed=0, val_fraction=0.4, test_fraction=0.3, fold=fold, folds=3)
+    config = trained.read_config()
+    config |= {
+        "name": "planted",
+        "data": config["data"] | {"name": "folder", "root": str(root), "fold": fold, "folds": 3},
+    }
+    run.write_config(config)
+    write_manifest(manifest, run.manifest_file)
+    held_out = manifest[manifest["split"].isin(["val", "test"])]
+    noise = np.random.default_rng(seed).normal(size=len(held_out))
+    logit = 4.0 * held_out["label"] - 2 + 1.5 * noise
+    rows = held_out[["path", "label", "split"]].assign(logit=logit, probability=1 / (1 + np.exp(-logit)))
+    run.write_predictions(rows)
+    run.checkpoints.mkdir(parents=True)
+    shutil.copy(trained.best_checkpoint, run.best_checkpoint)
+    shutil.copy(trained.metrics_file, run.metrics_file)
+    shutil.copy(trained.history_file, run.history_file)
+    return run
+
+
+@pytest.fixture(scope="module")
+def planted(tiny_run: RunFolder, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    return leave_run(tmp_path_factory.mktemp("planted"), tiny_run, pictures)
+
+
+@pytest.fixture(scope="module")
+def folds(tiny_run: RunFolder, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("folds")
+    for fold in range(3):
+        run = leave_run(folder / str(fold), tiny_run, pictures, fold=fold, seed=fold)
+        write_text(run.path / ".hydra" / "overrides.yaml", yaml.safe_dump([f"data.fold={fold}", "data.folds=3"]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(planted: RunFolder, elsewhere: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report with every section; the comparison is with the run itself, drawn anew."""
+    folder = tmp_path_factory.mktemp("whole")
+    again = folder / "again"
+    shutil.copytree(planted.path, again)
+    predictions = pd.read_csv(planted.predictions_file)
+    RunFolder(again).write_predictions(predictions.assign(logit=predictions["logit"] * 0.5 - 0.4))
+    chosen = settings(
+        planted,
+        folder / "report",
+        sections=list(report.MAKERS),
+        against=str(again),
+        others=[str(elsewhere)],
+        sample=6,
+    )
+    assert write_report(chosen) == []
+    return folder / "report"
+
+
+def metrics_in(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    return found
+
+
+def test_a_whole_report_is_one_file_that_needs_no_network(whole: Path) -> None:
+    text = (whole / "report.html").read_text(encoding="utf-8")
+    assert not re.search(r"https?:|<link|@import|<iframe|<script[^>]+src", text)
+    assert set(re.findall(r'(?:src|href)="([^"]{1,5})', text)) <= {"data:", "#metr", "#cali", "#comp", "#shor"} | {
+        *("#robu", "#coll", "#expl", "#abou"),
+    }
+    assert {path.name for path in whole.iterdir()} >= {
+        *("report.html", "report.md", "metrics.json", "predictions.csv", "figures", "detector"),
+    }
+    linked = set(re.findall(r"\]\((figures/[^)]+)\)", (whole / "report.md").read_text(encoding="utf-8")))
+    assert len(linked) >= 10
+    for name in linked:
+        assert (whole / name).is_file()
+        assert (whole / name).with_suffix(".pdf").is_file()
+
+
+def test_figures_are_those_of_scikit_learn(whole: Path, planted: RunFolder) -> None:
+    test = pd.read_csv(planted.predictions_file).query("split == 'test'")
+    found = metrics_in(whole)["test"]
+    temperature = metrics_in(whole)["calibration"]["operating_point"]["temperature"]
+    probability = 1 / (1 + np.exp(-test["logit"] / temperature))
+    assert found["n"] == len(test)
+    assert found["accuracy"]["value"] == pytest.approx(accuracy_score(test["label"], test["logit"] >= 0))
+    assert found["auroc"]["value"] == pytest.approx(roc_auc_score(test["label"], test["logit"]))
+    assert found["brier"]["value"] == pytest.approx(brier_score_loss(test["label"], probability))
+    assert found["accuracy"]["low"] < found["accuracy"]["value"] < found["accuracy"]["high"]
+
+
+def test_the_same_numbers_everywhere(whole: Path) -> None:
+    texts = [(whole / name).read_text(encoding="utf-8") for name in ("report.md", "report.html")]
+    texts[1] = unescape(re.sub(r"<[^>]+>", "", texts[1]))
+    found = metrics_in(whole)
+    differing = found["comparison"]["auroc"]["difference"]
+    for estimate in (
+        *(found["test"][name] for name in ("accuracy", "auroc", "nll", "recall")),
+        found["elsewhere"]["auroc"],
+    ):
+        for text in texts:
+            assert f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]" in text
+    assert all(f"{differing['value']:+.3f}".replace("-", "−").replace("+0.000", "0.000") in text for text in texts)
+    assert set(found) == {
+        *("test", "elsewhere", "calibration", "comparison", "shortcuts", "robustness", "explanations"),
+    }
+    assert set(found["shortcuts"]) == {"files", "swaps", "leaks", "label_errors"}
+    assert len(found["robustness"]) == 48  # 47 cells and n
+
+
+def test_the_first_paragraph_says_what_it_is_worth(whole: Path) -> None:
+    text = (whole / "report.md").read_text(encoding="utf-8")
+    first = text.split("\n\n")[2]
+    for lead in ("**What was found:**", "**What it is worth:**", "**The largest risk:**"):
+        assert lead in first
+    assert "elsewhere" in first  # the network was not trained on these pictures: it must fail there
+
+
+def test_the_detector_carries_the_operating_point(whole: Path, planted: RunFolder) -> None:
+    detector = Detector.load(whole / "detector")
+    stored = metrics_in(whole)["calibration"]["operating_point"]
+    assert detector.calibration.plain() == stored
+    assert stored["n_real"] + stored["n_ai"] == (pd.read_csv(planted.predictions_file)["split"] == "val").sum()
+    assert detector.fingerprint == Detector.load(planted.path).fingerprint
+
+
+def test_predictions_hold_every_measured_picture(whole: Path, planted: RunFolder) -> None:
+    rows = pd.read_csv(whole / "predictions.csv", keep_default_na=False)
+    detector = Detector.load(whole / "detector")
+    assert rows["set"].value_counts().to_dict() == {"test": metrics_in(whole)["test"]["n"], "elsewhere": 24}
+    np.testing.assert_allclose(rows["probability"], detector.calibration.probabilities(rows["logit"]))
+    assert (detector.calibration.decide(rows["probability"]) == rows["verdict"]).all()
+
+
+def test_folds_are_measured_out_of_fold_and_judged_by_the_others(folds: Path, tmp_path: Path) -> None:
+    assert write_report(settings(folds, tmp_path)) == []
+    found = metrics_in(tmp_path)
+    rows = pd.read_csv(tmp_path / "predictions.csv")
+    assert found["out_of_fold"]["n"] == len(rows) == 200
+    assert sorted(rows["fold"].unique()) == [0, 1, 2]
+    assert found["out_of_fold"]["sources"]["AI/first"]["n"] == 60
+    temperatures = rows["logit"] / np.log(rows["probability"] / (1 - rows["probability"]))
+    assert temperatures.groupby(rows["fold"]).std().max() < 1e-6
+    assert temperatures.groupby(rows["fold"]).mean().nunique() == 3
+    detector = Detector.load(tmp_path / "detector")
+    assert len(detector.networks) == 3
+    assert detector.calibration.n_real == 100
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "out-of-fold logits of the other folds" in text
+    assert "mean ± sd" in text
+
+
+def test_a_foreign_set_is_predicted_once(
+    planted: RunFolder, elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = replace(DataConfig(name="folder"), root=str(elsewhere), workers=1)
+    chosen = settings(planted, tmp_path, data=data)
+    assert write_report(chosen) == []
+    first = metrics_in(tmp_path)
+
+    def never(*_: object) -> None:
+        raise AssertionError("predicted again")
+
+    monkeypatch.setattr(Detector, "logits", never)
+    assert write_report(chosen) == []
+    assert metrics_in(tmp_path) == first
+    assert first["elsewhere"]["n"] == 24
+
+
+def test_pictures_that_were_learned_do_not_count(planted: RunFolder, pictures: Path, tmp_path: Path) -> None:
+    data = replace(DataConfig(name="folder"), root=str(pictures), workers=1)
+    assert write_report(settings(planted, tmp_path, data=data)) == []
+    manifest = pd.read_csv(planted.manifest_file, keep_default_na=False)
+    assert metrics_in(tmp_path)[pictures.name]["n"] == (manifest["split"] == "test").sum()
+    assert "that it was trained on" in (tmp_path / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_moved_data_set_is_found(planted: RunFolder, pictures: Path, tmp_path: Path) -> None:
+    run, moved = RunFolder(tmp_path / "run"), tmp_path / "moved"
+    shutil.copytree(planted.path, run.path)
+    shutil.copytree(pictures, moved)
+    run.write_config({**(c := run.read_config()), "data": c["data"] | {"root": str(tmp_path / "gone")}})
+    chosen = settings(run, tmp_path / "report", sections=["metrics", "shortcuts"])
+    failures = write_report(chosen)
+    assert "gone" in " ".join(failures)
+    assert metrics_in(tmp_path / "report")["test"]["n"] > 0
+    assert write_report(replace(chosen, data=replace(chosen.data, root=str(moved)))) == []
+
+
+def test_a_checkpoint_and_a_detector_are_evaluated_too(planted: RunFolder, elsewhere: Path, tmp_path: Path) -> None:
+    assert write_report(settings(planted.best_checkpoint, tmp_path / "a", sections=["metrics"])) == []
+    assert write_report(settings(planted, tmp_path / "b", sections=["metrics"])) == []
+    assert metrics_in(tmp_path / "a") == metrics_in(tmp_path / "b")
+    with pytest.raises(NothingToEvaluate, match="has no pictures of its own"):
+        write_report(settings(tmp_path / "b" / "detector", tmp_path / "c"))
+    data = replace(DataConfig(name="folder"), root=str(elsewhere), workers=1)
+    assert write_report(settings(tmp_path / "b" / "detector", tmp_path / "c", data=data)) == []
+    assert not (tmp_path / "c" / "detector").exists()  # nothing was fitted
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    shutil.copytree(planted.path, tmp_path / "run")
+    shutil.copy(planted.best_checkpoint, last)
+    assert write_report(settings(last, tmp_path / "d", sections=["metrics"])) == []  # predicted anew
+    logits = pd.read_csv(tmp_path / "d" / "predictions.csv")["logit"]
+    assert not np.allclose(logits, pd.read_csv(tmp_path / "b" / "predictions.csv")["logit"])
+
+
+def doctored(planted: RunFolder, folder: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> RunFolder:
+    shutil.copytree(planted.path, folder)
+    run = RunFolder(folder)
+    run.write_predictions(change(pd.read_csv(planted.predictions_file)))
+    return run
+
+
+def test_logits_that_are_no_numbers_are_named_and_left_out(planted: RunFolder, tmp_path: Path) -> None:
+    def spoil(rows: pd.DataFrame) -> pd.DataFrame:
+        return rows.assign(
+            logit=rows["logit"].where((rows["split"] == "val") | (rows.groupby("split").cumcount() >= 3))
+        )
+
+    run = doctored(planted, tmp_path / "run", spoil)
+    failures = write_report(settings(run, tmp_path / "report"))
+    assert len(failures) == 1
+    assert "3 of" in failures[0]
+    assert "NaN" in failures[0]
+    expected = len(pd.read_csv(planted.predictions_file).query("split == 'test'")) - 3
+    assert metrics_in(tmp_path / "report")["test"]["n"] == expected
+    assert "Not made, or not whole" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+
+
+def test_nothing_but_nan_still_gives_a_report(planted: RunFolder, tmp_path: Path) -> None:
+    run = doctored(planted, tmp_path / "run", lambda rows: rows.assign(logit=np.nan))
+    failures = write_report(settings(run, tmp_path / "report", sections=[*QUICK, "shortcuts"]))
+    assert failures
+    assert "nothing: there is no picture with a usable prediction" in (tmp_path / "report" / "report.md").read_text()
+
+
+def test_one_class_alone(planted: RunFolder, tmp_path: Path) -> None:
+    draw_pictures(tmp_path / "set", {"ai": 8}, seed=3)
+    data = replace(DataConfig(name="folder"), root=str(tmp_path / "set"), workers=1)
+    failures = write_report(settings(planted, tmp_path / "report", data=data, sections=[*QUICK, "shortcuts"]))
+    assert any("at least 5 independent files" in failure for failure in failures)
+    found = metrics_in(tmp_path / "report")["set"]
+    assert found["auroc"]["value"] is None
+    assert "both classes" in found["auroc"]["reason"]
+    assert found["recall"]["value"] is not None
+
+
+def test_too_few_real_pictures_for_the_threshold(tiny_run: RunFolder, tmp_path: Path) -> None:
+    failures = write_report(settings(tiny_run, tmp_path))
+    assert "independent real pictures" in failures[0]
+    found = metrics_in(tmp_path)
+    assert found["test"]["accuracy"]["value"] is not None
+    assert not (tmp_path / "detector").exists()
+    enough = settings(tiny_run, tmp_path, threshold="balanced_accuracy", error_target=None)
+    assert write_report(enough) == []
+    assert Detector.load(tmp_path / "detector").calibration.threshold_rule.startswith("best balanced accuracy")
+
+
+def test_other_collections_fail_one_by_one(planted: RunFolder, elsewhere: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    others = [str(elsewhere), str(tmp_path / "empty"), str(tmp_path / "nowhere")]
+    failures = write_report(settings(planted, tmp_path / "report", others=others, sections=["collections"]))
+    assert len(failures) == 1
+    assert "empty" in failures[0]
+    assert "nowhere" in failures[0]
+    assert metrics_in(tmp_path / "report")["elsewhere"]["n"] == 24
+
+
+def test_an_error_inside_a_section_does_not_cost_the_others(
+    planted: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> None:
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setitem(report.MAKERS, "calibration", broken)
+    failures = write_report(settings(planted, tmp_path))
+    assert "RuntimeError: unforeseen" in failures[0]
+    assert "Traceback" in (tmp_path / report.ERRORS_FILE).read_text()
+    assert metrics_in(tmp_path)["test"]["n"] > 0
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "model.txt"])
+def test_what_is_no_detector_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError, match="neither a run folder"):
+        write_report(settings(tmp_path / "folder", tmp_path / "report"))
+    with pytest.raises(UserError, match="no such file"):
+        write_report(settings(tmp_path / "nowhere", tmp_path / "report"))
+    (tmp_path / "folder" / name).write_text("{}")
+    with pytest.raises(UserError):
+        write_report(settings(tmp_path / "folder" / name, tmp_path / "report"))
+    assert not (tmp_path / "report").exists()
+
+
+def test_a_detector_of_other_labels_is_refused(planted: RunFolder, elsewhere: Path, tmp_path: Path) -> None:
+    Detector.load(planted.path).save(tmp_path)
+    file = tmp_path / "detector.json"
+    file.write_text(file.read_text().replace('"real"', '"cat"'))
+    data = replace(DataConfig(name="folder"), root=str(elsewhere))
+    with pytest.raises(NotADetector, match="cat"):
+        write_report(settings(tmp_path, tmp_path / "report", data=data))
+
+
+def test_folds_of_two_experiments_are_not_mixed(folds: Path, tmp_path: Path) -> None:
+    shutil.copytree(folds, tmp_path / "folds")
+    for number, rate in enumerate(("1e-3", "1e-3", "1e-4")):
+        overrides = [f"data.fold={number}", f"optimizer.lr={rate}"]
+        write_text(tmp_path / "folds" / str(number) / ".hydra" / "overrides.yaml", yaml.safe_dump(overrides))
+    with pytest.raises(NothingToEvaluate, match="2 experiments"):
+        write_report(settings(tmp_path / "folds", tmp_path / "report"))
+
+
+def test_a_run_is_not_compared_with_a_cross_validation(planted: RunFolder, folds: Path, tmp_path: Path) -> None:
+    failures = write_report(settings(planted, tmp_path, against=str(folds), sections=["metrics", "comparison"]))
+    assert "cannot be compared" in failures[0]
+
+
+def test_something_to_compare_with_needs_its_section(planted: RunFolder, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="add comparison"):
+        write_report(settings(planted, tmp_path, against=str(planted.path)))
+
+
+def test_a_wrong_path_ends_the_command_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["evaluate", "run=nowhere"])
+    with pytest.raises(SystemExit, match="NothingToEvaluate: run=nowhere: no such file or folder"):
+        evaluate.main()
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_writes_the_report_and_names_what_it_lacks(planted: RunFolder, tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    command = [sys.executable, "-W", "error", "-m", "rexnet_ai_real.evaluate", "run=run", "resamples=40"]
+    shutil.copytree(planted.path, tmp_path / "run")
+    done = subprocess.run(
+        [*command, "sections=[metrics,collections]", "others=[missing]"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "These parts of the report could not be made" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "report.html" in done.stdout
+    assert (tmp_path / "run" / "report" / "report.html").is_file()
+    assert {path.name for path in tmp_path.iterdir()} == {"run"}
+
+
+def test_usable_rows_only(pictures: Path) -> None:
+    data = DataConfig(name="folder", root=str(pictures))
+    manifest = build_manifest(pictures, listing(data, pictures), progress=False)
+    assert usable(manifest).all()
+    assert manifest["group"].nunique() > 190  # noise: hardly any near-duplicates, so that groups play no part above

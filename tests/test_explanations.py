@@ -1,0 +1,314 @@
+"""Explanations tested: the audit finds planted evidence, and says so where heat maps are no better than a guess."""
+
+import json
+import math
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+import pytest
+import scipy.stats
+import sklearn.metrics
+import torch
+from torch import Tensor, nn
+
+from rexnet_ai_real.data.transforms import Preprocessing
+from rexnet_ai_real.detector import UNCALIBRATED, Detector
+from rexnet_ai_real.evaluation.explanation_figures import courses_figure, examples_figure
+from rexnet_ai_real.evaluation.explanations import ExplanationAudit, evaluate_explanations
+from rexnet_ai_real.evaluation.heat_probe import DIRECTIONS, ORDERS, random_weights, rank_correlation
+from rexnet_ai_real.evaluation.regions import Regions, class_probabilities, ordered
+from rexnet_ai_real.figures import pixels
+from rexnet_ai_real.labels import AI, REAL
+from rexnet_ai_real.models import ReXNet
+
+GRID, CELL = 7, 8
+SIDE = GRID * CELL
+CHECKER = torch.tensor([[(-1.0) ** (row + column) for column in range(CELL)] for row in range(CELL)])
+CORNER = [(0, 0), (0, 1), (1, 0), (1, 1)]
+MIDDLE = [(3, 3), (3, 2), (3, 4), (2, 3), (4, 3)]
+EVERYWHERE = [(row, column) for row in range(GRID) for column in range(GRID)]
+
+
+class Places(nn.Module):
+    """How much each place counts."""
+
+    def __init__(self, places: Sequence[tuple[int, int]], learnt: bool) -> None:  # noqa: D107
+        super().__init__()
+        weight = torch.zeros(GRID, GRID)
+        for place in places:
+            weight[place] = 1 / len(places)
+        self.weight = nn.Parameter(weight, requires_grad=False)
+        self.learnt = learnt
+
+    def reset_parameters(self) -> None:
+        if self.learnt:
+            nn.init.uniform_(self.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight
+
+
+class CheckersAt(nn.Module):
+    """Logit of AI: +4 for a fine chequered pattern in the given cells, -4 for none; all other cells are ignored."""
+
+    num_features = 1
+
+    def __init__(self, places: Sequence[tuple[int, int]], *, learnt: bool = True) -> None:  # noqa: D107
+        super().__init__()
+        self.filter = nn.Conv2d(3, 1, CELL, stride=CELL, bias=False)
+        self.places = Places(places, learnt)
+        self.offset = 2.0
+        with torch.no_grad():
+            self.filter.weight.copy_(CHECKER.expand(1, 3, CELL, CELL) / (3 * CELL**2))
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        features: Tensor = self.places(self.filter(x).abs())
+        return features
+
+    def forward(self, x: Tensor) -> Tensor:
+        evidence = 4 * self.forward_features(x).sum((2, 3)) - self.offset
+        return torch.cat([-evidence, evidence], dim=1)
+
+
+def chequered(count: int = 24, seed: int = 0) -> Tensor:
+    """Noise under the pattern, which lies everywhere."""
+    noise = torch.randn(count, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(seed))
+    return CHECKER.repeat(GRID, GRID) + 0.1 * noise
+
+
+def detector_of(*networks: nn.Module, temperature: float = 1.0) -> Detector:
+    calibration = UNCALIBRATED.from_plain(UNCALIBRATED.plain() | {"temperature": temperature})
+    return Detector(
+        networks=tuple(network.eval() for network in networks),
+        architecture={},
+        preprocessing=Preprocessing(SIDE, "squash", "bilinear", (0.5,) * 3, (0.5,) * 3),
+        calibration=calibration,
+        training={},
+        device=torch.device("cpu"),
+        precision="32-true",
+    )
+
+
+def audit(
+    network: nn.Module, pictures: Tensor | None = None, groups: Sequence[int] | Sequence[str] | None = None
+) -> ExplanationAudit:
+    pictures = chequered() if pictures is None else pictures
+    return evaluate_explanations(
+        iter(pictures),
+        groups or list(range(len(pictures))),
+        detector_of(network),
+        grid=GRID,
+        batch_size=10,
+        resamples=300,
+        progress=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def corner() -> ExplanationAudit:
+    return audit(CheckersAt(CORNER))
+
+
+def test_heat_on_planted_evidence_beats_both_priors(corner: ExplanationAudit) -> None:
+    assert corner.beats("random")
+    assert corner.beats("centre")
+    assert corner.depends_on_weights
+    assert corner.verdict.startswith("The heat maps find what the detector uses")
+    # Four of 49 cells decide: one step along the heat leaves nothing, four steps from the centre all.
+    heat, centre = corner.course("deletion", "heat").mean, corner.course("deletion", "centre").mean
+    assert heat[1] < 0.1 < 0.9 < centre[4]
+    assert corner.effect.value == pytest.approx(1 / (1 + math.exp(-4)) - 1 / (1 + math.exp(4)), abs=0.02)
+
+
+def test_evidence_in_the_middle_is_no_better_than_the_centre_prior() -> None:
+    middle = audit(CheckersAt(MIDDLE))
+    assert middle.beats("random")
+    assert not middle.beats("centre")
+    assert "not shown to beat order from the centre: do not read them" in middle.verdict
+
+
+def test_a_network_that_ignores_place_is_found_out() -> None:
+    # Without noise, so that the heat is the same everywhere.
+    everywhere = audit(CheckersAt(EVERYWHERE), CHECKER.repeat(GRID, GRID).expand(24, 3, SIDE, SIDE))
+    assert not everywhere.beats("random")
+    assert not everywhere.beats("centre")
+    assert "not shown to beat random order or order from the centre" in everywhere.verdict
+
+
+def test_maps_that_random_weights_give_too_are_found_out() -> None:
+    fixed = audit(CheckersAt(CORNER, learnt=False))  # the place is built in, so that any weights point at it
+    assert fixed.beats("random")
+    assert fixed.similarity.value > 0.9
+    assert not fixed.depends_on_weights
+    assert "not shown to differ from those of random weights" in fixed.verdict
+
+
+def test_areas_and_advantages_follow_from_the_curves(corner: ExplanationAudit) -> None:
+    for direction in DIRECTIONS:
+        areas = [sklearn.metrics.auc(corner.shares, corner.course(direction, order).mean) for order in ORDERS]
+        sign = -1 if direction == "deletion" else 1
+        for order, area in zip(ORDERS, areas, strict=True):
+            each = corner.course(direction, order)
+            assert each.area.value == pytest.approx(area)
+            assert each.area.low <= each.area.value <= each.area.high
+            if each.advantage is None:
+                assert order == "heat"
+            else:
+                assert each.advantage.value == pytest.approx(sign * (areas[0] - area))
+
+
+def test_intervals_are_those_of_scipy() -> None:
+    network, pictures = CheckersAt(CORNER), chequered(40)
+    strength = torch.linspace(0.6, 1.4, 40)[:, None, None, None]
+    pictures = pictures * strength
+    found = audit(network, pictures).effect
+    detector, hidden = detector_of(network), Regions.of(pictures, GRID).hidden
+    targets = np.where(detector.logits(pictures).numpy() > 0, AI, REAL)
+    drops = class_probabilities(detector, pictures, targets) - class_probabilities(detector, hidden, targets)
+    expected = scipy.stats.bootstrap((drops,), np.mean, method="percentile", n_resamples=4000, rng=1)
+    assert found.value == pytest.approx(drops.mean())
+    width = expected.confidence_interval.high - expected.confidence_interval.low
+    assert [found.low, found.high] == pytest.approx(list(expected.confidence_interval), abs=0.15 * width)
+
+
+def test_duplicates_widen_the_intervals(corner: ExplanationAudit) -> None:
+    pictures = chequered(8) * torch.linspace(0.6, 1.4, 8)[:, None, None, None]
+    thrice = pictures.repeat(3, 1, 1, 1)
+    alone, grouped = audit(CheckersAt(CORNER), thrice), audit(CheckersAt(CORNER), thrice, [*"abcdefgh"] * 3)
+    assert grouped.n_groups == 8
+    assert grouped.effect.high - grouped.effect.low > 1.3 * (alone.effect.high - alone.effect.low)
+    assert math.isnan(audit(CheckersAt(CORNER), thrice, ["one"] * 24).effect.low)
+
+
+def test_folds_explain_each_picture_with_its_own_network() -> None:
+    pictures, detectors = chequered(6), [detector_of(CheckersAt(CORNER)), detector_of(CheckersAt(MIDDLE))]
+    settings = {"grid": GRID, "resamples": 50, "progress": False}
+    both = evaluate_explanations(pictures, range(6), [detectors[0]] * 4 + [detectors[1]] * 2, **settings)  # type: ignore[arg-type]
+    single = [evaluate_explanations(pictures, range(6), each, **settings) for each in detectors]  # type: ignore[arg-type]
+    # In deletion by heat one step removes corner and middle alike; from the centre, only the middle.
+    halfway = [each.course("deletion", "centre").mean[5] for each in (both, *single)]
+    assert halfway[0] == pytest.approx((4 * halfway[1] + 2 * halfway[2]) / 6, abs=0.02)
+    assert halfway[1] > 0.9 > 0.1 > halfway[2]
+
+
+def test_an_ensemble_is_explained_by_the_mean_of_its_maps() -> None:
+    ensemble = detector_of(CheckersAt(CORNER), CheckersAt(MIDDLE))
+    found = evaluate_explanations(chequered(), range(24), ensemble, grid=GRID, resamples=300, progress=False)
+    assert found.beats("random")
+    assert found.course("deletion", "heat").mean[2] < 0.1  # ten cells, which hold the evidence of both
+
+
+def test_the_same_seed_gives_the_same_audit(corner: ExplanationAudit) -> None:
+    assert audit(CheckersAt(CORNER)).plain() == corner.plain()
+
+
+def test_probabilities_are_calibrated_and_of_the_class_asked_for() -> None:
+    network, pictures = CheckersAt(CORNER), chequered(2)
+    logits = detector_of(network).logits(pictures).double()
+    found = class_probabilities(detector_of(network, temperature=2.5), pictures, np.array([AI, REAL]))
+    assert found == pytest.approx([(logits[0] / 2.5).sigmoid().item(), (-logits[1] / 2.5).sigmoid().item()])
+
+
+def test_a_view_hides_the_first_cells_and_insertion_all_others() -> None:
+    pictures = torch.rand(2, 3, 50, 70)
+    regions = Regions.of(pictures, 3)
+    order = np.array([[4, 0, 1, 2, 3, 5, 6, 7, 8], [8, 7, 6, 5, 4, 3, 2, 1, 0]])
+    deleted, inserted = regions.view(order, 1), regions.view(order, 1, insertion=True)
+    middle = (slice(17, 34), slice(24, 47))  # the centre cell of a 50 x 70 picture
+    assert deleted[0, :, *middle].equal(regions.hidden[0, :, *middle])
+    assert inserted[0, :, *middle].equal(pictures[0, :, *middle])
+    assert (deleted[0] != pictures[0]).any(dim=0).sum() <= 17 * 23
+    assert torch.equal(deleted[1, :, :34], pictures[1, :, :34])
+    assert torch.equal(deleted + inserted, pictures + regions.hidden)
+    assert regions.hidden.std() < 0.2 * pictures.std()
+
+
+def test_mean_heat_and_nearness_are_by_cell() -> None:
+    regions = Regions.of(torch.zeros(1, 3, 6, 8), 2)
+    heat = np.zeros((1, 6, 8), dtype=np.float32)
+    heat[0, :3, 4:] = 2
+    heat[0, 5, 0] = 12
+    assert regions.mean_heat(heat).tolist() == [[0, 2, 1, 0]]
+    assert Regions.of(torch.zeros(1, 3, 9, 9), 3).nearness().argmax() == 4
+
+
+def test_ties_are_ordered_by_lot() -> None:
+    scores = np.array([[0.0, 1.0, 0.0, 0.0]] * 600)
+    orders = ordered(scores, np.random.default_rng(0))
+    assert (orders[:, 0] == 1).all()
+    assert sorted(orders[0]) == [0, 1, 2, 3]
+    assert np.bincount(orders[:, 1], minlength=4)[[0, 2, 3]] == pytest.approx([200, 200, 200], abs=50)
+
+
+def test_rank_correlation_agrees_with_scipy() -> None:
+    first, second = np.random.default_rng(0).integers(0, 5, (2, 6, 20)).astype(float)
+    expected = [scipy.stats.spearmanr(a, b).statistic for a, b in zip(first, second, strict=True)]
+    assert rank_correlation(first, second) == pytest.approx(expected)
+    assert math.isnan(rank_correlation(np.ones((1, 20)), second[:1])[0])
+
+
+def test_random_weights_are_new_everywhere_and_leave_the_network_alone() -> None:
+    network = ReXNet(width=0.25).eval()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    pictures = torch.randn(4, 3, 64, 64)
+    fresh = random_weights(network, pictures, seed=1)
+    assert all(before[name].equal(tensor) for name, tensor in network.state_dict().items())
+    for name, parameter in fresh.named_parameters():
+        assert parameter.ndim < 2 or not parameter.equal(before[name]), name
+    assert not fresh.training
+    again, other = random_weights(network, pictures, seed=1), random_weights(network, pictures, seed=2)
+    assert torch.equal(fresh(pictures), again(pictures))
+    assert not torch.equal(fresh(pictures), other(pictures))
+    with torch.no_grad():  # signals reach the end: without fitted batch norms the features are below 1e-3
+        assert cast(ReXNet, fresh).forward_features(pictures).std() > 0.1
+
+
+def test_nothing_measurable_is_said_to_be_undefined() -> None:
+    blank = audit(CheckersAt(CORNER), torch.zeros(12, 3, SIDE, SIDE))
+    assert not blank.beats("random")
+    assert not blank.similarity.defined
+    assert not blank.depends_on_weights
+    json.dumps(blank.plain(), allow_nan=False)
+
+
+def test_figures_are_drawn(corner: ExplanationAudit) -> None:
+    assert pixels(courses_figure(corner), dpi=60).std() > 10
+    assert len(corner.examples) == 3
+    example = corner.examples[0]
+    assert example.picture.shape == (SIDE, SIDE, 3)
+    assert example.heat.max() == 1
+    assert [view.order for view in example.views] == list(ORDERS)
+    assert example.views[0].probability < 0.1 < 0.9 < example.probability
+    assert pixels(examples_figure(corner), dpi=60).std() > 10
+    bare = evaluate_explanations(
+        chequered(2), [0, 1], detector_of(CheckersAt(CORNER)), grid=GRID, examples=0, resamples=20, progress=False
+    )
+    with pytest.raises(ValueError, match="no examples to draw"):
+        examples_figure(bare)
+
+
+@pytest.mark.parametrize(
+    ("count", "groups", "options", "message"),
+    [
+        (0, [], {}, "no pictures to explain"),
+        (3, [0, 1], {}, "more than 2 pictures for 2 groups"),
+        (1, [0, 1], {}, "1 pictures for 2 groups"),
+        (2, [0, 1], {"method": "tarot"}, "expected one of gradcam"),
+        (2, [0, 1], {"steps": 1}, "at least 2"),
+        (2, [0, 1], {"grid": 57}, "expected 2 to 56 cells"),
+    ],
+)
+def test_what_does_not_fit_is_named(count: int, groups: list[int], options: dict[str, object], message: str) -> None:
+    settings = {"grid": GRID, "resamples": 20, "progress": False} | options
+    with pytest.raises(ValueError, match=message):
+        evaluate_explanations(chequered(count), groups, detector_of(CheckersAt(CORNER)), **settings)  # type: ignore[arg-type]
+
+
+def test_detectors_must_be_as_many_as_pictures_and_their_logits_finite() -> None:
+    network = CheckersAt(CORNER)
+    with pytest.raises(ValueError, match="1 detectors for 2 groups"):
+        evaluate_explanations(chequered(2), [0, 1], [detector_of(network)], grid=GRID, progress=False)
+    network.offset = math.nan
+    with pytest.raises(ValueError, match="not finite"):
+        evaluate_explanations(chequered(2), [0, 1], detector_of(network), grid=GRID, progress=False)

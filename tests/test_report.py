@@ -1,0 +1,201 @@
+"""The report's pieces: the document in both forms, the first paragraph, parts with their operating points, answers."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from sklearn.metrics import accuracy_score, log_loss, recall_score, roc_auc_score
+
+from rexnet_ai_real.config import DataConfig
+from rexnet_ai_real.detector_files import UNCALIBRATED
+from rexnet_ai_real.evaluation.bootstrap import Estimate
+from rexnet_ai_real.evaluation.document import (
+    Document,
+    Gallery,
+    Illustration,
+    Note,
+    Paragraph,
+    Risk,
+    Section,
+    Table,
+    number,
+    percent,
+    signed,
+    written,
+)
+from rexnet_ai_real.evaluation.opening import largest_risk
+from rexnet_ai_real.evaluation.part import ONE, Part, measure
+from rexnet_ai_real.evaluation.report_html import html
+from rexnet_ai_real.evaluation.report_markdown import markdown
+from rexnet_ai_real.evaluation.scores import Scores
+from rexnet_ai_real.evaluation.sections.sources import source_blocks
+from rexnet_ai_real.evaluation.selective import measure_answers
+
+NASTY = 'a<script>alert("x")</script>|b\nc.png'
+
+
+def a_part(n: int = 120, folds: int = 1, seed: int = 0, **columns: object) -> Part:
+    random = np.random.default_rng(seed)
+    labels = np.arange(n) % 2
+    rows = pd.DataFrame(
+        {
+            "path": [f"{i}.png" for i in range(n)],
+            "label": labels,
+            "source": "",
+            "group": [f"g{i}" for i in range(n)],
+            "sha256": [f"{random.integers(2**60):x}" for _ in range(n)],
+            "fold": ONE if folds == 1 else np.arange(n) // 2 % folds,
+            "logit": 2.0 * labels - 1 + random.normal(size=n),
+        }
+    ).assign(**columns)
+    calibrations = {
+        fold: replace(UNCALIBRATED, temperature=1.0 + fold, threshold=0.3 + 0.1 * fold, unsure_low=0.1, unsure_high=0.9)
+        for fold in range(folds)
+    }
+    return Part("test", "test pictures", rows, DataConfig(name="folder"), calibrations or {})
+
+
+def one_fold(part: Part) -> Part:
+    return replace(part, calibrations={ONE: replace(UNCALIBRATED, temperature=2.0, threshold=0.7, unsure_high=0.8)})
+
+
+def a_document() -> Document:
+    figure = Illustration(
+        "curve", f"A figure of {NASTY}", "image/svg+xml", b"<svg xmlns='http://www.w3.org/2000/svg'/>"
+    )
+    table = Table(("Picture", "Value"), ((NASTY, Estimate(0.5, 0.4, 0.6)), ("none", Estimate.undefined("why"))), bars=1)
+    whole = Section(
+        "metrics", "How good?", f"Found {NASTY}.", (Paragraph(NASTY), Note("caution", NASTY), table, figure)
+    )
+    broken = Section("robustness", "Robust?", "Not made.", failed=f"gone: {NASTY}")
+    about = Table(("", ""), (("Evaluated", NASTY),))
+    return Document("Title", "subtitle", (("What was found", NASTY),), (whole, broken), about)
+
+
+def test_html_needs_nothing_from_outside() -> None:
+    text = html(a_document())
+    assert not re.search(r"https?:", text)
+    assert not re.search(r"<(link|iframe|object)\b|@import|<script[^>]+src|url\(", text)
+    assert set(re.findall(r'src="([^":]+):', text)) == {"data"}
+
+
+def test_words_from_outside_stay_words() -> None:
+    document = a_document()
+    text = html(document)
+    assert "<script>alert" not in text
+    assert text.count("&lt;script&gt;") >= 7
+    lines = markdown(document).splitlines()
+    row = next(line for line in lines if line.startswith("| a<script>"))
+    assert row.replace("\\|", "").count("|") == 3  # the bar inside the name is escaped
+
+
+def test_both_forms_say_the_same() -> None:
+    document = a_document()
+    for text in (html(document), markdown(document)):
+        for words in ("Title", "subtitle", "How good?", "0.500", "[0.400, 0.600]", "Robust?", "Evaluated"):
+            assert words in text
+    assert document.failures == [f"Robust?: gone: {NASTY}"]
+
+
+def test_cells_read_well() -> None:
+    assert written(Estimate(0.8421, 0.80149, 0.88)) == "0.842 [0.801, 0.880]"
+    assert written(Estimate(0.5, float("nan"), float("nan"), "one group")) == "0.500"
+    assert written(Estimate.undefined("one class")) == written(None) == written(float("nan")) == "–"
+    assert written(12345) == "12,345"
+    assert number(-0.0001) == "0.000"
+    assert number(-0.25) == "\N{MINUS SIGN}0.250"
+    assert signed(Estimate(0.05, -0.01, 0.11)) == "+0.050 [\N{MINUS SIGN}0.010, +0.110]"
+    assert percent(Estimate(0.5, 0.25, 0.75)) == "50.0% (95% interval 25.0 to 75.0)"
+    assert percent(Estimate.undefined("no pictures")) == "unknown (no pictures)"
+
+
+def test_figures_are_saved_and_embedded(tmp_path: object) -> None:
+    gallery = Gallery(tmp_path)  # type: ignore[arg-type]
+    drawn, shown = Figure(figsize=(2, 2)), Figure(figsize=(9, 2))
+    for figure in (drawn, shown):
+        figure.subplots().plot([0, 1])
+    vector, pixels = gallery.add(drawn, "a", "words"), gallery.add(shown, "b", "words", photographs=True)
+    assert b"<svg" in vector.content
+    assert not vector.wide
+    assert pixels.content.startswith(b"\x89PNG")
+    assert pixels.wide
+    assert {p.name for p in gallery.folder.iterdir()} == {"a.png", "a.pdf", "b.png", "b.pdf"}
+
+
+def test_the_largest_risk_comes_first() -> None:
+    risks = [Risk(0.1, "small"), Risk(0.4, "large"), Risk(0.2, "middle")]
+    assert largest_risk(risks, []) == "large. Next: middle."
+    assert largest_risk(risks[:1], ["x", "y"]) == "small. Also untested: x; y."
+    assert largest_risk([], ["x"]) == "unknown, since untested: x."
+    assert "stays open" in largest_risk([], [])
+
+
+def test_metrics_of_a_part_are_those_of_its_operating_point() -> None:
+    part = one_fold(a_part())
+    at_half, chosen = measure(part, resamples=50, seed=0)
+    labels = part.rows["label"]
+    probability = 1 / (1 + np.exp(-part.rows["logit"] / 2))
+    assert at_half.accuracy.value == pytest.approx(accuracy_score(labels, probability >= 0.5))
+    assert chosen.accuracy.value == pytest.approx(accuracy_score(labels, probability >= 0.7))
+    assert chosen.recall.value == pytest.approx(recall_score(labels, probability >= 0.7))
+    assert chosen.auroc == at_half.auroc
+    assert at_half.auroc.value == pytest.approx(roc_auc_score(labels, probability))
+    assert at_half.nll.value == pytest.approx(log_loss(labels, probability))
+
+
+def test_every_fold_has_its_own_operating_point() -> None:
+    part = a_part(folds=3)
+    _, chosen = measure(part, resamples=50, seed=0)
+    folds, logits = part.rows["fold"].to_numpy(), part.rows["logit"].to_numpy()
+    called = 1 / (1 + np.exp(-logits / (1 + folds))) >= 0.3 + 0.1 * folds
+    assert chosen.accuracy.value == pytest.approx(accuracy_score(part.rows["label"], called))
+    shifted = part.margins(np.stack([logits, logits - 100], axis=1))
+    np.testing.assert_array_equal(shifted[:, 0] >= 0, called)
+    assert not (shifted[:, 1] >= 0).any()
+    assert set(part.table.columns) >= {"set", "path", "label", "fold", "logit", "probability", "verdict"}
+    unsure = (part.scores.probabilities >= 0.1) & (part.scores.probabilities < 0.9)
+    np.testing.assert_array_equal(part.verdicts == "unsure", unsure)
+
+
+def test_a_draw_keeps_the_shares_and_depends_on_hashes_alone() -> None:
+    part = a_part(120, label=(np.arange(120) % 4 == 0).astype(int))
+    drawn = part.drawn(40)
+    assert drawn.rows["label"].value_counts().to_dict() == {0: 30, 1: 10}
+    shuffled = replace(part, rows=part.rows.sample(frac=1, random_state=1).reset_index(drop=True))
+    assert set(shuffled.drawn(40).rows["path"]) == set(drawn.rows["path"])
+    assert part.drawn(None) is part.drawn(500) is part
+
+
+def test_answers_are_counted_by_hand() -> None:
+    scores = Scores.of([0, 0, 0, 1, 1, 1], [0.0] * 6)
+    verdicts = np.array(["real", "ai", "unsure", "ai", "ai", "unsure"])
+    found = measure_answers(scores, verdicts, resamples=400, seed=0)
+    assert (found.answered, found.wrong) == (4, 1)
+    assert found.coverage.value == pytest.approx(4 / 6)
+    assert found.error.value == pytest.approx(1 / 4)
+    assert found.error.low < 1 / 4 < found.error.high
+    everything = measure_answers(scores, np.array(["real"] * 3 + ["ai"] * 3), resamples=400, seed=0)
+    assert everything.error.value == 0
+    assert everything.error.high > 0.3  # six right answers of six leave much room
+    assert not measure_answers(scores, np.array(["unsure"] * 6), resamples=50, seed=0).error.defined
+
+
+def test_small_sources_are_marked_and_the_worst_large_one_is_named() -> None:
+    n = 200
+    source = np.where(np.arange(n) % 2 == 0, "camera", np.where(np.arange(n) < 20, "tiny", "painter")).astype(object)
+    source[101::2] = "sculptor"
+    part = one_fold(a_part(n, source=source))
+    part = replace(part, rows=part.rows.assign(logit=np.where(source == "sculptor", -3.0, part.rows["logit"])))
+    found = source_blocks(part, resamples=50, seed=0)
+    by_name = {score.source: score for score in found.scores}
+    assert by_name["tiny"].is_small
+    assert by_name["sculptor"].correct.value == 0
+    assert any(isinstance(b, Note) and "Worst source: sculptor (AI, 50 pictures)" in b.words for b in found.blocks)
+    assert any(isinstance(b, Note) and "tiny (10)" in b.words for b in found.blocks)
+    assert "sculptor" in found.risks[0].words
+    painters = part.rows[(part.rows["source"] == "painter") | (part.rows["label"] == 0)]
+    assert by_name["painter"].auroc.value == pytest.approx(roc_auc_score(painters["label"], painters["logit"]))
+    assert not source_blocks(one_fold(a_part()), resamples=50, seed=0).blocks
