@@ -203,7 +203,7 @@ class TrainConfig:
     seed: int = 0
     """Of the split, the first weights, the batches and the augmentation."""
     resume: str | None = None
-    """A run folder to go on in, from the end of its last whole epoch."""
+    """A run folder to go on in, or its last.ckpt: from the end of the last whole epoch."""
     data: DataConfig = field(default_factory=DataConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -248,7 +248,14 @@ class EvaluateConfig:
     """Of the bootstrap, the folds of the shortcut audit and the random maps."""
 
 
-OmegaConf.register_new_resolver("run_folder", lambda resume, fresh: resume or fresh, replace=True)
+def run_folder(resume: str | None, fresh: str) -> str:
+    """Where a run goes: into the run that is resumed, named by its folder or a checkpoint in it, or a fresh folder."""
+    if not resume:
+        return fresh
+    return str(Path(resume).parent.parent) if resume.endswith(".ckpt") else resume
+
+
+OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
 for _name, _schema in {"train_schema": TrainConfig, "evaluate_schema": EvaluateConfig}.items():
     _node = OmegaConf.structured(_schema)
     OmegaConf.set_struct(_node.data.classes, False)  # its keys are the user's: data.classes={flickr: real}

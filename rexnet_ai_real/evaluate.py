@@ -6,6 +6,8 @@
 Every setting stands in config.py (EvaluateConfig); `--help` shows the usual commands.
 """
 
+import sys
+
 import hydra
 from omegaconf import DictConfig
 
@@ -24,7 +26,8 @@ def main(composed: DictConfig) -> None:
     except UserError as error:
         raise SystemExit(f"{type(error).__name__}: {error}") from error
     except KeyboardInterrupt:
-        print("\nInterrupted. The same command goes on where this one stopped: finished predictions are kept.")
+        words = "Interrupted. The same command goes on where this one stopped: finished predictions are kept."
+        print(f"\n{words}", file=sys.stderr)
         raise SystemExit(130) from None
     if failures:
         raise SystemExit("\n".join(["These parts of the report could not be made:", *failures]))

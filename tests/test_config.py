@@ -45,6 +45,11 @@ def test_a_timm_backbone_needs_a_name() -> None:
     assert composed("model=timm", "model.name=mobilenetv3_large_100").model.library == "timm"
 
 
+@pytest.mark.parametrize("resume", ["outputs/x/1", "outputs/x/1/checkpoints/last.ckpt"])
+def test_a_resumed_run_keeps_its_folder(resume: str) -> None:
+    assert composed(f"resume={resume}").output_dir == "outputs/x/1"
+
+
 def test_names_of_class_folders_are_the_users() -> None:
     settings = composed("data=folder", "data.classes={midjourney: ai, flickr: real}")
     assert settings.data.classes == {"midjourney": "ai", "flickr": "real"}

@@ -11,13 +11,14 @@ import scipy.stats
 import sklearn.metrics
 import torch
 from torch import Tensor, nn
+from torchvision.transforms.v2.functional import gaussian_blur
 
 from rexnet_ai_real.data.transforms import Preprocessing
 from rexnet_ai_real.detector import UNCALIBRATED, Detector
 from rexnet_ai_real.evaluation.explanation_figures import courses_figure, examples_figure
 from rexnet_ai_real.evaluation.explanations import ExplanationAudit, evaluate_explanations
 from rexnet_ai_real.evaluation.heat_probe import DIRECTIONS, ORDERS, random_weights, rank_correlation
-from rexnet_ai_real.evaluation.regions import Regions, class_probabilities, ordered
+from rexnet_ai_real.evaluation.regions import Regions, blurred, class_probabilities, ordered
 from rexnet_ai_real.figures import pixels
 from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.models import ReXNet
@@ -222,6 +223,14 @@ def test_a_view_hides_the_first_cells_and_insertion_all_others() -> None:
     assert torch.equal(deleted[1, :, :34], pictures[1, :, :34])
     assert torch.equal(deleted + inserted, pictures + regions.hidden)
     assert regions.hidden.std() < 0.2 * pictures.std()
+
+
+@pytest.mark.parametrize("sigma", [0.8, 4.0])
+def test_blur_agrees_with_torchvision(sigma: float) -> None:
+    pictures = torch.randn(2, 3, 20, 31)
+    kernel = 2 * math.ceil(3 * sigma) + 1
+    torch.testing.assert_close(blurred(pictures, sigma), gaussian_blur(pictures, [kernel] * 2, [sigma] * 2))
+    assert blurred(pictures[..., :5], 4.0).std() < 0.2  # narrower than the kernel
 
 
 def test_mean_heat_and_nearness_are_by_cell() -> None:

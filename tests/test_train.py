@@ -147,6 +147,11 @@ def test_resuming_with_other_settings_is_refused(tiny_run: RunFolder, compose_ti
         train(compose_tiny("optimizer.lr=0.1", f"resume={tiny_run.path}"), tiny_run)
 
 
+def test_resuming_for_fewer_epochs_is_refused(tiny_run: RunFolder, compose_tiny: Compose) -> None:
+    with pytest.raises(ConfigError, match=r"trainer\.max_epochs=1: .* expected 2 or more"):
+        train(compose_tiny("trainer.max_epochs=1", f"resume={tiny_run.path}"), tiny_run)
+
+
 def test_resuming_nothing_is_refused(compose_tiny: Compose, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"last\.ckpt"):
         train(compose_tiny(f"resume={tmp_path}"), RunFolder(tmp_path))

@@ -120,7 +120,7 @@ def listing(data: DataConfig, root: Path) -> list[Listed]:
         folders = sorted({PurePosixPath(file.path).parts[0] for file in listed if "/" in file.path})
         raise MissingPicturesError(
             f"{root}: no file lies in a folder of a known class. Expected: {EXPECTED[data.name]}; found: "
-            f"{', '.join(folders[:8]) or 'no folders'}. Other names can be given: data.classes='{{NAME: ai, NAME: real}}'"
+            f"{', '.join(folders[:8]) or 'no folders'}. Name others in data.classes='{{NAME: ai, NAME: real}}'"
         )
     return listed
 

@@ -66,6 +66,16 @@ class Illustration:
     """Unreadable at the width of a phone: to be scrolled there."""
 
 
+TITLES: Final = {
+    "metrics": "How good is it?",
+    "calibration": "At which threshold, and when “unsure”?",
+    "comparison": "Better than the other one?",
+    "shortcuts": "Pictures or files?",
+    "robustness": "Does it survive the way to the reader?",
+    "collections": "Does it hold on other collections?",
+    "explanations": "Do the heat maps explain it?",
+}
+
 Block = Paragraph | Note | Table | Illustration
 
 
@@ -82,7 +92,7 @@ class Section:
     """One part of the report. `finding`: what it comes to, in one or two sentences."""
 
     key: str
-    title: str
+    """One of TITLES."""
     finding: str
     blocks: tuple[Block, ...] = ()
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -90,6 +100,11 @@ class Section:
     risks: tuple[Risk, ...] = ()
     failed: str | None = None
     """Why it, or a part of it, could not be made."""
+
+    @property
+    def title(self) -> str:
+        """The question that it answers."""
+        return TITLES[self.key]
 
 
 @dataclass(frozen=True, slots=True)

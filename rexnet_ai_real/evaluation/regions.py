@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional
+from torch.nn import functional as F
 
 from rexnet_ai_real.detector import Detector
 from rexnet_ai_real.labels import AI, REAL
@@ -46,9 +46,7 @@ class Regions:
         rows, columns = (torch.arange(side) * grid // side for side in (height, width))
         # Half a cell: what lies within a cell is averaged away, while the light and dark of the picture stay.
         sigma = min(height, width) / grid / 2
-        kernel = 2 * min(math.ceil(3 * sigma), min(height, width) - 1) + 1  # reflection reaches no further
-        hidden = functional.gaussian_blur(pictures, [kernel, kernel], [sigma, sigma])
-        return cls(pictures, hidden, rows[:, None] * grid + columns, grid)
+        return cls(pictures, blurred(pictures, sigma), rows[:, None] * grid + columns, grid)
 
     @property
     def cells(self) -> int:
@@ -72,6 +70,18 @@ class Regions:
         """The first `count` cells in `order` (N, cells) hidden; with insertion, all others hidden."""
         first = torch.from_numpy(np.argsort(order, axis=1) < count)[:, self.places][:, None]
         return torch.where(first ^ insertion, self.hidden, self.pictures)
+
+
+def blurred(pictures: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur of pictures (N, C, H, W), cut at three sigma, mirrored at the edges.
+
+    Down the columns, then along the rows: torchvision's single kernel of 97 x 97 costs half as much as the whole test.
+    """
+    reach = min(math.ceil(3 * sigma), *(side - 1 for side in pictures.shape[-2:]))  # a mirror shows no more
+    weights = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=pictures.device) / sigma) ** 2)
+    kernel = (weights / weights.sum()).view(1, 1, -1, 1)
+    padded = F.pad(pictures, [reach] * 4, mode="reflect").flatten(0, 1)[:, None]
+    return F.conv2d(F.conv2d(padded, kernel), kernel.mT).view_as(pictures)
 
 
 def ordered(scores: Array, random: np.random.Generator) -> npt.NDArray[np.int64]:

@@ -14,7 +14,7 @@ from rich.table import Table as ScreenTable
 
 from rexnet_ai_real.config import ConfigError, EvaluateConfig
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.evaluation.document import Document, Section, Table, written
+from rexnet_ai_real.evaluation.document import TITLES, Document, Section, Table, written
 from rexnet_ai_real.evaluation.evaluation import Evaluation
 from rexnet_ai_real.evaluation.opening import opening
 from rexnet_ai_real.evaluation.report_html import html
@@ -39,15 +39,6 @@ MAKERS: Final[dict[str, Callable[[Evaluation], Section]]] = {
     "robustness": robustness.section,
     "collections": collections.section,
     "explanations": explanations.section,
-}
-TITLES: Final = {
-    "metrics": "How good is it?",
-    "calibration": "At which threshold, and when “unsure”?",
-    "comparison": "Better than the other one?",
-    "shortcuts": "Pictures or files?",
-    "robustness": "Does it survive the way to the reader?",
-    "collections": "Does it hold on other collections?",
-    "explanations": "Do the heat maps explain it?",
 }
 ERRORS_FILE: Final = "errors.txt"
 _ON_SCREEN: Final = ("accuracy", "balanced_accuracy", "f1", "auroc", "nll", "ece", "tpr_at_fpr5")
@@ -123,7 +114,7 @@ def _made(key: str, evaluation: Evaluation) -> Section:
         with (evaluation.folder / ERRORS_FILE).open("a", encoding="utf-8") as file:
             file.write(f"{TITLES[key]}\n\n{traceback.format_exc()}\n")
         reason = f"{type(error).__name__}: {error} (the traceback is in {evaluation.folder / ERRORS_FILE})"
-    return Section(key, TITLES[key], "This part could not be made.", failed=" ".join(reason.split()))
+    return Section(key, "This part could not be made.", failed=" ".join(reason.split()))
 
 
 def _about(evaluation: Evaluation) -> Table:

@@ -173,7 +173,7 @@ def check_same_run(config: TrainConfig, folder: RunFolder, manifest: pd.DataFram
     trained = torch.load(folder.last_checkpoint, "cpu", weights_only=True, mmap=True)["epoch"] + 1
     if trained > config.trainer.max_epochs:
         raise ConfigError(
-            f"trainer.max_epochs={config.trainer.max_epochs}: {config.resume} has {trained} already; expected more"
+            f"trainer.max_epochs={config.trainer.max_epochs}: {config.resume} has {trained}; expected {trained} or more"
         )
     before, now = _flat(folder.read_config()), _flat(to_plain(config))
     may_differ = ("resume", "output_dir", "trainer.", "early_stopping.", "data.workers", "data.root")

@@ -25,11 +25,9 @@ def section(evaluation: Evaluation) -> Section:
     blocks: list[Block] = [Paragraph(fitted.source)]
     if fitted.failed is None:
         blocks += _operating_point(evaluation, answers)
-        notes = dict.fromkeys(note for calibration in evaluation.calibrations for note in calibration.notes)
-        blocks += [Note("caution", note) for note in notes]
+        blocks += [Note("caution", note) for note in evaluation.calibration.notes]
     return Section(
         "calibration",
-        "At which threshold, and when “unsure”?",
         _finding(evaluation, answers),
         (*blocks, *_figures(evaluation, answers)),
         {

@@ -6,7 +6,7 @@ from typing import Any
 
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluation.bootstrap import Estimate
-from rexnet_ai_real.evaluation.document import Block, Cell, Note, Paragraph, Risk, Section, Table
+from rexnet_ai_real.evaluation.document import Block, Cell, Paragraph, Risk, Section, Table
 from rexnet_ai_real.evaluation.evaluation import Evaluation
 from rexnet_ai_real.evaluation.metrics import Metrics
 from rexnet_ai_real.evaluation.part import Part, measure
@@ -31,7 +31,7 @@ def section(evaluation: Evaluation) -> Section:
             evaluation.collections.append(part)
         except (UserError, ValueError, OSError) as error:
             failures.append(f"{name}: {error}")
-    blocks: list[Block] = [Note("failed", words) for words in failures]
+    blocks: list[Block] = []
     risks: list[Risk] = []
     metrics: dict[str, Any] = {}
     if found:
@@ -45,7 +45,6 @@ def section(evaluation: Evaluation) -> Section:
         risks += [*_fall(own, at_half, part), *(Risk(r.size, f"on {part.name}, {r.words}") for r in sources.risks)]
     return Section(
         "collections",
-        "Does it hold on other collections?",
         _finding(own, found),
         tuple(blocks),
         metrics,

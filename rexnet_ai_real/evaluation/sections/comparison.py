@@ -4,6 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import pandas as pd
+
 from rexnet_ai_real.config import OWN
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluation.comparison import Comparison, Predictions, compare
@@ -13,6 +15,7 @@ from rexnet_ai_real.evaluation.metrics import LOWER_IS_BETTER
 from rexnet_ai_real.evaluation.part import Part
 from rexnet_ai_real.evaluation.sections.metrics import SAID
 from rexnet_ai_real.figures import NAMES
+from rexnet_ai_real.files import write_csv
 
 SHOWN: Final = 25
 
@@ -32,12 +35,11 @@ def section(evaluation: Evaluation) -> Section:
     found = compare(_named(evaluation.part), _named(other.part), resamples=settings.resamples, seed=settings.seed)
     return Section(
         "comparison",
-        "Better than the other one?",
         found.verdict,
         (
             Paragraph(f"A is this detector, {evaluation.subject.path}; B is {against}. {found.n:,} pictures, paired."),
             _differences(found),
-            _disagreements(found),
+            _disagreements(found, evaluation.folder),
         ),
         {"against": str(against)}
         | {
@@ -62,11 +64,13 @@ def _differences(found: Comparison) -> Table:
     return Table(("Metric", "A", "B", "A − B", "A better"), tuple(rows), caption)
 
 
-def _disagreements(found: Comparison) -> Table:
-    rows = tuple(
+def _disagreements(found: Comparison, folder: Path) -> Table:
+    listed = [
         (d.picture, NAMES[d.label], d.probability_a, d.probability_b, "A" if d.a_is_right else "B")
-        for d in found.disagreements[:SHOWN]
-    )
-    caption = f"Pictures that one calls AI and the other real, the widest apart first: {len(rows)} of "
-    caption += f"{len(found.disagreements)}."
-    return Table(("Picture", "Truth", "P(AI) of A", "P(AI) of B", "Right"), rows, caption, folded=True)
+        for d in found.disagreements
+    ]
+    columns = ["path", "truth", "probability_a", "probability_b", "right"]
+    write_csv(folder / "disagreements.csv", pd.DataFrame(listed, columns=columns))
+    caption = "Pictures that one calls AI and the other real, the widest apart first"
+    caption += f": {SHOWN} of {len(listed)}, all are in disagreements.csv." if len(listed) > SHOWN else "."
+    return Table(("Picture", "Truth", "P(AI) of A", "P(AI) of B", "Right"), tuple(listed[:SHOWN]), caption, folded=True)

@@ -38,7 +38,6 @@ def section(evaluation: Evaluation) -> Section:
     lead, rest = split_lead(found.verdict)
     return Section(
         "explanations",
-        "Do the heat maps explain it?",
         lead,
         (
             Paragraph(words),

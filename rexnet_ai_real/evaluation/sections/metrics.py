@@ -49,7 +49,6 @@ def section(evaluation: Evaluation) -> Section:
         )
     return Section(
         "metrics",
-        "How good is it?",
         _finding(at_half),
         (*blocks, *found.blocks),
         metrics_of(at_half, at_threshold) | ({"sources": found.plain()} if found.scores else {}),

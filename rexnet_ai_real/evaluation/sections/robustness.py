@@ -27,7 +27,7 @@ def section(evaluation: Evaluation) -> Section:
     )
     rates = at_threshold.table[at_threshold.table["metric"].isin(_RATES)]
     found = replace(at_half, table=pd.concat([at_half.table[~at_half.table["metric"].isin(_RATES)], rates]))
-    chosen = f", drawn by their hashes from {len(evaluation.part):,}" if len(part) < len(evaluation.part) else ""
+    chosen = f", drawn by their hashes from {len(evaluation.part):,}," if len(part) < len(evaluation.part) else ""
     words = (
         f"Each of {len(part):,} {part.title}{chosen} passes every corruption at full size, before it is resized for "
         "the network; both classes pass the same ones. Accuracy is that of calling a picture AI at P(AI) 0.5. For TPR "
@@ -38,7 +38,6 @@ def section(evaluation: Evaluation) -> Section:
         heat, curves = heat_figure(found.table), curves_figure(found.table)
     return Section(
         "robustness",
-        "Does it survive the way to the reader?",
         found.verdict,
         (
             Paragraph(words),

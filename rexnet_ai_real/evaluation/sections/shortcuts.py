@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import pandas as pd
+
 from rexnet_ai_real.data.manifest import read_manifest
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluation.comparison import Predictions, compare
@@ -16,10 +18,13 @@ from rexnet_ai_real.evaluation.plots import interval_figure
 from rexnet_ai_real.evaluation.shortcuts import FileAudit, audit_files
 from rexnet_ai_real.evaluation.swaps import ENCODINGS, swap_audit
 from rexnet_ai_real.figures import NAMES
+from rexnet_ai_real.files import write_csv
 from rexnet_ai_real.labels import LABELS
 from rexnet_ai_real.run_folder import RunFolder
 
 SHOWN: Final = 12
+LISTED: Final = 40
+"""Suspected labels in the report's table: a page of print."""
 _SHIFTS: Final = ("tpr", "tnr", "auroc", "tpr_shift", "tnr_shift", "auroc_shift")
 
 
@@ -40,7 +45,6 @@ def section(evaluation: Evaluation) -> Section:
     failed = "; ".join(audit.failed for audit in audits if audit.failed)
     return Section(
         "shortcuts",
-        "Pictures or files?",
         audits[0].finding,
         tuple(block for audit in audits for block in audit.blocks),
         {name: audit.metrics for name, audit in zip(_KEYS, audits, strict=True) if audit.metrics is not None},
@@ -176,11 +180,16 @@ def _label_errors(evaluation: Evaluation) -> _Audit:
     metrics = {"suspects": len(found.suspects), "expected_errors": found.expected_errors, "n": found.n}
     blocks: list[Block] = [Paragraph(found.verdict)]
     if found.suspects:
-        rows = tuple((s.path, NAMES[LABELS.index(s.given)], s.probability) for s in found.suspects)
+        listed = [(s.path, NAMES[LABELS.index(s.given)], s.probability) for s in found.suspects]
+        write_csv(
+            evaluation.folder / "label_errors.csv", pd.DataFrame(listed, columns=["path", "given", "probability"])
+        )
+        rows, words = tuple(listed[:LISTED]), f"The first {LISTED} of {len(listed)}; all are in label_errors.csv."
         sheet = contact_sheet(found, part.root)
         caption = "Labels that the detector contradicts most. To be judged by eye."
         blocks.append(evaluation.gallery.add(sheet, "label_errors", caption, photographs=True))
-        blocks.append(Table(("Picture", "Given as", "P(AI)"), rows, "All suspected labels.", folded=True))
+        words = "All suspected labels." if len(listed) <= LISTED else words
+        blocks.append(Table(("Picture", "Given as", "P(AI)"), rows, words, folded=True))
     return _Audit(found.verdict, tuple(blocks), metrics)
 
 
