@@ -51,6 +51,12 @@ hydra:
 """
 
 
+@pytest.fixture(autouse=True)
+def no_debugger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hydra takes the tracing of the coverage measurement for a debugger, and then raises where it else reports."""
+    monkeypatch.setattr("hydra._internal.utils.is_under_debugger", lambda: False)
+
+
 def stub(composed: DictConfig) -> float:
     """In place of training, with its effects on the run folder. lr=0.5 fails; lr=0.25 meets Ctrl-C after one epoch."""
     config: Any = OmegaConf.to_container(composed, resolve=True)

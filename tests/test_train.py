@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -193,8 +194,10 @@ def test_ctrl_c_keeps_the_best_checkpoint_and_draws_what_there_is(tiny: list[str
     command = [sys.executable, "-m", "rexnet_ai_real.train", *tiny]
     command += ["trainer.max_epochs=1000", "early_stopping.patience=1000", f"output_dir={tmp_path}/run"]
     folder = RunFolder(tmp_path / "run")
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=pipe, stderr=subprocess.STDOUT) as job:
+    options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    # A job that a shell put into the background is born deaf to Ctrl-C, and so are its children.
+    options["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, **options) as job:
         while job.poll() is None and (not folder.history_file.exists() or len(pd.read_csv(folder.history_file)) < 2):
             time.sleep(0.2)
         job.send_signal(signal.SIGINT)
