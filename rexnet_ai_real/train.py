@@ -24,9 +24,10 @@ def main(composed: DictConfig) -> float | None:
     hydra_config = HydraConfig.get()
     try:
         settings = config.load(composed)
-        from rexnet_ai_real.training.run import (
-            train,
-        )  # PyTorch and Lightning take seconds to import: --help needs neither
+        if settings.resume and hydra_config.mode == RunMode.MULTIRUN:
+            raise config.ConfigError(f"resume={settings.resume}: one run is resumed at a time; leave out -m and sweeps")
+        # PyTorch and Lightning take seconds to import: --help needs neither.
+        from rexnet_ai_real.training.run import train
 
         return train(settings, RunFolder(Path(hydra_config.runtime.output_dir)))
     except UserError as error:
@@ -34,6 +35,7 @@ def main(composed: DictConfig) -> float | None:
             raise
         raise SystemExit(f"{type(error).__name__}: {error}") from error
     except KeyboardInterrupt:
+        print("\nInterrupted. From the end of the last whole epoch, if there is one, resume=FOLDER goes on.")
         raise SystemExit(130) from None
 
 

@@ -81,7 +81,7 @@ class Classifier(L.LightningModule):
         self.log(
             f"{stage}/loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(labels), sync_dist=True
         )
-        self.log_dict(metrics, on_step=False, on_epoch=True, prog_bar=stage == "val")
+        self.log_dict(metrics, on_step=False, on_epoch=True)
         return loss
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

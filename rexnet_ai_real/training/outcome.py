@@ -70,7 +70,7 @@ def predict(trainer: L.Trainer, classifier: Classifier, data: PictureDataModule,
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
-        callbacks=[RichProgressBar()],
+        callbacks=[RichProgressBar(console_kwargs={"stderr": True})],
     )
     classifier.load_state_dict(torch.load(checkpoint, "cpu", weights_only=True)["state_dict"])
     batches = alone.predict(classifier, data.predict_dataloader())
