@@ -22,9 +22,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rexnet_ai_real.data.decode import decode
-from rexnet_ai_real.data.transforms import Preprocessing, to_tensor
+from rexnet_ai_real.data.transforms import denormalise, to_tensor
 from rexnet_ai_real.figures import HeatPicture, heat_panel
 from rexnet_ai_real.labels import AI, REAL
+from rexnet_ai_real.preprocessing import ENOUGH, Preprocessing
 
 METHODS: Final[dict[str, type[BaseCAM]]] = {
     "gradcam": GradCAM,  # Selvaraju et al. 2017
@@ -180,10 +181,12 @@ def cam_panel(network: nn.Module, root: Path, predictions: pd.DataFrame, preproc
         preprocessing: of the run.
     """
     rows = shown_rows(predictions)
-    pictures = to_tensor([decode(root / path) for path in rows["path"]], preprocessing)
+    pictures = to_tensor(
+        [decode(root / path, enough=ENOUGH * preprocessing.image_size) for path in rows["path"]], preprocessing
+    )
     targets = [AI if logit > 0 else REAL for logit in rows["logit"]]
     heat = scaled(heat_maps(network, pictures, targets))
-    shown = preprocessing.denormalise(pictures).permute(0, 2, 3, 1).numpy()
+    shown = denormalise(pictures, preprocessing).permute(0, 2, 3, 1).numpy()
     facts = zip(shown, heat, rows["label"], rows["probability"], strict=True)
     return heat_panel([HeatPicture(picture, h, int(label), float(p)) for picture, h, label, p in facts])
 

@@ -13,7 +13,9 @@ from typing import Any, TypeVar
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+from rexnet_ai_real.data.decode import MAX_PIXELS
 from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.preprocessing import FILTERS, RESIZES
 
 _HERE = Path(__file__).resolve().parent
 FOLDER = _HERE / "conf" if (_HERE / "conf").is_dir() else _HERE.parent / "conf"
@@ -22,8 +24,6 @@ FOLDER = _HERE / "conf" if (_HERE / "conf").is_dir() else _HERE.parent / "conf"
 SOURCES = ("kaggle", "cifake", "folder", "synthetic")
 OWN = "own"
 """As data.name of an evaluation: the pictures that the run itself held out."""
-RESIZES = ("squash", "crop")
-INTERPOLATIONS = ("bilinear", "bicubic")
 SCHEDULES = ("one_cycle", "cosine", "constant")
 LIBRARIES = ("rexnet", "timm")
 ACCELERATORS = ("auto", "cpu", "gpu", "mps")
@@ -84,7 +84,7 @@ class DataConfig:
     """Into how many parts cross-validation cuts the pictures."""
     duplicate_distance: int = 4
     """Pictures whose 64-bit difference hashes differ in at most this many bits stay on the same side of every split."""
-    max_pixels: int = 100_000_000
+    max_pixels: int = MAX_PIXELS
     """A picture with more pixels is listed as a problem and left out."""
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
 
@@ -351,7 +351,7 @@ _RULES: dict[str, Rule] = {
     "data.name": _one_of(SOURCES),
     "data.image_size": ((lambda value: 32 <= value <= 2048), "a whole number from 32 to 2048 (pixels)"),
     "data.resize": _one_of(RESIZES),
-    "data.interpolation": _one_of(INTERPOLATIONS),
+    "data.interpolation": _one_of(tuple(FILTERS)),
     "data.mean": ((lambda value: len(value) == 3), "three numbers, one a channel"),
     "data.std": ((lambda value: len(value) == 3 and min(value) > 0), "three numbers above 0, one a channel"),
     "data.batch_size": ((lambda value: value >= 2), "2 or more (batch norm has no variance of one picture)"),

@@ -5,116 +5,185 @@
         print(verdict.path, verdict.probability, verdict.label, verdict.error)
 
 Pictures are decoded and prepared as in training, by the same code and the settings that travel with the weights.
+PyTorch is imported only for detectors that run on it: an exported one needs ONNX Runtime or OpenVINO instead.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor, nn
+import numpy as np
 
-from rexnet_ai_real.data.decode import MAX_PIXELS, UnreadablePicture, decode
-from rexnet_ai_real.data.transforms import Preprocessing
-from rexnet_ai_real.detector_files import UNCALIBRATED, NotADetector, StoredDetector, read_detector, write_detector
-from rexnet_ai_real.device import AUTOCAST, autocast, best_device, best_precision
+from rexnet_ai_real.data.decode import MAX_PIXELS, UnreadablePicture
+from rexnet_ai_real.description import DETECTOR_FILE, UNCALIBRATED, Description, NotADetector, read_description
+from rexnet_ai_real.engines import BACKENDS, Engine, choose_backend
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluation.operating_point import Calibration
-from rexnet_ai_real.labels import AI, REAL
-from rexnet_ai_real.models import build
 from rexnet_ai_real.picture_files import PictureFile, made_ahead, picture_files
+from rexnet_ai_real.preprocessing import Pixels, Preprocessing, read_pixels
 from rexnet_ai_real.verdict import Verdict, verdicts
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from rexnet_ai_real.engines.torch_engine import TorchEngine
 
 __all__ = ["UNCALIBRATED", "Detector", "NotADetector", "Verdict"]
 
 
 @dataclass(frozen=True, eq=False)
 class Detector:
-    """One network or several, and all that belongs to them. Made by `load`; never changed, only replaced."""
+    """What computes logits, and all that belongs to it. Made by `load`; never changed, only replaced."""
 
-    networks: tuple[nn.Module, ...]
-    """In evaluation mode, on `device`: (N, 3, H, W) -> logits (N, 2). The logits of several are averaged."""
-    architecture: dict[str, Any]
-    """Arguments of `models.build`, of all networks alike."""
-    preprocessing: Preprocessing
-    """That of the training."""
-    calibration: Calibration
-    """Temperature, threshold and unsure band."""
-    training: dict[str, Any]
-    """What is known of the training, for people."""
-    device: torch.device
-    precision: str
-    """bf16-mixed, 16-mixed or 32-true."""
+    engine: Engine
+    description: Description
 
     @classmethod
-    def load(cls, path: str | Path, *, device: str = "auto", precision: str = "auto") -> "Detector":
-        """Read a run folder, a checkpoint of one, a multirun of folds (one network per fold), or a saved detector.
+    def load(
+        cls, path: str | Path, *, backend: str = "auto", device: str = "auto", precision: str = "auto"
+    ) -> "Detector":
+        """Read a run folder, a checkpoint of one, a multirun of folds (one network per fold), or an exported detector.
 
         Nothing in the files is executed. A run and a checkpoint come uncalibrated.
 
         Args:
             path: folder or file.
-            device: auto, or a device of PyTorch's: cpu, cuda, cuda:1, mps.
-            precision: auto (as in training: bfloat16 products where the processor has them), bf16-mixed, 16-mixed or
-                32-true.
+            backend: torch, onnx, onnx-int8 or openvino; auto takes ONNX Runtime where an exported folder has its graph
+                and no other device is asked for, else PyTorch. Runs and checkpoints need PyTorch.
+            device: auto, or a device of PyTorch's: cpu, cuda, cuda:1, mps. Exported graphs run on the CPU.
+            precision: of PyTorch and OpenVINO: auto (as in training: bfloat16 products where the processor has them),
+                bf16-mixed, 16-mixed or 32-true.
 
         Raises:
             NotADetector: none of these, or damaged, or of other labels.
-            UserError: a device or a precision that there is not.
+            UserError: a backend, device or precision that there is not, or whose library is not installed.
         """
-        chosen = _device(device)
-        if precision not in ("auto", *AUTOCAST):
-            raise UserError(f"precision={precision}: expected auto or one of {', '.join(AUTOCAST)}")
+        folder = Path(path)
+        if not (folder / DETECTOR_FILE).is_file():
+            if backend not in ("auto", "torch"):
+                raise UserError(
+                    f"backend={backend} runs exported detectors, and {folder} is none: export it first with "
+                    f"python -m rexnet_ai_real.export {folder} OUT --formats {backend}"
+                )
+            return cls.on_torch(folder, device=device, precision=precision)
+        if backend == "auto" and device not in ("auto", "cpu"):
+            backend = "torch"
+        chosen = choose_backend(folder, backend)
+        if chosen == "torch":
+            return cls.on_torch(folder, device=device, precision=precision)
+        return cls._on_a_graph(folder, chosen, device, precision)
+
+    @classmethod
+    def on_torch(cls, path: str | Path, *, device: str = "auto", precision: str = "auto") -> "Detector":
+        """`load` with backend="torch"."""
+        from rexnet_ai_real.detector_files import read_detector
+        from rexnet_ai_real.engines.torch_engine import TorchEngine
+        from rexnet_ai_real.models import build_trained
+
         stored = read_detector(Path(path))
-        return cls(
-            networks=tuple(_network(stored, number, Path(path)).to(chosen) for number in range(len(stored.states))),
-            architecture=stored.architecture,
-            preprocessing=stored.preprocessing,
-            calibration=stored.calibration,
-            training=stored.training,
-            device=chosen,
-            precision=best_precision(chosen) if precision == "auto" else precision,
-        )
+        try:
+            networks = [build_trained(stored.description.architecture, state) for state in stored.states]
+        except (TypeError, RuntimeError, UserError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise NotADetector(f"{path}: its weights and the network it names do not fit together: {reason}") from error
+        engine = TorchEngine.of(networks, stored.description.preprocessing, device, precision)
+        return cls(engine, stored.description)
+
+    @classmethod
+    def _on_a_graph(cls, folder: Path, backend: str, device: str, precision: str) -> "Detector":
+        from rexnet_ai_real.engines.graph_engines import GraphEngine, OnnxGraph, OpenVinoGraph
+
+        if device not in ("auto", "cpu"):
+            raise UserError(f"device={device}: backend={backend} runs on the CPU; use backend=torch")
+        description = read_description(folder)
+        file = folder / BACKENDS[backend][0]
+        if backend == "openvino":
+            return cls(GraphEngine(backend, OpenVinoGraph(file, description.fingerprint, precision)), description)
+        if precision not in ("auto", "32-true"):
+            raise UserError(f"precision={precision}: backend={backend} computes as it was exported; leave it out")
+        return cls(GraphEngine(backend, OnnxGraph(file, description.fingerprint)), description)
 
     def save(self, folder: str | Path) -> None:
         """Write detector.json and model.safetensors for `load`, whole or not at all; other files there are left alone.
 
         Raises:
             OSError: the folder cannot be written.
+            UserError: the detector does not run on PyTorch.
         """
-        write_detector(Path(folder), self._stored)
+        from rexnet_ai_real.detector_files import StoredDetector, write_detector
+
+        states = tuple(network.state_dict() for network in self.networks)
+        write_detector(Path(folder), StoredDetector(self.description, states))
 
     def with_calibration(self, calibration: Calibration) -> "Detector":
         """The same networks under another operating point."""
-        return replace(self, calibration=calibration)
+        return replace(self, description=replace(self.description, calibration=calibration))
 
-    @cached_property
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """That of the training."""
+        return self.description.preprocessing
+
+    @property
+    def calibration(self) -> Calibration:
+        """Temperature, threshold and unsure band."""
+        return self.description.calibration
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """Arguments of `models.build`, of all networks alike."""
+        return self.description.architecture
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """What is known of the training, for people."""
+        return self.description.training
+
+    @property
     def fingerprint(self) -> str:
-        """SHA-256 over architecture, weights and preprocessing: all that `logits` depends on but the device."""
-        return self._stored.fingerprint
+        """SHA-256 over architecture, weights and preprocessing: all that `logits` depends on but the backend."""
+        return self.description.fingerprint
 
-    def logits(self, pictures: Tensor) -> Tensor:
+    @property
+    def networks(self) -> "tuple[nn.Module, ...]":
+        """The networks themselves, in evaluation mode: (N, 3, H, W) -> logits (N, 2).
+
+        Raises:
+            UserError: the detector does not run on PyTorch.
+        """
+        return self._torch.networks
+
+    @property
+    def device(self) -> "torch.device":
+        """Where the networks are.
+
+        Raises:
+            UserError: the detector does not run on PyTorch.
+        """
+        return self._torch.device
+
+    def logits(self, pictures: "Tensor") -> "Tensor":
         """Uncalibrated log-odds of "AI-generated" (N,), float32, on the CPU; averaged over the networks.
 
         Args:
-            pictures: normalised by `preprocessing`, (N, 3, H, W), float32, on any device.
+            pictures: normalised as in training, (N, 3, H, W), float32, on any device.
 
         Raises:
             ValueError: not of that shape.
+            UserError: the detector does not run on PyTorch.
         """
-        if pictures.ndim != 4 or pictures.shape[1] != 3:
-            raise ValueError(
-                f"pictures of shape {tuple(pictures.shape)}: expected (N, 3, H, W) from preprocessing.transform()"
-            )
-        if not len(pictures):
-            return torch.empty(0)
-        with torch.inference_mode(), autocast(self.device, self.precision):
-            batch = pictures.to(self.device).contiguous(memory_format=torch.channels_last)
-            outputs = torch.stack([network(batch).float() for network in self.networks])
-        return (outputs[..., AI] - outputs[..., REAL]).mean(dim=0).cpu()
+        return self._torch.logits_of(pictures)
+
+    @property
+    def _torch(self) -> "TorchEngine":
+        from rexnet_ai_real.engines.torch_engine import TorchEngine
+
+        if not isinstance(self.engine, TorchEngine):
+            raise UserError(f"this detector runs on backend={self.engine.backend}: load it with backend=torch")
+        return self.engine
 
     def predict(
         self,
@@ -145,56 +214,24 @@ class Detector:
     def _predict(
         self, files: Iterator[PictureFile], batch_size: int, workers: int, max_pixels: int
     ) -> Iterator[Verdict]:
-        transform = self.preprocessing.transform()
-
-        def prepare(file: PictureFile) -> Tensor | str:
+        def prepare(file: PictureFile) -> Pixels | str:
             if file.error is not None:
                 return file.error
             try:
-                prepared: Tensor = transform(decode(Path(file.path), max_pixels=max_pixels))
+                return read_pixels(Path(file.path), self.preprocessing, max_pixels=max_pixels)
             except UnreadablePicture as error:
                 return str(error)
             except Exception as error:  # a name with a zero byte, a picture larger than the memory left: one bad row
                 return f"cannot be prepared: {type(error).__name__}: {' '.join(str(error).split())[:120]}"
-            return prepared
 
         prepared = made_ahead(prepare, files, workers=workers, ahead=2 * batch_size)
         while batch := list(islice(prepared, batch_size)):
             yield from self._verdicts(batch)
 
-    def _verdicts(self, batch: list[tuple[PictureFile, Tensor | str]]) -> list[Verdict]:
-        good = [(file.path, made) for file, made in batch if isinstance(made, Tensor)]
+    def _verdicts(self, batch: list[tuple[PictureFile, Pixels | str]]) -> list[Verdict]:
+        good = [(file.path, made) for file, made in batch if not isinstance(made, str)]
         answers: Iterator[Verdict] = iter(())
         if good:
-            logits = self.logits(torch.stack([picture for _, picture in good]))
+            logits = self.engine.logits(np.stack([pixels for _, pixels in good]))
             answers = iter(verdicts([path for path, _ in good], logits.tolist(), self.calibration))
-        return [next(answers) if isinstance(m, Tensor) else Verdict.failed(file.path, m) for file, m in batch]
-
-    @property
-    def _stored(self) -> StoredDetector:
-        states = tuple(network.state_dict() for network in self.networks)
-        return StoredDetector(states, self.architecture, self.preprocessing, self.calibration, self.training)
-
-
-def _network(stored: StoredDetector, number: int, path: Path) -> nn.Module:
-    try:
-        network = build(**stored.architecture)
-        network.load_state_dict(stored.states[number])
-    except (TypeError, RuntimeError, UserError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise NotADetector(f"{path}: its weights and the network it names do not fit together: {reason}") from error
-    for parameter in network.parameters():
-        parameter.requires_grad_(False)
-    return network.eval().to(memory_format=torch.channels_last)
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return best_device()
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # PyTorch built without CUDA asserts
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"device={name} cannot be used ({reason}): expected auto, cpu, cuda or mps") from error
-    return device
+        return [Verdict.failed(file.path, made) if isinstance(made, str) else next(answers) for file, made in batch]

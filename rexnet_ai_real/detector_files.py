@@ -6,78 +6,76 @@ as plain values only.
 
 import hashlib
 import json
-import pickle
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from rexnet_ai_real.config import INTERPOLATIONS, RESIZES
 from rexnet_ai_real.data.manifest import read_manifest
-from rexnet_ai_real.data.transforms import Preprocessing
-from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.evaluation.operating_point import Calibration
-from rexnet_ai_real.files import write_atomically, write_text
+from rexnet_ai_real.description import (
+    DETECTOR_FILE,
+    UNCALIBRATED,
+    WEIGHTS_FILE,
+    Description,
+    NotADetector,
+    mapping,
+    read_description,
+    write_description,
+)
+from rexnet_ai_real.files import write_atomically
 from rexnet_ai_real.labels import LABELS
+from rexnet_ai_real.models.plain_file import AsksForCode, Damaged, read_plain
+from rexnet_ai_real.preprocessing import Preprocessing
 from rexnet_ai_real.run_folder import RunFolder
 
-WEIGHTS_FILE: Final = "model.safetensors"
-DETECTOR_FILE: Final = "detector.json"
-VERSION: Final = 1
 EXPECTED: Final = (
     f"expected a run folder, a .ckpt of one, the folder of a multirun of folds, or a folder with {DETECTOR_FILE}"
-)
-
-UNCALIBRATED: Final = Calibration(
-    temperature=1.0,
-    threshold=0.5,
-    threshold_rule="0.5 on uncalibrated probabilities: nothing is promised",
-    unsure_low=0.5,
-    unsure_high=0.5,
-    coverage=1.0,
-    error_target=None,
-    confidence=None,
-    band_rule="no unsure band: every picture is answered",
-    n_real=0,
-    n_ai=0,
-    notes=("Not calibrated: evaluate the detector to fit a temperature, a threshold and an unsure band.",),
 )
 
 State = dict[str, Tensor]
 
 
-class NotADetector(UserError, ValueError):
-    """What was given holds no detector, or none that this program can use; the message says why and what to give."""
-
-
 @dataclass(frozen=True, eq=False)
 class StoredDetector:
-    """All that a detector is, in plain values."""
+    """All that a detector is."""
 
+    description: Description
     states: tuple[State, ...]
     """The weights of each network."""
-    architecture: dict[str, Any]
-    """Arguments of `models.build`, of all networks alike."""
-    preprocessing: Preprocessing
-    calibration: Calibration
-    training: dict[str, Any]
-    """What is known of how it was trained, for people: pictures, epochs, metrics."""
 
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 over architecture, weights and preprocessing: all that the uncalibrated logits depend on."""
-        digest = hashlib.sha256(json.dumps([self.architecture, self.preprocessing.to_plain()], sort_keys=True).encode())
-        for state in self.states:
-            for name, tensor in sorted(state.items()):
-                digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-                digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-        return digest.hexdigest()
+    @classmethod
+    def of(
+        cls,
+        states: Sequence[State],
+        architecture: Mapping[str, Any],
+        preprocessing: Preprocessing,
+        training: Mapping[str, Any],
+    ) -> "StoredDetector":
+        """Uncalibrated, with its fingerprint."""
+        description = Description(
+            architecture=dict(architecture),
+            networks=len(states),
+            preprocessing=preprocessing,
+            calibration=UNCALIBRATED,
+            training=dict(training),
+            fingerprint=fingerprint(states, architecture, preprocessing),
+        )
+        return cls(description, tuple(states))
+
+
+def fingerprint(states: Sequence[State], architecture: Mapping[str, Any], preprocessing: Preprocessing) -> str:
+    """SHA-256 over all that the uncalibrated logits depend on."""
+    digest = hashlib.sha256(json.dumps([architecture, preprocessing.to_plain()], sort_keys=True).encode())
+    for state in states:
+        for name, tensor in sorted(state.items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def read_detector(path: Path) -> StoredDetector:
@@ -105,15 +103,13 @@ def read_checkpoint(path: Path) -> StoredDetector:
     if path.name in (WEIGHTS_FILE, DETECTOR_FILE):
         raise NotADetector(f"{path} is one of the two files of a saved detector: give its folder, {path.parent}")
     try:
-        content = torch.load(path, "cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if code := re.search(r"GLOBAL ([\w.]+)", str(error)):
-            raise NotADetector(
-                f"{path} was not opened: it asks to run {code[1]}, and a checkpoint of this program holds plain values "
-                "only. Take it from a source that you trust, or train a detector yourself"
-            ) from error
-        raise NotADetector(f"{path} is damaged or no checkpoint: {EXPECTED}") from error
-    except Exception as error:  # a file of another kind shows as any of a dozen types
+        content = read_plain(path)
+    except AsksForCode as error:
+        raise NotADetector(
+            f"{path} was not opened: it asks to run {error.function}, and a checkpoint of this program holds plain "
+            "values only. Take it from a source that you trust, or train a detector yourself"
+        ) from error
+    except Damaged as error:
         raise NotADetector(f"{path} is damaged or no checkpoint: {EXPECTED}") from error
     named = content if isinstance(content, dict) else {}
     settings, weights, epoch = (named.get(key) for key in ("hyper_parameters", "state_dict", "epoch"))
@@ -129,9 +125,14 @@ def read_checkpoint(path: Path) -> StoredDetector:
         )
     prefix = "network."
     state = {key.removeprefix(prefix): tensor for key, tensor in weights.items() if key.startswith(prefix)}
-    model = {key: value for key, value in _mapping(settings["model"], path, "model").items() if key not in _START}
-    preprocessing = _preprocessing(settings["preprocessing"], path)
-    return StoredDetector((state,), model, preprocessing, UNCALIBRATED, {"epochs": epoch + 1})
+    model = {key: value for key, value in mapping(settings["model"], path, "model").items() if key not in _START}
+    try:
+        preprocessing = Preprocessing.from_plain(mapping(settings["preprocessing"], path, "preprocessing"))
+    except NotADetector:
+        raise
+    except ValueError as error:
+        raise NotADetector(f"{path}: {error}") from error
+    return StoredDetector.of([state], model, preprocessing, {"epochs": epoch + 1})
 
 
 _START: Final = ("weights", "compile")
@@ -149,7 +150,8 @@ def read_run(run: RunFolder) -> StoredDetector:
             f"{run.path} is a run without {run.best_checkpoint.relative_to(run.path)}: it ended before its first epoch "
             f"did. Train again, or go on with resume={run.path}"
         )
-    return replace(read_checkpoint(run.best_checkpoint), training=_summary(run))
+    stored = read_checkpoint(run.best_checkpoint)
+    return replace(stored, description=replace(stored.description, training=_summary(run)))
 
 
 def read_folds(folder: Path) -> StoredDetector:
@@ -177,16 +179,16 @@ def read_folds(folder: Path) -> StoredDetector:
         )
     finished.sort(key=lambda job: job.config["data"]["fold"] or 0)
     parts = [read_run(job.run) for job in finished]
-    first = parts[0]
-    if any((part.architecture, part.preprocessing) != (first.architecture, first.preprocessing) for part in parts):
+    told = [part.description for part in parts]
+    if any((t.architecture, t.preprocessing) != (told[0].architecture, told[0].preprocessing) for t in told):
         raise NotADetector(f"{folder}: its jobs differ in network or preprocessing; give the folder of one job")
     if len(parts) == 1:
-        return first
+        return parts[0]
     training = {
         "folds": int(finished[0].config["data"]["folds"]),
-        "networks": {str(job.config["data"]["fold"]): part.training for job, part in zip(finished, parts, strict=True)},
+        "networks": {str(job.config["data"]["fold"]): t.training for job, t in zip(finished, told, strict=True)},
     }
-    return replace(first, states=tuple(part.states[0] for part in parts), training=training)
+    return StoredDetector.of([part.states[0] for part in parts], told[0].architecture, told[0].preprocessing, training)
 
 
 def read_saved(folder: Path) -> StoredDetector:
@@ -195,29 +197,14 @@ def read_saved(folder: Path) -> StoredDetector:
     Raises:
         NotADetector: damaged, of other labels or of a later version, or files that do not belong together.
     """
-    file = folder / DETECTOR_FILE
-    try:
-        plain = _mapping(json.loads(file.read_text(encoding="utf-8")), file, "it")
-    except ValueError as error:
-        raise NotADetector(f"{file} is damaged: {error}. Save or export the detector again") from error
-    if plain.get("version") != VERSION:
-        raise NotADetector(f"{file} is of version {plain.get('version')}; this program reads version {VERSION}")
-    if plain.get("labels") != list(LABELS):
-        raise NotADetector(f"{file} is a detector for the labels {plain.get('labels')}; expected {list(LABELS)}")
-    architecture = dict(_mapping(plain.get("architecture"), file, "architecture"))
-    preprocessing = _preprocessing(plain.get("preprocessing"), file)
-    try:
-        calibration = Calibration.from_plain(_mapping(plain.get("calibration"), file, "calibration"))
-    except (TypeError, ValueError) as error:
-        raise NotADetector(f"{file}: {error}") from error
-    training = dict(_mapping(plain.get("training"), file, "training"))
-    stored = StoredDetector(_read_weights(folder / WEIGHTS_FILE), architecture, preprocessing, calibration, training)
-    if stored.fingerprint != plain.get("fingerprint"):
+    description = read_description(folder)
+    states = _read_weights(folder / WEIGHTS_FILE)
+    if fingerprint(states, description.architecture, description.preprocessing) != description.fingerprint:
         raise NotADetector(
             f"{WEIGHTS_FILE} and {DETECTOR_FILE} in {folder} do not belong together: one of them was changed or is of "
             "another detector. Save or export the detector again"
         )
-    return stored
+    return StoredDetector(description, states)
 
 
 def write_detector(folder: Path, stored: StoredDetector) -> None:
@@ -231,20 +218,9 @@ def write_detector(folder: Path, stored: StoredDetector) -> None:
         for number, state in enumerate(stored.states)
         for name, tensor in state.items()
     }
-    plain = {
-        "version": VERSION,
-        "labels": list(LABELS),
-        "architecture": stored.architecture,
-        "networks": len(stored.states),
-        "preprocessing": stored.preprocessing.to_plain(),
-        "calibration": stored.calibration.plain(),
-        "training": stored.training,
-        "fingerprint": stored.fingerprint,
-    }
-    text = json.dumps(plain, indent=2, allow_nan=False)
     with write_atomically(folder / WEIGHTS_FILE) as temporary:
         save_file(tensors, temporary, metadata={"format": "pt"})
-    write_text(folder / DETECTOR_FILE, text + "\n")
+    write_description(folder, stored.description)
 
 
 def _read_weights(file: Path) -> tuple[State, ...]:
@@ -278,34 +254,3 @@ def _summary(run: RunFolder) -> dict[str, Any]:
         metrics = run.read_metrics()
         summary |= {key: metrics[key] for key in ("epochs", "best_epoch", "seconds", "val", "test")}
     return summary
-
-
-def _mapping(plain: object, file: Path, name: str) -> Mapping[str, Any]:
-    if not isinstance(plain, dict):
-        raise NotADetector(f"{file}: {name} must be an object with named entries, got {type(plain).__name__}")
-    return cast(Mapping[str, Any], plain)
-
-
-def _preprocessing(plain: object, file: Path) -> Preprocessing:
-    entries = dict(_mapping(plain, file, "preprocessing"))
-    try:
-        preprocessing = Preprocessing.from_plain(entries)
-    except (KeyError, TypeError) as error:
-        raise NotADetector(f"{file}: preprocessing has missing or unknown entries ({error})") from error
-    channels = (*preprocessing.mean, *preprocessing.std)
-    sound = (
-        isinstance(preprocessing.image_size, int)
-        and 0 < preprocessing.image_size <= _LARGEST
-        and preprocessing.resize in RESIZES
-        and preprocessing.interpolation in INTERPOLATIONS
-        and len(preprocessing.mean) == len(preprocessing.std) == 3
-        and all(isinstance(value, int | float) for value in channels)
-        and min(preprocessing.std) > 0
-    )
-    if not sound:
-        raise NotADetector(f"{file}: no preprocessing that can be done: {entries}")
-    return preprocessing
-
-
-_LARGEST: Final = 4096
-"""Pixels a side; a stranger's file must not ask for all the memory."""

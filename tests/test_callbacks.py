@@ -26,8 +26,8 @@ from rexnet_ai_real.config import (
     TrainConfig,
     to_plain,
 )
-from rexnet_ai_real.data.transforms import Preprocessing
 from rexnet_ai_real.figures import confusion
+from rexnet_ai_real.preprocessing import Preprocessing
 from rexnet_ai_real.training.callbacks import (
     COLUMNS,
     History,

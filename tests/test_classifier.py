@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
 from rexnet_ai_real.config import DataConfig, ModelConfig, OptimizerConfig, ScheduleConfig, to_plain
-from rexnet_ai_real.data.transforms import Preprocessing
+from rexnet_ai_real.preprocessing import Preprocessing
 from rexnet_ai_real.training.classifier import (
     Classifier,
     _parameter_groups,

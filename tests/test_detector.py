@@ -25,11 +25,15 @@ from torch import nn
 
 from rexnet_ai_real import Detector, Verdict
 from rexnet_ai_real.config import TrainerConfig
-from rexnet_ai_real.data.transforms import Preprocessing
+from rexnet_ai_real.data.transforms import evaluation_transform
 from rexnet_ai_real.detector import UNCALIBRATED, NotADetector
+from rexnet_ai_real.detector_files import StoredDetector
+from rexnet_ai_real.engines.torch_engine import TorchEngine
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluation.operating_point import Calibration
+from rexnet_ai_real.models import build_trained
 from rexnet_ai_real.picture_files import made_ahead, picture_files
+from rexnet_ai_real.preprocessing import Preprocessing
 from rexnet_ai_real.run_folder import RunFolder
 from rexnet_ai_real.training.run import resolve_precision
 from rexnet_ai_real.verdict import verdicts
@@ -57,6 +61,15 @@ def pictures(tmp_path: Path) -> list[Path]:
         pixels = random.integers(0, 256, (20 + 3 * number, 50 - 2 * number, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"{number:02}.{suffix}")
     return sorted(folder.iterdir())
+
+
+def otherwise_prepared(detector: Detector, **changes: Any) -> Detector:
+    """The same networks behind another preprocessing."""
+    preprocessing = replace(detector.preprocessing, **changes)
+    states = [network.state_dict() for network in detector.networks]
+    stored = StoredDetector.of(states, detector.architecture, preprocessing, detector.training)
+    networks = [build_trained(detector.architecture, state) for state in states]
+    return Detector(TorchEngine.of(networks, preprocessing, "cpu", "32-true"), stored.description)
 
 
 def copied(run: RunFolder, folder: Path, change: Callable[[dict[str, Any]], None], overrides: list[str]) -> RunFolder:
@@ -127,7 +140,9 @@ def test_training_and_detector_choose_the_same_arithmetic(
     has_bfloat16: bool, expected: str, tiny_run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_bfloat16)
-    assert Detector.load(tiny_run.path, device="cpu").precision == expected
+    engine = Detector.load(tiny_run.path, device="cpu").engine
+    assert isinstance(engine, TorchEngine)
+    assert engine.precision == expected
     assert resolve_precision(TrainerConfig(accelerator="cpu", precision="auto")) == expected
 
 
@@ -158,7 +173,7 @@ def test_a_detector_is_saved_over_another_whole_or_not(
     detector: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     detector.save(tmp_path)
-    other = replace(detector, preprocessing=replace(detector.preprocessing, image_size=40))
+    other = otherwise_prepared(detector, image_size=40)
     monkeypatch.setattr("rexnet_ai_real.detector_files.save_file", _full_disk)
     with pytest.raises(OSError, match="No space left"):
         other.save(tmp_path)
@@ -175,7 +190,7 @@ def test_the_fingerprint_is_of_all_that_logits_depend_on(detector: Detector, fol
         detector.fingerprint,
         Detector.load(folds[0].path).fingerprint,
         Detector.load(folds[0].path.parent).fingerprint,
-        replace(detector, preprocessing=replace(detector.preprocessing, interpolation="bicubic")).fingerprint,
+        otherwise_prepared(detector, interpolation="bicubic").fingerprint,
     ]
     assert len(set(prints)) == 4
     assert detector.with_calibration(BAND).fingerprint == detector.fingerprint
@@ -346,13 +361,13 @@ def test_damaged_files_of_a_saved_detector_are_refused(detector: Detector, tmp_p
     with pytest.raises(NotADetector, match="missing or damaged"):
         Detector.load(tmp_path)
     weights.unlink()
-    with pytest.raises(NotADetector, match="missing or damaged"):
+    with pytest.raises(NotADetector, match="its weights are missing"):
         Detector.load(tmp_path)
     weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))  # one bit of one weight
     with pytest.raises(NotADetector, match="do not belong together"):
         Detector.load(tmp_path)
     file.write_text(file.read_text()[:100])
-    with pytest.raises(NotADetector, match=r"detector\.json is damaged"):
+    with pytest.raises(NotADetector, match=r"detector\.json is missing or damaged"):
         Detector.load(tmp_path)
 
 
@@ -395,7 +410,7 @@ def test_batches_and_threads_change_nothing(
     assert [verdict.path for verdict in found] == list(map(str, pictures))
     with torch.inference_mode():
         for verdict, path in zip(found, pictures, strict=True):
-            picture = detector.preprocessing.transform()(Image.open(path).convert("RGB"))
+            picture = evaluation_transform(detector.preprocessing)(Image.open(path).convert("RGB"))
             logits = detector.networks[0](picture[None])[0]
             assert verdict.logit == pytest.approx(float(logits[1] - logits[0]), abs=1e-4)
 

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -13,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms.v2.functional import gaussian_blur
 
-from rexnet_ai_real.data.transforms import Preprocessing
-from rexnet_ai_real.detector import UNCALIBRATED, Detector
+from rexnet_ai_real.description import UNCALIBRATED, Description
+from rexnet_ai_real.detector import Detector
+from rexnet_ai_real.engines.torch_engine import TorchEngine
 from rexnet_ai_real.evaluation.explanation_figures import courses_figure, examples_figure
 from rexnet_ai_real.evaluation.explanations import ExplanationAudit, evaluate_explanations
 from rexnet_ai_real.evaluation.heat_probe import DIRECTIONS, ORDERS, random_weights, rank_correlation
@@ -22,6 +24,7 @@ from rexnet_ai_real.evaluation.regions import Regions, blurred, class_probabilit
 from rexnet_ai_real.figures import pixels
 from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.models import ReXNet
+from rexnet_ai_real.preprocessing import Preprocessing
 
 GRID, CELL = 7, 8
 SIDE = GRID * CELL
@@ -79,16 +82,10 @@ def chequered(count: int = 24, seed: int = 0) -> Tensor:
 
 
 def detector_of(*networks: nn.Module, temperature: float = 1.0) -> Detector:
-    calibration = UNCALIBRATED.from_plain(UNCALIBRATED.plain() | {"temperature": temperature})
-    return Detector(
-        networks=tuple(network.eval() for network in networks),
-        architecture={},
-        preprocessing=Preprocessing(SIDE, "squash", "bilinear", (0.5,) * 3, (0.5,) * 3),
-        calibration=calibration,
-        training={},
-        device=torch.device("cpu"),
-        precision="32-true",
-    )
+    calibration = replace(UNCALIBRATED, temperature=temperature)
+    preprocessing = Preprocessing(SIDE, "squash", "bilinear", (0.5,) * 3, (0.5,) * 3)
+    description = Description({}, len(networks), preprocessing, calibration, {}, "")
+    return Detector(TorchEngine.of(networks, preprocessing, "cpu", "32-true"), description)
 
 
 def audit(

@@ -1,12 +1,17 @@
 """Preprocessing against Pillow and plain arithmetic; augmentation keeps shape and range."""
 
+import io
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.transforms import v2
 
 from rexnet_ai_real.config import AugmentConfig, DataConfig
-from rexnet_ai_real.data.transforms import Preprocessing
+from rexnet_ai_real.data.decode import UnreadablePicture, decode
+from rexnet_ai_real.data.transforms import denormalise, evaluation_transform, training_transform
+from rexnet_ai_real.preprocessing import Preprocessing, read_pixels
 
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406])
 IMAGENET_STD = np.array([0.229, 0.224, 0.225])
@@ -27,17 +32,16 @@ def preprocessing(**changes: object) -> Preprocessing:
     ("name", "filter_"), [("bilinear", Image.Resampling.BILINEAR), ("bicubic", Image.Resampling.BICUBIC)]
 )
 def test_squash_equals_pillow(picture: Image.Image, name: str, filter_: Image.Resampling) -> None:
-    ours = preprocessing(image_size=48, interpolation=name).transform()(picture)
+    ours = evaluation_transform(preprocessing(image_size=48, interpolation=name))(picture)
     expected = (np.asarray(picture.resize((48, 48), filter_)) / 255 - IMAGENET_MEAN) / IMAGENET_STD
     assert ours.shape == (3, 48, 48)
-    # One grey level, after division by the smallest deviation, is 0.0175.
-    np.testing.assert_allclose(ours.permute(1, 2, 0), expected, atol=0.018)
+    np.testing.assert_allclose(ours.permute(1, 2, 0), expected, atol=1e-6)
 
 
 def test_crop_keeps_the_centre(picture: Image.Image) -> None:
     picture.paste((255, 0, 0), (0, 0, 15, 90))  # a red strip that a centre crop leaves out
-    ours = preprocessing(image_size=45, resize="crop").transform()(picture)
-    rgb = preprocessing().denormalise(ours[None])[0]
+    ours = evaluation_transform(preprocessing(image_size=45, resize="crop"))(picture)
+    rgb = denormalise(ours[None], preprocessing())[0]
     red = (rgb[0] > 0.9) & (rgb[1] < 0.1) & (rgb[2] < 0.1)
     assert ours.shape == (3, 45, 45)
     assert not red.any()
@@ -45,19 +49,19 @@ def test_crop_keeps_the_centre(picture: Image.Image) -> None:
 
 def test_denormalise_is_the_inverse(picture: Image.Image) -> None:
     settings = preprocessing(image_size=32)
-    shown = settings.denormalise(settings.transform()(picture)[None])[0]
+    shown = denormalise(evaluation_transform(settings)(picture)[None], settings)[0]
     expected = np.asarray(picture.resize((32, 32), Image.Resampling.BILINEAR)) / 255
     np.testing.assert_allclose(shown.permute(1, 2, 0), expected, atol=1.01 / 255)
 
 
 def test_no_augmentation_trains_on_what_validation_sees(picture: Image.Image) -> None:
     settings = preprocessing(image_size=32)
-    assert torch.equal(settings.training_transform(AugmentConfig())(picture), settings.transform()(picture))
+    assert torch.equal(training_transform(settings, AugmentConfig())(picture), evaluation_transform(settings)(picture))
 
 
 def test_every_augmentation_changes_pictures_and_keeps_their_form(picture: Image.Image) -> None:
     settings = preprocessing(image_size=64)
-    plain = settings.transform()(picture)
+    plain = evaluation_transform(settings)(picture)
     alone: list[dict[str, float]] = [
         {"flip": 1.0},
         {"rotation": 45.0},
@@ -72,7 +76,7 @@ def test_every_augmentation_changes_pictures_and_keeps_their_form(picture: Image
     assert {key for change in alone for key in change} == set(vars(AugmentConfig()))
     for change in alone:
         torch.manual_seed(1)
-        changed = settings.training_transform(AugmentConfig(**change))(picture)
+        changed = training_transform(settings, AugmentConfig(**change))(picture)
         assert changed.shape == plain.shape, change
         assert changed.dtype == torch.float32
         assert not torch.equal(changed, plain), change
@@ -81,3 +85,33 @@ def test_every_augmentation_changes_pictures_and_keeps_their_form(picture: Image
 def test_preprocessing_survives_plain_values() -> None:
     settings = preprocessing(image_size=96, resize="crop", interpolation="bicubic")
     assert Preprocessing.from_plain(settings.to_plain()) == settings
+
+
+@pytest.mark.parametrize("resize", ["squash", "crop"])
+def test_resizing_differs_from_torchvision_by_a_grey_level_at_most(picture: Image.Image, resize: str) -> None:
+    picture = picture.resize((126, 90))  # twice the size, and an even number of columns to cut
+    ours = preprocessing(image_size=45, resize=resize).to_array(picture)
+    size = [45, 45] if resize == "squash" else 45
+    theirs = v2.Compose([v2.ToImage(), v2.Resize(size, antialias=True), v2.CenterCrop(45)])(picture)
+    difference = np.abs(theirs.permute(1, 2, 0).numpy().astype(int) - ours)
+    # A square cut first does not see the pixels beyond its edge.
+    assert (difference if resize == "squash" else difference[:, 2:-2]).max() <= 1
+
+
+def test_a_strip_is_cut_before_it_is_enlarged() -> None:
+    strip = Image.new("RGB", (20_000, 20), "teal")
+    pixels = preprocessing(resize="crop").to_array(strip)
+    assert pixels.shape == (224, 224, 3)
+    assert (pixels == (0, 128, 128)).all()
+
+
+def test_a_large_jpeg_is_decoded_only_as_large_as_needed(picture: Image.Image) -> None:
+    stored = io.BytesIO()
+    picture.resize((900, 1300), Image.Resampling.BICUBIC).save(stored, "JPEG", quality=95)
+    settings = preprocessing(image_size=100)
+    sizes = [decode(stored.getvalue(), enough=enough).size for enough in (None, 901, 450, 200, 1)]
+    assert sizes == [(900, 1300), (900, 1300), (450, 650), (225, 325), (113, 163)]
+    whole = settings.to_array(decode(stored.getvalue())).astype(int)
+    assert np.abs(read_pixels(stored.getvalue(), settings) - whole).max() <= 3
+    with pytest.raises(UnreadablePicture, match="900 x 1300 pixels"):
+        decode(stored.getvalue(), enough=1, max_pixels=1_000_000)

@@ -9,14 +9,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms import v2
 
 from rexnet_ai_real.config import AugmentConfig, ConfigError, DataConfig
 from rexnet_ai_real.data.decode import UnreadablePicture, decode
 from rexnet_ai_real.data.manifest import build_manifest
 from rexnet_ai_real.data.sources import Listed, listing, locate
 from rexnet_ai_real.data.split import assign_split
-from rexnet_ai_real.data.transforms import Preprocessing
+from rexnet_ai_real.data.transforms import Transform, enough_for_training, evaluation_transform, training_transform
+from rexnet_ai_real.preprocessing import ENOUGH, Preprocessing
 
 Batch = tuple[Tensor, Tensor, Tensor]
 """Pictures (N, 3, H, W) normalised, labels (N,), row numbers in the manifest (N,)."""
@@ -25,13 +25,14 @@ Batch = tuple[Tensor, Tensor, Tensor]
 class PictureDataset(Dataset[tuple[Tensor, int, int]]):
     """Decodes and transforms one picture at a time: (picture (3, H, W), label, row number in the manifest)."""
 
-    def __init__(self, root: Path, rows: pd.DataFrame, transform: v2.Transform, max_pixels: int) -> None:
-        """`rows` is a part of the manifest; its index is kept as the row numbers."""
+    def __init__(self, root: Path, rows: pd.DataFrame, transform: Transform, *, enough: int, max_pixels: int) -> None:
+        """`rows` is a part of the manifest, its index kept as the row numbers; the last two are as in `decode`."""
         self.root = root
         self.paths: list[str] = rows["path"].tolist()
         self.labels: list[int] = rows["label"].astype(int).tolist()
         self.indices: list[int] = rows.index.tolist()
         self.transform = transform
+        self.enough = enough
         self.max_pixels = max_pixels
 
     def __len__(self) -> int:
@@ -46,7 +47,7 @@ class PictureDataset(Dataset[tuple[Tensor, int, int]]):
         """
         path = self.paths[position]
         try:
-            picture = decode(self.root / path, max_pixels=self.max_pixels)
+            picture = decode(self.root / path, max_pixels=self.max_pixels, enough=self.enough)
         except UnreadablePicture as error:
             raise UnreadablePicture(f"{path} was readable when the run began, and is no longer: {error}") from error
         return self.transform(picture), self.labels[position], self.indices[position]
@@ -108,7 +109,8 @@ class PictureDataModule(L.LightningDataModule):
         rows = self.rows("train")
         return self._loader(
             rows,
-            self.preprocessing.training_transform(self.augment),
+            training_transform(self.preprocessing, self.augment),
+            enough=enough_for_training(self.preprocessing, self.augment),
             shuffle=True,
             drop_last=len(rows) % self.data.batch_size == 1,
             generator=torch.Generator().manual_seed(self.seed),
@@ -116,19 +118,23 @@ class PictureDataModule(L.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Validation pictures, in the manifest's order."""
-        return self._loader(self.rows("val"), self.preprocessing.transform())
+        return self._held_out("val")
 
     def test_dataloader(self) -> DataLoader[Any]:
         """Test pictures, in the manifest's order."""
-        return self._loader(self.rows("test"), self.preprocessing.transform())
+        return self._held_out("test")
 
     def predict_dataloader(self) -> list[DataLoader[Any]]:
         """Validation, then test pictures."""
         return [self.val_dataloader(), self.test_dataloader()]
 
-    def _loader(self, rows: pd.DataFrame, transform: v2.Transform, **options: Any) -> DataLoader[Any]:
+    def _held_out(self, split: str) -> DataLoader[Any]:
+        enough = ENOUGH * self.preprocessing.image_size
+        return self._loader(self.rows(split), evaluation_transform(self.preprocessing), enough=enough)
+
+    def _loader(self, rows: pd.DataFrame, transform: Transform, *, enough: int, **options: Any) -> DataLoader[Any]:
         return DataLoader(
-            PictureDataset(self.root, rows, transform, self.data.max_pixels),
+            PictureDataset(self.root, rows, transform, enough=enough, max_pixels=self.data.max_pixels),
             batch_size=self.data.batch_size,
             num_workers=self.data.workers,
             persistent_workers=self.data.workers > 0,

@@ -1,8 +1,8 @@
-"""From an RGB picture to what the network sees: one preprocessing for every use, random changes for training."""
+"""From an RGB picture to what the network trains on: the common preprocessing, and random changes before it."""
 
 import io
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import PIL.Image
@@ -12,66 +12,45 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2
 
-from rexnet_ai_real.config import AugmentConfig, DataConfig
+from rexnet_ai_real.config import AugmentConfig
+from rexnet_ai_real.preprocessing import ENOUGH, Preprocessing
+
+Transform = Callable[[Image], Tensor]
+"""RGB picture of any size -> (3, image_size, image_size), float32, normalised."""
 
 
-@dataclass(frozen=True)
-class Preprocessing:
-    """Resize and normalise. Travels with the trained weights, so that every later use sees pictures the same way."""
+def evaluation_transform(preprocessing: Preprocessing) -> Transform:
+    """What validation, testing and prediction see: resized and normalised."""
+    return v2.Compose([v2.Lambda(preprocessing.to_array), v2.ToImage(), *_normalised(preprocessing)])  # type: ignore[no-any-return]
 
-    image_size: int
-    resize: str
-    interpolation: str
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
 
-    @classmethod
-    def of(cls, data: DataConfig) -> "Preprocessing":
-        """The part of the data settings that the network depends on."""
-        return cls(data.image_size, data.resize, data.interpolation, tuple(data.mean), tuple(data.std))
-
-    @classmethod
-    def from_plain(cls, plain: dict[str, Any]) -> "Preprocessing":
-        """The inverse of `to_plain`."""
-        return cls(**{**plain, "mean": tuple(plain["mean"]), "std": tuple(plain["std"])})
-
-    def to_plain(self) -> dict[str, Any]:
-        """Plain values, for checkpoints and JSON."""
-        return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
-
-    def transform(self) -> v2.Transform:
-        """RGB picture -> float tensor (3, image_size, image_size), normalised."""
-        return v2.Compose([v2.ToImage(), *self._resize(), *self._normalise()])
-
-    def training_transform(self, augment: AugmentConfig) -> v2.Transform:
-        """The same, with the random changes that `augment` asks for in between."""
-        return v2.Compose(
-            [v2.ToImage(), *self._crop(augment), *_changes(augment), *self._normalise(), *_erase(augment)]
-        )
-
-    def denormalise(self, pictures: Tensor) -> Tensor:
-        """(N, 3, H, W) as the network sees it -> the same pictures with values from 0 to 1, for showing them."""
-        mean = torch.tensor(self.mean, device=pictures.device).view(1, 3, 1, 1)
-        std = torch.tensor(self.std, device=pictures.device).view(1, 3, 1, 1)
-        return (pictures * std + mean).clamp(0, 1)
-
-    def _mode(self) -> InterpolationMode:
-        return InterpolationMode(self.interpolation)
-
-    def _resize(self) -> list[v2.Transform]:
-        size = self.image_size
-        if self.resize == "squash":
-            return [v2.Resize((size, size), self._mode(), antialias=True)]
-        return [v2.Resize(size, self._mode(), antialias=True), v2.CenterCrop(size)]
-
-    def _crop(self, augment: AugmentConfig) -> list[v2.Transform]:
-        if augment.crop_scale == 1:
-            return self._resize()
+def training_transform(preprocessing: Preprocessing, augment: AugmentConfig) -> Transform:
+    """The same, with the random changes that `augment` asks for in between."""
+    resized = [v2.Lambda(preprocessing.to_array), v2.ToImage()]
+    if augment.crop_scale < 1:
+        mode = InterpolationMode(preprocessing.interpolation)
         scale = (augment.crop_scale, 1.0)
-        return [v2.RandomResizedCrop(self.image_size, scale, interpolation=self._mode(), antialias=True)]
+        resized = [v2.ToImage(), v2.RandomResizedCrop(preprocessing.image_size, scale, interpolation=mode)]
+    changes = [*resized, *_changes(augment), *_normalised(preprocessing), *_erase(augment)]
+    return v2.Compose(changes)  # type: ignore[no-any-return]
 
-    def _normalise(self) -> list[v2.Transform]:
-        return [v2.ToDtype(torch.float32, scale=True), v2.Normalize(list(self.mean), list(self.std)), v2.ToPureTensor()]
+
+def enough_for_training(preprocessing: Preprocessing, augment: AugmentConfig) -> int:
+    """Pixels a side that suffice (`decode`): as many as for prediction, in the smallest random crop too."""
+    return math.ceil(ENOUGH * preprocessing.image_size / math.sqrt(augment.crop_scale))
+
+
+def denormalise(pictures: Tensor, preprocessing: Preprocessing) -> Tensor:
+    """(N, 3, H, W) as the network sees it -> the same pictures with values from 0 to 1, for showing them."""
+    mean = torch.tensor(preprocessing.mean, device=pictures.device).view(1, 3, 1, 1)
+    std = torch.tensor(preprocessing.std, device=pictures.device).view(1, 3, 1, 1)
+    return (pictures * std + mean).clamp(0, 1)
+
+
+def to_tensor(pictures: Sequence[Image], preprocessing: Preprocessing) -> Tensor:
+    """A batch (N, 3, image_size, image_size) from decoded pictures."""
+    transform = evaluation_transform(preprocessing)
+    return torch.stack([transform(picture) for picture in pictures])
 
 
 class JpegRoundTrip(v2.Transform):  # type: ignore[misc]  # torchvision has no types
@@ -116,7 +95,6 @@ def _erase(augment: AugmentConfig) -> Sequence[v2.Transform]:
     return [v2.RandomErasing(augment.erasing)] if augment.erasing else []
 
 
-def to_tensor(pictures: Sequence[Image], preprocessing: Preprocessing) -> Tensor:
-    """A batch (N, 3, image_size, image_size) from decoded pictures."""
-    transform = preprocessing.transform()
-    return torch.stack([transform(picture) for picture in pictures])
+def _normalised(preprocessing: Preprocessing) -> list[v2.Transform]:
+    mean, std = list(preprocessing.mean), list(preprocessing.std)
+    return [v2.ToDtype(torch.float32, scale=True), v2.Normalize(mean, std), v2.ToPureTensor()]

@@ -17,8 +17,8 @@ from PIL import Image, ImageEnhance, ImageFilter
 
 Apply = Callable[[Image.Image, np.random.Generator], Image.Image]
 
-# Raise it when a corruption changes what it does: cached logits of the older pictures are then left alone.
-VERSION: Final = 1
+# Raise it when a corruption or the preprocessing changes what it does: logits cached before are then left alone.
+VERSION: Final = 2
 # Largest side that an encoder takes; longer pictures are scaled down to it, as a sender would have to.
 _LONGEST: Final = {"JPEG": 65_500, "WEBP": 16_383}
 # Centres of the sRGB primaries in metres, and h * c / k in metre kelvin, for Planck's law.

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from rexnet_ai_real.config import EvaluateConfig
-from rexnet_ai_real.detector_files import UNCALIBRATED
+from rexnet_ai_real.description import UNCALIBRATED
 from rexnet_ai_real.evaluation.calibration import fit_calibration
 from rexnet_ai_real.evaluation.operating_point import Calibration
 from rexnet_ai_real.evaluation.part import ONE

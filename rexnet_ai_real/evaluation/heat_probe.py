@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from rexnet_ai_real.cam import heat_maps, scaled
+from rexnet_ai_real.data.transforms import denormalise
 from rexnet_ai_real.detector import Detector
 from rexnet_ai_real.evaluation.regions import Regions, class_probabilities, course, ordered, predicted_classes
 from rexnet_ai_real.evaluation.scores import FloatArray, IntArray
@@ -128,7 +129,7 @@ class HeatProbe:
         views = [regions.view(order, count)[row] for order in orders.values()]
         pictures = torch.stack([regions.pictures[row], *views])
         probabilities = class_probabilities(self.detector, pictures, np.repeat(targets[row], len(pictures)))
-        shown = self.detector.preprocessing.denormalise(pictures).permute(0, 2, 3, 1).float().cpu().numpy()
+        shown = denormalise(pictures, self.detector.preprocessing).permute(0, 2, 3, 1).float().cpu().numpy()
         parts = zip(orders, shown[1:], probabilities[1:].tolist(), strict=True)
         heat = scaled(maps[row : row + 1])[0]
         return Example(shown[0], heat, int(targets[row]), float(probabilities[0]), tuple(View(*part) for part in parts))

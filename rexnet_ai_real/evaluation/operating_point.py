@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit
 
 NEVER_AI = math.nextafter(1.0, 2.0)
 """An upper end of the unsure band that no probability reaches."""
@@ -56,7 +55,8 @@ class Calibration:
 
     def probabilities(self, logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Logits of any shape -> calibrated P(AI) of the same shape."""
-        return np.asarray(expit(np.asarray(logits, dtype=np.float64) / self.temperature))
+        # 1 / (1 + exp(-x)) without overflow, and exact to the last digits near 0.
+        return np.asarray(np.exp(-np.logaddexp(0.0, -np.asarray(logits, dtype=np.float64) / self.temperature)))
 
     def decide(self, probabilities: npt.ArrayLike) -> npt.NDArray[np.str_]:
         """Calibrated P(AI), any shape -> "ai", "real" or "unsure" of the same shape.

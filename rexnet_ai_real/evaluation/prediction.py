@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 
 from rexnet_ai_real.config import DataConfig
+from rexnet_ai_real.data.transforms import evaluation_transform
 from rexnet_ai_real.detector import Detector
 from rexnet_ai_real.evaluation.corruptions import NONE, Corruption
 from rexnet_ai_real.evaluation.part import Part
 from rexnet_ai_real.evaluation.robustness import corrupted_logits
 from rexnet_ai_real.evaluation.scores import FloatArray
+from rexnet_ai_real.preprocessing import ENOUGH
 
 UNTOUCHED: Final = (NONE,)
 
@@ -53,7 +55,9 @@ def predicted_logits(
             fingerprint=network.fingerprint,
             cache=cache,
             corruptions=corruptions,
-            prepare=network.preprocessing.transform(),
+            prepare=evaluation_transform(network.preprocessing),
+            # Corruptions are of the picture as it is stored.
+            enough=ENOUGH * network.preprocessing.image_size if tuple(corruptions) == UNTOUCHED else None,
             workers=max(1, settings.workers),
             max_pixels=settings.max_pixels,
             progress=True,

@@ -179,13 +179,14 @@ def corrupted_logits(
     prepare: Prepare,
     workers: int | None,
     max_pixels: int,
+    enough: int | None = None,
     progress: bool,
     title: str = "Corrupted pictures",
 ) -> FloatArray:
     """Logits of every picture under every corruption, (pictures, corruptions); arguments as in `evaluate_robustness`.
 
-    `title` stands beside the progress bar. Each picture is decoded once. At most `_AHEAD` corrupted pictures are in
-    memory, whatever the number of pictures.
+    `title` stands beside the progress bar; `enough` is as in `decode`. Each picture is decoded once. At most `_AHEAD`
+    corrupted pictures are in memory, whatever the number of pictures.
     """
     pieces = [pictures[start : start + _PIECE] for start in range(0, len(pictures), _PIECE)]
     found: list[FloatArray] = []
@@ -198,7 +199,7 @@ def corrupted_logits(
                 if kept.exists():
                     bar.advance(task, len(piece) * len(corruptions))
                 else:
-                    stream = _stream(piece, corruptions, prepare, pool, max_pixels)
+                    stream = _stream(piece, corruptions, prepare, pool, max_pixels, enough)
                     logits = predict(_counted(stream, bar, task))
                     with write_atomically(kept) as temporary:
                         np.save(temporary, _checked(logits, piece, corruptions))
@@ -247,6 +248,7 @@ def _stream(
     prepare: Prepare,
     pool: ThreadPoolExecutor,
     max_pixels: int,
+    enough: int | None,
 ) -> Iterator[Any]:
     """Every picture under every corruption, in order, made by the pool ahead of the reader.
 
@@ -255,7 +257,7 @@ def _stream(
     """
     pending: deque[Future[Any]] = deque()
     for picture in pictures:
-        decoded = pool.submit(_decoded, picture.path, max_pixels)
+        decoded = pool.submit(_decoded, picture.path, max_pixels, enough)
         for corruption in corruptions:
             pending.append(pool.submit(_corrupted, decoded, corruption, picture.sha256, prepare))
             if len(pending) == _AHEAD:
@@ -270,9 +272,9 @@ def _counted(stream: Iterator[Any], bar: Progress, task: TaskID) -> Iterator[Any
         bar.advance(task)
 
 
-def _decoded(path: Path, max_pixels: int) -> Image:
+def _decoded(path: Path, max_pixels: int, enough: int | None) -> Image:
     try:
-        return decode(path, max_pixels=max_pixels)
+        return decode(path, max_pixels=max_pixels, enough=enough)
     except UnreadablePicture as problem:
         raise UnreadablePicture(f"{path}: {problem}") from problem
 

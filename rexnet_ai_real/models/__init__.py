@@ -1,8 +1,9 @@
 """The networks: ReXNet from scratch, any timm backbone to compare it with, and weights to start from."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from rexnet_ai_real.models.pretrained import Loaded, load_imagenet, load_pretrained, load_weights, to_timm_layout
 from rexnet_ai_real.models.rexnet import ARCHITECTURES, BlockSpec, ModelError, ReXNet, block_table, rexnet, unknown_name
@@ -15,6 +16,7 @@ __all__ = [
     "ReXNet",
     "block_table",
     "build",
+    "build_trained",
     "load_imagenet",
     "load_pretrained",
     "load_weights",
@@ -45,6 +47,17 @@ def build(
     if width is not None or depth != 1:
         raise ModelError(f"model.width and model.depth belong to library=rexnet; timm's {name} has its own")
     return _timm_backbone(name, num_classes, dropout, drop_path)
+
+
+def build_trained(architecture: Mapping[str, Any], state: Mapping[str, Tensor]) -> nn.Module:
+    """The network of a detector's description with its weights.
+
+    Raises:
+        TypeError, RuntimeError, ModelError: a description that names no network, or weights of another one.
+    """
+    network = build(**architecture)
+    network.load_state_dict(state)
+    return network
 
 
 def _timm_backbone(name: str, num_classes: int, dropout: float, drop_path: float) -> nn.Module:

@@ -5,8 +5,6 @@ files (clovaai) hold the same tensors under the numbers of their sequentials.
 """
 
 import contextlib
-import pickle
-import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Mapping
@@ -19,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.models.plain_file import AsksForCode, read_plain
 from rexnet_ai_real.models.rexnet import ARCHITECTURES, ReXNet, rexnet
 
 State = dict[str, Tensor]
@@ -130,16 +129,16 @@ def read_state_dict(path: Path) -> State:
         head = file.read(9)
     try:
         # A safetensors file begins with the length of its header, 8 bytes, and the header is JSON.
-        content: Any = load_file(path) if head[8:] == b"{" else torch.load(path, "cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if code := re.search(r"GLOBAL ([\w.]+)", str(error)):
-            raise WeightsError(
-                f"{path} was not opened: it asks to run {code[1]}, and weights need no code. Expected plain tensors: "
-                "ask for a .safetensors file, or, where you trust it, save model.state_dict() from it yourself"
-            ) from error
-        raise WeightsError(_NOT_WEIGHTS.format(path=path)) from error
+        content: Any = load_file(path) if head[8:] == b"{" else read_plain(path)
+    except AsksForCode as error:
+        raise WeightsError(
+            f"{path} was not opened: it asks to run {error.function}, and weights need no code. Expected plain "
+            "tensors: ask for a .safetensors file, or, where you trust it, save model.state_dict() from it yourself"
+        ) from error
     except Exception as error:  # damage shows in either reader as any of a dozen types
-        raise WeightsError(_NOT_WEIGHTS.format(path=path)) from error
+        raise WeightsError(
+            f"{path} is damaged or no weights file: expected .safetensors, or .pth/.pt/.ckpt written by torch.save"
+        ) from error
     for nest in NESTS:
         if isinstance(content, Mapping) and isinstance(content.get(nest), Mapping):
             content = content[nest]
@@ -147,9 +146,6 @@ def read_state_dict(path: Path) -> State:
     if not (tensors and content and all(isinstance(key, str) for key in content)):
         raise WeightsError(f"{path} holds no state dict: expected tensors by name, plain or under {' or '.join(NESTS)}")
     return dict(content)
-
-
-_NOT_WEIGHTS = "{path} is damaged or no weights file: expected .safetensors, or .pth/.pt/.ckpt written by torch.save"
 
 
 def _copy(model: nn.Module, state: State, source: str) -> Loaded:

@@ -20,9 +20,10 @@ from torchmetrics.utilities import dim_zero_cat
 
 from rexnet_ai_real.config import AugmentConfig, TrainConfig
 from rexnet_ai_real.data.datamodule import Batch
-from rexnet_ai_real.data.transforms import Preprocessing
+from rexnet_ai_real.data.transforms import denormalise
 from rexnet_ai_real.figures import picture_grid, pixels
 from rexnet_ai_real.files import write_atomically
+from rexnet_ai_real.preprocessing import Preprocessing
 from rexnet_ai_real.training.classifier import Classifier
 
 METRICS = tuple(f"{stage}/{name}" for stage in ("train", "val") for name in ("loss", "accuracy", "f1", "auroc"))
@@ -118,7 +119,7 @@ class TensorBoardPictures(L.Callback):
         classifier = cast(Classifier, pl_module)
         preprocessing = Preprocessing.from_plain(classifier.hparams["preprocessing"])
         pictures, labels = batch[0][:GRID_PICTURES].detach().cpu(), batch[1][:GRID_PICTURES].tolist()
-        shown = preprocessing.denormalise(pictures.float()).permute(0, 2, 3, 1).numpy()
+        shown = denormalise(pictures.float(), preprocessing).permute(0, 2, 3, 1).numpy()
         grid = pixels(picture_grid(shown, labels))
         writer.add_image("pictures/training_batch", grid, trainer.global_step, dataformats="HWC")
         _add_graph(writer, classifier.network, pictures[:1].float())

@@ -6,12 +6,14 @@ from dataclasses import replace
 from torch import Tensor
 
 from rexnet_ai_real.data.decode import UnreadablePicture, decode
+from rexnet_ai_real.data.transforms import evaluation_transform
 from rexnet_ai_real.evaluation.document import Cell, Paragraph, Risk, Section, Signed, Table, split_lead
 from rexnet_ai_real.evaluation.evaluation import Evaluation
 from rexnet_ai_real.evaluation.explanation_figures import courses_figure, examples_figure
 from rexnet_ai_real.evaluation.explanations import PRIORS, ExplanationAudit, evaluate_explanations
 from rexnet_ai_real.evaluation.heat_probe import DIRECTIONS, ORDERS
 from rexnet_ai_real.evaluation.part import Part
+from rexnet_ai_real.preprocessing import ENOUGH
 
 _SAID = {"heat": "by the heat map", "random": "at random", "centre": "from the centre"}
 
@@ -53,11 +55,13 @@ def section(evaluation: Evaluation) -> Section:
 
 def _prepared(part: Part, evaluation: Evaluation) -> Iterator[Tensor]:
     for picture, fold in zip(part.pictures(), part.rows["fold"], strict=True):
+        preprocessing = evaluation.detector(fold).preprocessing
         try:
-            decoded = decode(picture.path, max_pixels=evaluation.settings.data.max_pixels)
+            enough = ENOUGH * preprocessing.image_size
+            decoded = decode(picture.path, max_pixels=evaluation.settings.data.max_pixels, enough=enough)
         except UnreadablePicture as error:
             raise UnreadablePicture(f"{picture.path}: {error}") from error
-        yield evaluation.detector(fold).preprocessing.transform()(decoded)
+        yield evaluation_transform(preprocessing)(decoded)
 
 
 def _table(found: ExplanationAudit) -> Table:

@@ -1,0 +1,124 @@
+"""Exported graphs on ONNX Runtime and OpenVINO, as `export` writes them. Neither needs PyTorch."""
+
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rexnet_ai_real.description import NotADetector
+from rexnet_ai_real.engines import FINGERPRINT, check_fingerprint
+from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.preprocessing import Pixels
+
+PICTURES, LOGIT, MAP = "pictures", "logit", "cam"
+"""Input (N, size, size, 3) and two of the outputs, (N,) and (N, h, w), by their names in the graph."""
+
+
+class Graph(Protocol):
+    """A graph of either library."""
+
+    outputs: tuple[str, ...]
+    type: type[np.generic]
+    """Of the input: uint8, or float32 from 0 to 255."""
+
+    def run(self, pictures: NDArray[Any], outputs: list[str]) -> list[NDArray[np.float32]]:
+        """The outputs asked for, in that order."""
+
+
+class GraphEngine:
+    """Batches through one graph."""
+
+    def __init__(self, backend: str, graph: Graph) -> None:
+        """`graph` has the inputs and outputs that `export` gives it."""
+        self.backend = backend
+        self.graph = graph
+
+    def logits(self, pictures: Pixels) -> NDArray[np.float32]:
+        """As `Engine.logits`."""
+        return self._run(pictures, [LOGIT])[0]
+
+    def logits_and_maps(self, pictures: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """As `Engine.logits_and_maps`."""
+        if MAP not in self.graph.outputs:
+            raise UserError("this network has no exact class-activation map: explain the run that it was exported from")
+        logits, maps = self._run(pictures, [LOGIT, MAP])
+        return logits, maps
+
+    def _run(self, pictures: Pixels, outputs: list[str]) -> list[NDArray[np.float32]]:
+        return self.graph.run(pictures.astype(self.graph.type, copy=False), outputs)
+
+
+class OnnxGraph:
+    """A .onnx file on ONNX Runtime."""
+
+    def __init__(self, file: Path, fingerprint: str) -> None:
+        """Read and optimise the graph.
+
+        Raises:
+            NotADetector: damaged, or of another detector than `fingerprint` says.
+        """
+        import onnxruntime  # 0.25 s
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        try:
+            self.session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the library has a type for each way to fail and no common one
+            raise NotADetector(_damaged(file, error)) from error
+        found = self.session.get_modelmeta().custom_metadata_map
+        check_fingerprint(file, found.get(FINGERPRINT), fingerprint)
+        self.outputs = tuple(output.name for output in self.session.get_outputs())
+        self.type = _type("uint8" in self.session.get_inputs()[0].type)
+
+    def run(self, pictures: NDArray[Any], outputs: list[str]) -> list[NDArray[np.float32]]:
+        """As `Graph.run`."""
+        made: list[NDArray[np.float32]] = self.session.run(outputs, {PICTURES: pictures})
+        return made
+
+
+_HINTS: Final = {"auto": None, "bf16-mixed": "bf16", "32-true": "f32"}
+
+
+class OpenVinoGraph:
+    """A model.xml with its model.bin on OpenVINO's CPU plugin."""
+
+    def __init__(self, file: Path, fingerprint: str, precision: str) -> None:
+        """Read and compile the graph.
+
+        Args:
+            file: model.xml.
+            fingerprint: of the detector.
+            precision: auto (bfloat16 where the processor has it), bf16-mixed or 32-true.
+
+        Raises:
+            NotADetector: damaged, or of another detector than `fingerprint` says.
+        """
+        import openvino  # 0.5 s
+
+        if precision not in _HINTS:
+            raise UserError(f"precision={precision}: with backend=openvino expected one of {', '.join(_HINTS)}")
+        hints = {"INFERENCE_PRECISION_HINT": _HINTS[precision]} if _HINTS[precision] else {}
+        try:
+            model = openvino.Core().read_model(file)
+            found = model.get_rt_info(FINGERPRINT).astype(str) if model.has_rt_info(FINGERPRINT) else None
+            check_fingerprint(file, found, fingerprint)
+            self.compiled = openvino.compile_model(model, "CPU", hints)
+        except RuntimeError as error:
+            raise NotADetector(_damaged(file, error)) from error
+        self.outputs = tuple(output.any_name for output in self.compiled.outputs)
+        self.type = _type("u8" in str(self.compiled.input(PICTURES).element_type))
+        self.request = self.compiled.create_infer_request()
+
+    def run(self, pictures: NDArray[Any], outputs: list[str]) -> list[NDArray[np.float32]]:
+        """As `Graph.run`."""
+        made = self.request.infer({PICTURES: pictures})
+        return [np.array(made[name]) for name in outputs]
+
+
+def _type(is_uint8: bool) -> type[np.generic]:
+    return np.uint8 if is_uint8 else np.float32
+
+
+def _damaged(file: Path, error: Exception) -> str:
+    return f"{file} is damaged ({' '.join(str(error).split())[:160]}). Export the detector again"

@@ -1,0 +1,108 @@
+"""A detector's networks in PyTorch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rexnet_ai_real.cam import class_activation_map
+from rexnet_ai_real.device import AUTOCAST, autocast, best_device, best_precision
+from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.labels import AI, REAL
+from rexnet_ai_real.preprocessing import Pixels, Preprocessing
+
+
+@dataclass(frozen=True, eq=False)
+class TorchEngine:
+    """One network or several, whose logits are averaged."""
+
+    networks: tuple[nn.Module, ...]
+    """In evaluation mode, on `device`: normalised pictures (N, 3, H, W) -> logits (N, 2)."""
+    mean: Tensor
+    """Of the preprocessing, (1, 3, 1, 1), times 255."""
+    std: Tensor
+    device: torch.device
+    precision: str
+    """bf16-mixed, 16-mixed or 32-true."""
+    backend: str = "torch"
+
+    @classmethod
+    def of(
+        cls, networks: Sequence[nn.Module], preprocessing: Preprocessing, device: str, precision: str
+    ) -> "TorchEngine":
+        """Networks made ready for inference on a device.
+
+        Args:
+            networks: on the CPU; they are changed.
+            preprocessing: that of their training.
+            device: auto, or a device of PyTorch's: cpu, cuda, cuda:1, mps.
+            precision: auto (as in training: bfloat16 products where the processor has them), bf16-mixed, 16-mixed or
+                32-true.
+
+        Raises:
+            UserError: a device or a precision that there is not.
+        """
+        chosen = _device(device)
+        if precision not in ("auto", *AUTOCAST):
+            raise UserError(f"precision={precision}: expected auto or one of {', '.join(AUTOCAST)}")
+        for network in networks:
+            network.eval().requires_grad_(False).to(chosen, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return cls(
+            networks=tuple(networks),
+            mean=torch.tensor(preprocessing.mean, device=chosen).view(1, 3, 1, 1) * 255,
+            std=torch.tensor(preprocessing.std, device=chosen).view(1, 3, 1, 1) * 255,
+            device=chosen,
+            precision=best_precision(chosen) if precision == "auto" else precision,
+        )
+
+    def logits(self, pictures: Pixels) -> NDArray[np.float32]:
+        """As `Engine.logits`."""
+        return self.logits_of(self._normalised(pictures)).numpy()
+
+    def logits_of(self, pictures: Tensor) -> Tensor:
+        """Uncalibrated log-odds of "AI-generated" (N,), float32, on the CPU.
+
+        Args:
+            pictures: normalised, (N, 3, H, W), float32, on any device.
+
+        Raises:
+            ValueError: not of that shape.
+        """
+        if pictures.ndim != 4 or pictures.shape[1] != 3:
+            raise ValueError(f"pictures of shape {tuple(pictures.shape)}: expected (N, 3, H, W), normalised")
+        if not len(pictures):
+            return torch.empty(0)
+        with torch.inference_mode(), autocast(self.device, self.precision):
+            batch = pictures.to(self.device).contiguous(memory_format=torch.channels_last)
+            outputs = torch.stack([network(batch).float() for network in self.networks])
+        return (outputs[..., AI] - outputs[..., REAL]).mean(dim=0).cpu()
+
+    def logits_and_maps(self, pictures: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """As `Engine.logits_and_maps`."""
+        batch = self._normalised(pictures)
+        with torch.inference_mode(), autocast(self.device, self.precision):
+            try:
+                maps = torch.stack([class_activation_map(network, batch).float() for network in self.networks])
+            except ValueError as error:
+                raise UserError(str(error)) from error
+        return self.logits_of(batch).numpy(), maps.mean(dim=0).cpu().numpy()
+
+    def _normalised(self, pictures: Pixels) -> Tensor:
+        # (N, H, W, 3) permuted is channels_last already: nothing is copied but the change of type.
+        batch = torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2)
+        return (batch.float() - self.mean) / self.std
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return best_device()
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # PyTorch built without CUDA asserts
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"device={name} cannot be used ({reason}): expected auto, cpu, cuda or mps") from error
+    return device

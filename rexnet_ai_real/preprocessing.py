@@ -1,0 +1,112 @@
+"""Resize and normalise: what stands between a decoded picture and the network, the same for every use of it.
+
+The resizing is Pillow's, on 8-bit pixels, so that training, prediction with PyTorch and exported detectors, which run
+without it, see the same bytes. torchvision's own resizing differs by one grey level at most and is no faster here (1.1
+against 0.9 ms for pictures of 384 px; 64 pictures, one thread).
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from rexnet_ai_real.data.decode import MAX_PIXELS, decode
+
+if TYPE_CHECKING:
+    from rexnet_ai_real.config import DataConfig
+
+RESIZES: Final = ("squash", "crop")
+FILTERS: Final = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+LARGEST: Final = 4096
+"""Pixels a side; a stranger's file must not ask for all the memory."""
+
+ENOUGH: Final = 2
+"""Times the side that the network sees: a JPEG is decoded no larger than both its sides need to be to have that."""
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Travels with the trained weights, so that every later use sees pictures the same way."""
+
+    image_size: int
+    """Side of the square that the network sees, in pixels."""
+    resize: str
+    """One of `RESIZES`: the whole picture squashed, or the largest centred square of it."""
+    interpolation: str
+    """One of `FILTERS`, with antialiasing."""
+    mean: tuple[float, ...]
+    """Subtracted from each channel after scaling to 0..1."""
+    std: tuple[float, ...]
+    """Divides each channel after the mean is subtracted."""
+
+    @classmethod
+    def of(cls, data: "DataConfig") -> "Preprocessing":
+        """The part of the data settings that the network depends on."""
+        return cls(data.image_size, data.resize, data.interpolation, tuple(data.mean), tuple(data.std))
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "Preprocessing":
+        """The inverse of `to_plain`.
+
+        Raises:
+            ValueError: entries that are missing, unknown or cannot be done.
+        """
+        try:
+            preprocessing = cls(**{**plain, "mean": tuple(plain["mean"]), "std": tuple(plain["std"])})
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"preprocessing has missing or unknown entries ({error})") from error
+        channels = (*preprocessing.mean, *preprocessing.std)
+        sound = (
+            isinstance(preprocessing.image_size, int)
+            and 0 < preprocessing.image_size <= LARGEST
+            and preprocessing.resize in RESIZES
+            and preprocessing.interpolation in FILTERS
+            and len(preprocessing.mean) == len(preprocessing.std) == 3
+            and all(isinstance(value, int | float) for value in channels)
+            and min(preprocessing.std) > 0
+        )
+        if not sound:
+            raise ValueError(f"no preprocessing that can be done: {dict(plain)}")
+        return preprocessing
+
+    def to_plain(self) -> dict[str, Any]:
+        """Plain values, for checkpoints and JSON."""
+        return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
+
+    def to_array(self, picture: Image.Image) -> Pixels:
+        """RGB picture of any size -> its pixels as the network sees them but for normalising, (size, size, 3)."""
+        return np.array(resized(picture, self.image_size, self.resize, self.interpolation))
+
+
+def read_pixels(source: Path | bytes, preprocessing: Preprocessing, *, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """A picture file, or its bytes, to what the network sees but for normalising, (size, size, 3).
+
+    Raises:
+        UnreadablePicture: as `decode`.
+    """
+    picture = decode(source, max_pixels=max_pixels, enough=ENOUGH * preprocessing.image_size)
+    return preprocessing.to_array(picture)
+
+
+def resized(picture: Image.Image, size: int, resize: str, interpolation: str) -> Image.Image:
+    """Pictures of any size -> (size, size), as `Preprocessing` says.
+
+    For "crop" the square is cut and resized in one step: to enlarge a strip of 20,000 x 20 pixels first would take
+    gigabytes.
+    """
+    box = centre_square(picture.size) if resize == "crop" else None
+    return picture.resize((size, size), FILTERS[interpolation], box=box)
+
+
+def centre_square(size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """Left, top, right, bottom of the largest centred square of a picture (width, height)."""
+    width, height = size
+    side = min(size)
+    left, top = (width - side) / 2, (height - side) / 2
+    return left, top, left + side, top + side
