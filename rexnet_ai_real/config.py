@@ -72,8 +72,11 @@ class DataConfig:
     """Divides each channel after the mean is subtracted."""
     batch_size: int = 32
     """Pictures per training step. At least 2: batch norm has no variance of one."""
+    cache_gb: float = 8.0
+    """Pictures are decoded once and kept as pixels in the user's cache folder, which may take this many gigabytes (10^9
+    bytes; a picture of 224 px takes 0.00015). Those for which there is no room are decoded in every epoch; 0: all."""
     workers: int = 2
-    """Processes that decode pictures while the network trains; 0 decodes in the training process."""
+    """Processes that decode pictures while the network trains, where not all are kept; 0: the training process."""
     val_fraction: float = 0.15
     """Share of the pictures that choose the checkpoint and stop the training."""
     test_fraction: float = 0.2
@@ -356,6 +359,7 @@ _RULES: dict[str, Rule] = {
     "data.std": ((lambda value: len(value) == 3 and min(value) > 0), "three numbers above 0, one a channel"),
     "data.batch_size": ((lambda value: value >= 2), "2 or more (batch norm has no variance of one picture)"),
     "data.workers": _at_least(0),
+    "data.cache_gb": _at_least(0),
     "data.val_fraction": ((lambda value: 0 < value < 1), "a number between 0 and 1"),
     "data.test_fraction": ((lambda value: 0 < value < 1), "a number between 0 and 1"),
     "data.folds": _at_least(2),

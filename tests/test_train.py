@@ -114,6 +114,16 @@ def test_a_resumed_run_goes_on_where_it_ended(compose_tiny: Compose, tmp_path: P
     assert folder.read_metrics()["val"]["loss"] == pytest.approx(history["val_loss"].min(), abs=1e-5)
 
 
+def test_a_resumed_run_equals_one_that_was_not_interrupted(compose_tiny: Compose, tmp_path: Path) -> None:
+    steady = ("schedule.name=constant", "augment=paper", "model.drop_path=0.2")
+    train(compose_tiny("trainer.max_epochs=2", *steady), RunFolder(tmp_path / "whole"))
+    train(compose_tiny("trainer.max_epochs=1", *steady), RunFolder(tmp_path / "part"))
+    train(compose_tiny("trainer.max_epochs=2", *steady, f"resume={tmp_path / 'part'}"), RunFolder(tmp_path / "part"))
+    whole, part = (pd.read_csv(RunFolder(tmp_path / name).history_file) for name in ("whole", "part"))
+    measured = ["seconds", "images_per_second"]
+    pd.testing.assert_frame_equal(whole.drop(columns=measured), part.drop(columns=measured))
+
+
 def test_a_run_is_resumed_after_its_last_epoch_not_after_its_best(
     compose_tiny: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,7 +238,7 @@ def test_bad_settings_end_in_one_clear_line(
 def test_a_picture_that_vanishes_is_named(compose_tiny: Compose, tmp_path: Path) -> None:
     from rexnet_ai_real.data.datamodule import PictureDataModule
 
-    settings = compose_tiny(f"data.root={tmp_path}/pictures")
+    settings = compose_tiny(f"data.root={tmp_path}/pictures", "data.cache_gb=0")
     data = PictureDataModule(settings.data, settings.augment, seed=0)
     data.setup("fit")
     victim = data.rows("val")["path"].iloc[0]

@@ -1,6 +1,8 @@
 """A folder of pictures as Lightning sees it: manifest, split and batches."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -8,53 +10,70 @@ import lightning as L
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from rexnet_ai_real.config import AugmentConfig, ConfigError, DataConfig
-from rexnet_ai_real.data.decode import UnreadablePicture, decode
-from rexnet_ai_real.data.manifest import build_manifest
+from rexnet_ai_real.data.augmentation import BatchAugmentation
+from rexnet_ai_real.data.facts_cache import cache_folder
+from rexnet_ai_real.data.manifest import build_manifest, usable
+from rexnet_ai_real.data.prepared import PreparedPictures, Source, prepare_pictures
 from rexnet_ai_real.data.sources import Listed, listing, locate
 from rexnet_ai_real.data.split import assign_split
-from rexnet_ai_real.data.transforms import Transform, enough_for_training, evaluation_transform, training_transform
-from rexnet_ai_real.preprocessing import ENOUGH, Preprocessing
+from rexnet_ai_real.data.transforms import normalise, unit_range
+from rexnet_ai_real.preprocessing import Preprocessing
 
 Batch = tuple[Tensor, Tensor, Tensor]
-"""Pictures (N, 3, H, W) normalised, labels (N,), row numbers in the manifest (N,)."""
+"""Pictures, labels (N,), row numbers in the manifest (N,). Pictures come from the loader as pixels (N, S, S, 3), uint8,
+and are (N, 3, H, W), normalised, by the time that the network gets them."""
 
 
-class PictureDataset(Dataset[tuple[Tensor, int, int]]):
-    """Decodes and transforms one picture at a time: (picture (3, H, W), label, row number in the manifest)."""
+class PictureDataset(Dataset[Batch]):
+    """Whole batches of prepared pictures."""
 
-    def __init__(self, root: Path, rows: pd.DataFrame, transform: Transform, *, enough: int, max_pixels: int) -> None:
-        """`rows` is a part of the manifest, its index kept as the row numbers; the last two are as in `decode`."""
-        self.root = root
-        self.paths: list[str] = rows["path"].tolist()
-        self.labels: list[int] = rows["label"].astype(int).tolist()
-        self.indices: list[int] = rows.index.tolist()
-        self.transform = transform
-        self.enough = enough
-        self.max_pixels = max_pixels
+    def __init__(self, rows: pd.DataFrame, pictures: PreparedPictures) -> None:
+        """`rows` is a part of the manifest, its index kept as the row numbers; `pictures` are theirs, in that order."""
+        self.pictures = pictures
+        self.labels = torch.tensor(rows["label"].astype(int).tolist())
+        self.indices = torch.tensor(rows.index.tolist())
 
     def __len__(self) -> int:
         """Number of pictures."""
-        return len(self.paths)
+        return len(self.labels)
 
-    def __getitem__(self, position: int) -> tuple[Tensor, int, int]:
-        """One picture.
+    def __getitems__(self, positions: list[int]) -> Batch:
+        """One batch.
 
         Raises:
-            UnreadablePicture: the file changed or vanished since the manifest was made.
+            UnreadablePicture: a file changed or vanished since the manifest was made.
         """
-        path = self.paths[position]
-        try:
-            picture = decode(self.root / path, max_pixels=self.max_pixels, enough=self.enough)
-        except UnreadablePicture as error:
-            raise UnreadablePicture(f"{path} was readable when the run began, and is no longer: {error}") from error
-        return self.transform(picture), self.labels[position], self.indices[position]
+        return torch.from_numpy(self.pictures.read(positions)), self.labels[positions], self.indices[positions]
+
+
+class ShuffledByEpoch(Sampler[int]):
+    """Another order in every epoch, and the same in the same epoch of a run that was interrupted and resumed."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        """`count`: how many pictures."""
+        self.count = count
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        """Number of pictures."""
+        return self.count
+
+    def __iter__(self) -> Iterator[int]:
+        """Positions, in this epoch's order."""
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        yield from torch.randperm(self.count, generator=generator).tolist()
 
 
 class PictureDataModule(L.LightningDataModule):
-    """Finds the pictures (downloads or generates them where needed), lists them, splits them, loads them in batches."""
+    """Finds the pictures (downloads or generates them where needed), lists, splits and prepares them, makes batches."""
 
     def __init__(self, data: DataConfig, augment: AugmentConfig, *, seed: int) -> None:
         """Nothing is read until `prepare_data` and `setup`."""
@@ -63,12 +82,20 @@ class PictureDataModule(L.LightningDataModule):
         self.augment = augment
         self.seed = seed
         self.preprocessing = Preprocessing.of(data)
+        self.augmentation = BatchAugmentation(augment, data.image_size)
+        # Random crops choose from pictures that are larger by as much as the smallest of them is enlarged.
+        self.training_size = math.ceil(data.image_size / math.sqrt(augment.crop_scale))
         self.root = Path()
         self.manifest = pd.DataFrame()
 
     def prepare_data(self) -> None:
-        """Find, download or generate the pictures, and fill the cache of the manifest (once per machine)."""
-        self._read_manifest(*self._locate())
+        """Find, download or generate the pictures, measure and prepare them (once per machine)."""
+        if not self.manifest.empty:
+            return
+        root, listed = self._locate()
+        manifest = self._read_manifest(root, listed)
+        for size in sorted({self.data.image_size, self.training_size}):
+            self._prepared(manifest[usable(manifest)], root, size)
 
     def setup(self, stage: str) -> None:
         """Read the manifest and assign each picture to train, val or test."""
@@ -105,39 +132,59 @@ class PictureDataModule(L.LightningDataModule):
         return cast(pd.DataFrame, self.manifest[self.manifest["split"] == split])
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Shuffled, augmented batches. A last batch of one picture is dropped: batch norm cannot train on it."""
+        """Shuffled batches. A last batch of one picture is dropped: batch norm cannot train on it."""
         rows = self.rows("train")
-        return self._loader(
-            rows,
-            training_transform(self.preprocessing, self.augment),
-            enough=enough_for_training(self.preprocessing, self.augment),
-            shuffle=True,
-            drop_last=len(rows) % self.data.batch_size == 1,
-            generator=torch.Generator().manual_seed(self.seed),
-        )
+        sampler = ShuffledByEpoch(len(rows), self.seed)
+        # Lightning fetches the first batch before it tells the sampler the epoch in which a resumed run goes on.
+        sampler.set_epoch(self.trainer.current_epoch if self.trainer else 0)
+        alone = len(rows) % self.data.batch_size == 1
+        return self._loader(rows, self.training_size, sampler=sampler, drop_last=alone)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Validation pictures, in the manifest's order."""
-        return self._held_out("val")
+        return self._loader(self.rows("val"), self.data.image_size)
 
     def test_dataloader(self) -> DataLoader[Any]:
         """Test pictures, in the manifest's order."""
-        return self._held_out("test")
+        return self._loader(self.rows("test"), self.data.image_size)
 
     def predict_dataloader(self) -> list[DataLoader[Any]]:
         """Validation, then test pictures."""
         return [self.val_dataloader(), self.test_dataloader()]
 
-    def _held_out(self, split: str) -> DataLoader[Any]:
-        enough = ENOUGH * self.preprocessing.image_size
-        return self._loader(self.rows(split), evaluation_transform(self.preprocessing), enough=enough)
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """On the device: pixels to normalised pictures, with the random changes while training."""
+        pixels, labels, indices = batch
+        pictures = unit_range(pixels)
+        if not (self.trainer and self.trainer.training):
+            return normalise(pictures, self.preprocessing), labels, indices
+        pictures = normalise(self.augmentation(pictures), self.preprocessing)
+        return self.augmentation.erase(pictures), labels, indices
 
-    def _loader(self, rows: pd.DataFrame, transform: Transform, *, enough: int, **options: Any) -> DataLoader[Any]:
+    def _prepared(self, rows: pd.DataFrame, root: Path, size: int) -> PreparedPictures:
+        return prepare_pictures(
+            [Source(root / path, sha256) for path, sha256 in zip(rows["path"], rows["sha256"], strict=True)],
+            replace(self.preprocessing, image_size=size),
+            cache=cache_folder(),
+            max_pixels=self.data.max_pixels,
+            max_bytes=round(self.data.cache_gb * 1e9),
+        )
+
+    def _loader(self, rows: pd.DataFrame, size: int, **options: Any) -> DataLoader[Any]:
+        pictures = self._prepared(rows, self.root, size)
+        # Mapped pixels are copied faster than another process could hand them over.
+        workers = 0 if pictures.kept == len(rows) else self.data.workers
         return DataLoader(
-            PictureDataset(self.root, rows, transform, enough=enough, max_pixels=self.data.max_pixels),
+            PictureDataset(rows, pictures),
             batch_size=self.data.batch_size,
-            num_workers=self.data.workers,
-            persistent_workers=self.data.workers > 0,
+            collate_fn=_as_it_is,
+            generator=torch.Generator(),  # else a loader draws from the generator that dropout and augmentation use
+            num_workers=workers,
+            persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
             **options,
         )
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch

@@ -98,6 +98,22 @@ class History(L.Callback):
         self.rows = [dict(row) for row in state_dict["rows"]]
 
 
+class SeedOfEpoch(L.Callback):
+    """Random changes and dropout depend on the epoch alone: a resumed run goes on as if it had not been interrupted."""
+
+    def __init__(self, seed: int) -> None:
+        """`seed`: of the run."""
+        self.seed = seed
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The first epoch of a resumed run begins with no other hook."""
+        self.on_train_epoch_start(trainer, pl_module)
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Each process its own."""
+        torch.manual_seed((self.seed * 1_000_003 + trainer.current_epoch) * 1_009 + trainer.global_rank)
+
+
 class TensorBoardPictures(L.Callback):
     """For TensorBoard: the network's graph, a training batch as it sees it, precision and recall of each validation.
 

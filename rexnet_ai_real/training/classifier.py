@@ -14,7 +14,7 @@ from torchmetrics.classification import BinaryAccuracy, BinaryAUROC, BinaryF1Sco
 
 from rexnet_ai_real.config import OptimizerConfig, ScheduleConfig
 from rexnet_ai_real.data.datamodule import Batch
-from rexnet_ai_real.labels import AI, REAL
+from rexnet_ai_real.labels import AI
 from rexnet_ai_real.models import build
 
 
@@ -66,12 +66,6 @@ class Classifier(L.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """The same, measured only."""
         self._step(batch, "val", self.val_metrics)
-
-    def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> tuple[Tensor, Tensor]:
-        """Row numbers (N,) and the logit of P(AI) (N,): the difference of the two classes' logits."""
-        pictures, _, indices = batch
-        logits = self(pictures)
-        return indices, logits[:, AI] - logits[:, REAL]
 
     def _step(self, batch: Batch, stage: str, metrics: MetricCollection) -> Tensor:
         pictures, labels, _ = batch

@@ -1,15 +1,16 @@
 """What the best checkpoint of a run is worth: predictions, metrics, figures, and a summary on the screen."""
 
 import logging
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import RichProgressBar
 from matplotlib.figure import Figure
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 from torch.nn import functional as F
 
@@ -17,6 +18,7 @@ from rexnet_ai_real import figures
 from rexnet_ai_real.cam import NoFeatureMap, cam_panel
 from rexnet_ai_real.config import TrainConfig
 from rexnet_ai_real.data.datamodule import PictureDataModule
+from rexnet_ai_real.engines.torch_engine import TorchEngine
 from rexnet_ai_real.run_folder import RunFolder
 from rexnet_ai_real.training.callbacks import log_figures, log_hyperparameters
 from rexnet_ai_real.training.classifier import Classifier, classification_metrics
@@ -60,22 +62,20 @@ def write_outcome(
 
 
 def predict(trainer: L.Trainer, classifier: Classifier, data: PictureDataModule, checkpoint: Path) -> pd.DataFrame:
-    """Path, label, split, logit and probability of validation and test pictures under a checkpoint."""
-    # On one device, with a trainer of its own: of several processes each would predict its own share of the pictures.
-    alone = L.Trainer(
-        accelerator=trainer.strategy.root_device.type,
-        devices=1,
-        precision=trainer.precision,
-        deterministic=torch.are_deterministic_algorithms_enabled(),
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        callbacks=[RichProgressBar(console_kwargs={"stderr": True})],
-    )
+    """Path, label, split, logit and probability of validation and test pictures under a checkpoint.
+
+    On one device, by the code that users predict with: of several processes each would see its share of the pictures.
+    """
     classifier.load_state_dict(torch.load(checkpoint, "cpu", weights_only=True)["state_dict"])
-    batches = alone.predict(classifier, data.predict_dataloader())
-    indices = torch.cat([indices for loader in batches or [] for indices, _ in loader])
-    logits = torch.cat([logits for loader in batches or [] for _, logits in loader]).double()
+    device = str(trainer.strategy.root_device)
+    engine = TorchEngine.of([classifier.network], data.preprocessing, device, str(trainer.precision))
+    loaders = data.predict_dataloader()
+    batches = track(
+        chain.from_iterable(loaders), "Predicting", sum(map(len, loaders)), console=Console(stderr=True), transient=True
+    )
+    found = [(rows, engine.logits(pixels.numpy())) for pixels, _, rows in batches]
+    indices = torch.cat([rows for rows, _ in found])
+    logits = torch.cat([torch.from_numpy(logits) for _, logits in found]).double()
     rows = data.manifest.loc[indices.numpy(), ["path", "label", "split"]]
     return rows.assign(logit=logits.numpy(), probability=logits.sigmoid().numpy())
 

@@ -18,7 +18,7 @@ from rexnet_ai_real.device import best_device, best_precision
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.models import load_pretrained
 from rexnet_ai_real.run_folder import RunFolder
-from rexnet_ai_real.training.callbacks import History, TensorBoardPictures
+from rexnet_ai_real.training.callbacks import History, SeedOfEpoch, TensorBoardPictures
 from rexnet_ai_real.training.classifier import Classifier
 from rexnet_ai_real.training.outcome import write_outcome
 
@@ -117,6 +117,7 @@ def new_trainer(config: TrainConfig, folder: RunFolder, callbacks: list[L.Callba
             patience,
             LearningRateMonitor(),
             TensorBoardPictures(),
+            SeedOfEpoch(config.seed),
             RichProgressBar(console_kwargs={"stderr": True}),
         ],
         log_every_n_steps=1,

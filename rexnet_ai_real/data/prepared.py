@@ -1,0 +1,207 @@
+"""Pictures prepared once: decoded and resized to what training needs, kept as raw pixels that every epoch maps.
+
+Under the user's cache folder lies one folder per way of preparing. In it, blocks of pictures: `<name>.npy`, the pixels
+(n, side, side, 3), and `<name>.json`, the SHA-256 of the files that they came from and of the pixels themselves. The
+name is made of the former, and the JSON is written last: a run that is killed leaves whole blocks, two runs that build
+at once write the same bytes, and folds share everything.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import PIL
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from rexnet_ai_real.data.decode import UnreadablePicture
+from rexnet_ai_real.files import write_atomically, write_text
+from rexnet_ai_real.preprocessing import Pixels, Preprocessing, read_pixels
+
+_LAYOUT: Final = 1
+"""Counts up when decoding, resizing or the layout of the blocks change."""
+_BLOCK_BYTES: Final = 64 << 20
+"""Of a block: few files, and little lost when a run is killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A picture file and the SHA-256 of its bytes."""
+
+    path: Path
+    sha256: str
+
+
+class PreparedPictures:
+    """Prepared pixels of picture files, by their place in the list; made and kept by `prepare_pictures`."""
+
+    def __init__(self, sources: Sequence[Source], preprocessing: Preprocessing, max_pixels: int) -> None:
+        """Nothing is prepared yet: every picture would be read from its file."""
+        self.sources = sources
+        self.preprocessing = preprocessing
+        self.max_pixels = max_pixels
+        self._blocks: list[Pixels] = []
+        self._places: dict[str, tuple[int, int]] = {}
+
+    def read(self, rows: Sequence[int]) -> Pixels:
+        """Pixels (n, side, side, 3) of the pictures with these numbers.
+
+        Raises:
+            UnreadablePicture: a file that is not kept has changed or vanished; the message names it.
+        """
+        side = self.preprocessing.image_size
+        pixels = np.empty((len(rows), side, side, 3), np.uint8)
+        for row, picture in zip(rows, pixels, strict=True):
+            place = self._places.get(self.sources[row].sha256)
+            picture[:] = self._from_file(row) if place is None else self._blocks[place[0]][place[1]]
+        return pixels
+
+    @property
+    def kept(self) -> int:
+        """How many of the pictures are not read from their files."""
+        return sum(source.sha256 in self._places for source in self.sources)
+
+    def _from_file(self, row: int) -> Pixels:
+        source = self.sources[row]
+        try:
+            return read_pixels(source.path, self.preprocessing, max_pixels=self.max_pixels)
+        except UnreadablePicture as error:
+            raise UnreadablePicture(
+                f"{source.path} was readable when the run began, and is no longer: {error}"
+            ) from error
+
+    def _open(self, block: Path, shas: Sequence[str]) -> None:
+        self._places |= {sha: (len(self._blocks), row) for row, sha in enumerate(shas)}
+        self._blocks.append(np.load(block, mmap_mode="r"))
+
+
+def prepare_pictures(
+    sources: Sequence[Source],
+    preprocessing: Preprocessing,
+    *,
+    cache: Path,
+    max_pixels: int,
+    max_bytes: int,
+    workers: int | None = None,
+    progress: bool = True,
+) -> PreparedPictures:
+    """Open what is kept of these pictures, prepare the rest in parallel, and keep it.
+
+    Ctrl-C keeps the blocks that are finished. A damaged block is made anew.
+
+    Args:
+        sources: the pictures; the same content under two paths is kept once.
+        preprocessing: its size, resize rule and interpolation count.
+        cache: folder in which to keep pixels.
+        max_pixels: a picture with more cannot be read.
+        max_bytes: that all ways of preparing together may take there; those that were not used for longest give way.
+            Pictures for which there is no room are read from their files each time.
+        workers: threads that decode; None: one per core.
+        progress: show a progress bar on stderr.
+
+    Raises:
+        UnreadablePicture: a file changed or vanished; the message names it.
+        OSError: the cache folder cannot be written.
+    """
+    prepared = PreparedPictures(sources, preprocessing, max_pixels)
+    if max_bytes <= 0:
+        return prepared
+    folder = cache / "prepared" / _key(preprocessing)
+    wanted = {source.sha256: row for row, source in reversed(list(enumerate(sources)))}
+    for block, shas in _kept_blocks(folder):
+        if wanted.keys() & set(shas) and _is_whole(block):
+            prepared._open(block, shas)
+            os.utime(block.with_suffix(".json"))
+    missing = [row for sha, row in sorted(wanted.items(), key=lambda item: item[1]) if sha not in prepared._places]
+    size = preprocessing.image_size**2 * 3
+    room = max_bytes - sum(block.nbytes for block in prepared._blocks)
+    missing = missing[: max(room, 0) // size]
+    if missing:
+        _make_room(cache / "prepared", max_bytes - len(missing) * size, {Path(b.filename) for b in _maps(prepared)})
+        _build(prepared, missing, folder, max(1, _BLOCK_BYTES // size), workers or os.cpu_count() or 1, progress)
+    return prepared
+
+
+def _build(
+    prepared: PreparedPictures, rows: Sequence[int], folder: Path, block_rows: int, workers: int, progress: bool
+) -> None:
+    columns = TextColumn("Preparing pictures"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    side = prepared.preprocessing.image_size
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="prepare")
+    try:
+        with Progress(*columns, console=Console(stderr=True), disable=not progress, transient=True) as bar:
+            task = bar.add_task("", total=len(rows))
+            for start in range(0, len(rows), block_rows):
+                part = rows[start : start + block_rows]
+                pixels = np.empty((len(part), side, side, 3), np.uint8)
+                for place, picture in enumerate(pool.map(prepared._from_file, part)):
+                    pixels[place] = picture
+                    bar.advance(task)
+                shas = [prepared.sources[row].sha256 for row in part]
+                prepared._open(_write_block(folder, shas, pixels), shas)
+    finally:  # on Ctrl-C too: what waits is dropped
+        pool.shutdown(cancel_futures=True)
+
+
+def _write_block(folder: Path, shas: Sequence[str], pixels: Pixels) -> Path:
+    block = folder / f"{hashlib.sha256(''.join(shas).encode()).hexdigest()[:32]}.npy"
+    with write_atomically(block) as temporary:
+        np.save(temporary, pixels)
+    write_text(block.with_suffix(".json"), json.dumps({"pixels": _digest(block), "pictures": list(shas)}))
+    return block
+
+
+def _kept_blocks(folder: Path) -> list[tuple[Path, list[str]]]:
+    kept = []
+    for index in sorted(folder.glob("*.json")):
+        try:
+            kept.append((index.with_suffix(".npy"), [str(sha) for sha in json.loads(index.read_text())["pictures"]]))
+        except (OSError, ValueError, KeyError, TypeError):  # damaged, or removed by another run at this moment
+            continue
+    return kept
+
+
+def _is_whole(block: Path) -> bool:
+    """Whether the pixels are those that were written; reading them once also brings them into memory."""
+    try:
+        return bool(json.loads(block.with_suffix(".json").read_text())["pixels"] == _digest(block))
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _digest(block: Path) -> str:
+    with block.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _make_room(folder: Path, max_bytes: int, in_use: set[Path]) -> None:
+    """Remove the blocks that were not used for longest until the others fit; never those of this run."""
+    blocks = []
+    for index in folder.glob("*/*.json"):
+        try:
+            blocks.append((index.stat().st_mtime, index, index.with_suffix(".npy").stat().st_size))
+        except OSError:
+            continue
+    total = sum(size for _, _, size in blocks)
+    for _, index, size in sorted(blocks):
+        if total <= max_bytes:
+            return
+        if index.with_suffix(".npy") not in in_use:
+            index.unlink(missing_ok=True)  # first, so that no run finds an index without its pixels
+            index.with_suffix(".npy").unlink(missing_ok=True)
+            total -= size
+
+
+def _maps(prepared: PreparedPictures) -> list[Any]:
+    return [block for block in prepared._blocks if isinstance(block, np.memmap)]
+
+
+def _key(preprocessing: Preprocessing) -> str:
+    parts = [_LAYOUT, PIL.__version__, preprocessing.image_size, preprocessing.resize, preprocessing.interpolation]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
