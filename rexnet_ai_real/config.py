@@ -17,10 +17,6 @@ from rexnet_ai_real.data.decode import MAX_PIXELS
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.preprocessing import FILTERS, RESIZES
 
-_HERE = Path(__file__).resolve().parent
-FOLDER = _HERE / "conf" if (_HERE / "conf").is_dir() else _HERE.parent / "conf"
-"""The YAML tree: inside an installed package, beside it in a checkout."""
-
 SOURCES = ("kaggle", "cifake", "folder", "synthetic")
 OWN = "own"
 """As data.name of an evaluation: the pictures that the run itself held out."""

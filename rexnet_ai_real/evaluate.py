@@ -1,26 +1,42 @@
-"""Report how far a detector can be trusted: a trained thing in, report.html, report.md, metrics.json and figures out.
+"""Report how far a detector can be trusted: report.html, report.md, metrics.json, predictions.csv, figures.
 
-    python -m rexnet_ai_real.evaluate run=outputs/baseline/2026-11-22_10-00-00
-    python -m rexnet_ai_real.evaluate run=PATH others=[PATH,PATH] against=PATH
+  python -m rexnet_ai_real.evaluate run=PATH                       a run, a checkpoint, a multirun of folds, a detector
+  python -m rexnet_ai_real.evaluate run=PATH others=[PATH,PATH]    and on other collections
+  python -m rexnet_ai_real.evaluate run=PATH against=PATH          and beside another run on the same pictures
+  python -m rexnet_ai_real.evaluate run=PATH sections=[metrics,calibration]
+  python -m rexnet_ai_real.evaluate run=PATH data=folder data.root=PATH    on other pictures than the run's own
 
-Every setting stands in config.py (EvaluateConfig); `--help` shows the usual commands.
+Every key with its type and meaning: EvaluateConfig in rexnet_ai_real/config.py.
 """
 
 import sys
+from typing import TYPE_CHECKING
 
-import hydra
-from omegaconf import DictConfig
+from rexnet_ai_real.help_page import CONF, show_help
 
-from rexnet_ai_real import config
-from rexnet_ai_real.errors import UserError
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 
-@hydra.main(version_base="1.3", config_path=str(config.FOLDER), config_name="evaluate")
-def main(composed: DictConfig) -> None:
+def main() -> None:
+    """The command."""
+    if show_help(__doc__, ("data",)):
+        return
+    import hydra
+
+    import rexnet_ai_real.config  # noqa: F401  # its schemas, which conf/ fills in
+
+    hydra.main(version_base="1.3", config_path=str(CONF), config_name="evaluate")(run)()
+
+
+def run(composed: "DictConfig") -> None:
     """Write one report. Ends with status 1 where a part of it could not be made; the other parts are written."""
+    from rexnet_ai_real import config
+    from rexnet_ai_real.errors import UserError
+
     try:
         settings = config.load_evaluation(composed)
-        from rexnet_ai_real.evaluation.report import write_report  # PyTorch takes seconds: --help needs it not
+        from rexnet_ai_real.evaluation.report import write_report  # PyTorch takes seconds
 
         failures = write_report(settings)
     except UserError as error:

@@ -1,32 +1,47 @@
 """Train a detector: settings in, run folder out.
 
-    python -m rexnet_ai_real.train +experiment=baseline
-    python -m rexnet_ai_real.train -m +experiment=baseline +sweep=lr_patience
+  python -m rexnet_ai_real.train +experiment=baseline              the study
+  python -m rexnet_ai_real.train -m +experiment=baseline +sweep=lr_patience
+  python -m rexnet_ai_real.train +experiment=demo                  minutes, no download
 
-Every setting stands in config.py; `--help` lists the groups, `--cfg job` prints what would be used.
+Every key with its type and meaning: TrainConfig in rexnet_ai_real/config.py.
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig
+from rexnet_ai_real.help_page import CONF, show_help
 
-from rexnet_ai_real import config
-from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.run_folder import RunFolder
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 
-@hydra.main(version_base="1.3", config_path=str(config.FOLDER), config_name="train")
-def main(composed: DictConfig) -> float | None:
+def main() -> None:
+    """The command."""
+    if show_help(__doc__, ("augment", "data", "experiment", "model", "sweep", "trainer")):
+        return
+    import hydra
+
+    import rexnet_ai_real.config  # noqa: F401  # its schemas, which conf/ fills in
+
+    hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(run)()
+
+
+def run(composed: "DictConfig") -> float | None:
     """One run, or one job of a multirun. Returns the lowest validation loss, which sweepers minimise."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    from rexnet_ai_real import config
+    from rexnet_ai_real.errors import UserError
+    from rexnet_ai_real.run_folder import RunFolder
+
     hydra_config = HydraConfig.get()
     try:
         settings = config.load(composed)
         if settings.resume and hydra_config.mode == RunMode.MULTIRUN:
             raise config.ConfigError(f"resume={settings.resume}: one run is resumed at a time; leave out -m and sweeps")
-        # PyTorch and Lightning take seconds to import: --help needs neither.
+        # PyTorch and Lightning take seconds to import: --cfg job needs neither.
         from rexnet_ai_real.training.run import train
 
         return train(settings, RunFolder(Path(hydra_config.runtime.output_dir)))

@@ -12,6 +12,7 @@ from hydra import compose, initialize_config_dir
 
 from rexnet_ai_real import config
 from rexnet_ai_real.config import TrainConfig
+from rexnet_ai_real.help_page import CONF
 from rexnet_ai_real.run_folder import RunFolder
 
 Compose = Callable[..., TrainConfig]
@@ -39,7 +40,7 @@ def compose_tiny(tiny: list[str]) -> Compose:
     """Settings of the tiny run, with further overrides."""
 
     def composed(*overrides: str) -> TrainConfig:
-        with initialize_config_dir(str(config.FOLDER), version_base="1.3"):
+        with initialize_config_dir(str(CONF), version_base="1.3"):
             return config.load(compose("train", overrides=[*tiny, *overrides]))
 
     return composed

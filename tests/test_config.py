@@ -1,6 +1,5 @@
 """Configuration: every file composes, and nothing impossible gets as far as work."""
 
-from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -9,15 +8,16 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rexnet_ai_real import config
 from rexnet_ai_real.config import ConfigError, TrainConfig
+from rexnet_ai_real.help_page import CONF
 
 
 def composed(*overrides: str) -> TrainConfig:
-    with initialize_config_dir(str(config.FOLDER), version_base="1.3"):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
         return config.load(compose("train", overrides=list(overrides)))
 
 
 def options(group: str) -> list[str]:
-    return sorted(file.stem for file in (config.FOLDER / group).glob("*.yaml"))
+    return sorted(file.stem for file in (CONF / group).glob("*.yaml"))
 
 
 @pytest.mark.parametrize(
@@ -108,6 +108,6 @@ def test_every_rule_names_a_key_that_exists() -> None:
 
 
 def test_the_configuration_tree_is_found_from_a_checkout() -> None:
-    assert (config.FOLDER / "train.yaml").is_file()
-    assert config.FOLDER.is_absolute()
-    assert Path(config.FOLDER).name == "conf"
+    assert (CONF / "train.yaml").is_file()
+    assert CONF.is_absolute()
+    assert CONF.name == "conf"
