@@ -207,12 +207,27 @@ class Detector:
         Raises:
             ValueError: a batch size or a number of workers below 1.
         """
+        return self.predict_files(picture_files(paths), batch_size, workers, max_pixels=max_pixels)
+
+    def predict_files(
+        self,
+        files: Iterable[PictureFile],
+        batch_size: int = 32,
+        workers: int = 2,
+        *,
+        max_pixels: int = MAX_PIXELS,
+    ) -> Iterator[Verdict]:
+        """The same for files that were found already; folders among them are errors.
+
+        Raises:
+            ValueError: a batch size or a number of workers below 1.
+        """
         if batch_size < 1 or workers < 1:
             raise ValueError(f"batch_size={batch_size}, workers={workers}: expected at least 1 of each")
-        return self._predict(picture_files(paths), batch_size, workers, max_pixels)
+        return self._predict(files, batch_size, workers, max_pixels)
 
     def _predict(
-        self, files: Iterator[PictureFile], batch_size: int, workers: int, max_pixels: int
+        self, files: Iterable[PictureFile], batch_size: int, workers: int, max_pixels: int
     ) -> Iterator[Verdict]:
         def prepare(file: PictureFile) -> Pixels | str:
             if file.error is not None:

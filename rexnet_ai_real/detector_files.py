@@ -16,7 +16,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from rexnet_ai_real.data.manifest import read_manifest
 from rexnet_ai_real.description import (
     DETECTOR_FILE,
     UNCALIBRATED,
@@ -240,6 +239,8 @@ def _read_weights(file: Path) -> tuple[State, ...]:
 
 def _summary(run: RunFolder) -> dict[str, Any]:
     """The pictures, length and metrics of a run; no paths, since a saved detector is passed on."""
+    from rexnet_ai_real.data.manifest import read_manifest  # brings pandas along
+
     config = run.read_config()
     summary: dict[str, Any] = {"name": config["name"], "data": config["data"]["name"], "seed": config["seed"]}
     if run.manifest_file.is_file():

@@ -8,7 +8,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rexnet_ai_real.cam import class_activation_map
 from rexnet_ai_real.device import AUTOCAST, autocast, best_device, best_precision
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.labels import AI, REAL
@@ -82,6 +81,8 @@ class TorchEngine:
 
     def logits_and_maps(self, pictures: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """As `Engine.logits_and_maps`."""
+        from rexnet_ai_real.cam import class_activation_map  # brings grad-cam and torchvision along: seconds
+
         batch = self._normalised(pictures)
         with torch.inference_mode(), autocast(self.device, self.precision):
             try:

@@ -1,0 +1,105 @@
+"""What the commands with ordinary arguments share: the detector, the pictures, and how a command ends."""
+
+import argparse
+import glob
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from typing import IO, Final
+
+from rexnet_ai_real.errors import UserError
+
+DONE: Final = 0
+SOME_FAILED: Final = 1
+"""Exit code where a picture could not be read; the others have their results."""
+WRONG: Final = 2
+"""Exit code of a command that cannot be carried out."""
+INTERRUPTED: Final = 130
+BACKENDS: Final = ("auto", "torch", "onnx", "onnx-int8", "openvino")
+
+
+def add_detector(parser: argparse.ArgumentParser) -> None:
+    """MODEL and how to run it."""
+    parser.add_argument("model", metavar="MODEL", help="run folder, .ckpt, multirun of folds, or exported detector")
+    parser.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        default="auto",
+        help="auto: ONNX Runtime where the detector was exported for it, else PyTorch",
+    )
+    parser.add_argument("--device", default="auto", help="of PyTorch: cpu, cuda, cuda:1, mps (default: best)")
+
+
+def add_pictures(parser: argparse.ArgumentParser) -> None:
+    """PATHS, and how they are read."""
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        metavar="PATHS",
+        help="files, folders (all in them), globs in quotes ('holiday/**/*.jpg'), - for a list on standard input",
+    )
+    parser.add_argument("-0", "--null", action="store_true", help="names on standard input end with a zero byte")
+    parser.add_argument("--workers", type=positive, default=2, help="threads that decode pictures (default: 2)")
+    parser.add_argument(
+        "--max-pixels",
+        type=positive,
+        default=100_000_000,
+        help="a picture with more fails (default: %(default)s)",
+    )
+
+
+def positive(text: str) -> int:
+    """A whole number above 0, as an argument's type."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected a whole number above 0")
+    return int(text)
+
+
+def listed_paths(paths: Sequence[str], *, null: bool = False, stdin: IO[bytes] | None = None) -> Iterator[str]:
+    """The paths that arguments stand for, in order; standard input is read as it comes.
+
+    Args:
+        paths: as given: a file, a folder, a glob, or "-" for names on standard input.
+        null: names on standard input end with a zero byte rather than a line break.
+        stdin: in place of standard input.
+
+    Raises:
+        UserError: at once, for a glob that matches nothing.
+    """
+    parts = [_read_names(stdin or sys.stdin.buffer, null) if path == "-" else _expanded(path) for path in paths]
+    return chain.from_iterable(parts)
+
+
+def command(run: Callable[[], int]) -> int:
+    """Run what a command does, and turn its end into an exit code with one clear line."""
+    try:
+        return run()
+    except UserError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return WRONG
+    except BrokenPipeError:  # `| head` has seen enough; what is still buffered must not fail a second time
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except KeyboardInterrupt:
+        print("\nInterrupted. What was written is complete; --resume goes on where this stopped.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _expanded(path: str) -> list[str]:
+    if os.path.lexists(path) or not glob.has_magic(path):
+        return [path]
+    found = sorted(glob.glob(path, recursive=True))
+    if not found:
+        raise UserError(f"{path} matches no file: check the pattern and the folder that it starts from")
+    return found
+
+
+def _read_names(stream: IO[bytes], null: bool) -> Iterator[str]:
+    end = b"\0" if null else b"\n"
+    rest = b""
+    while piece := stream.readline() if not null else stream.read1(1 << 16):  # type: ignore[attr-defined]
+        *names, rest = (rest + piece).split(end)
+        yield from (os.fsdecode(name.removesuffix(b"\r") if not null else name) for name in names if name)
+    if rest:
+        yield os.fsdecode(rest)

@@ -1,0 +1,142 @@
+"""A page of small pictures sorted by probability: one file, no server, nothing fetched from elsewhere."""
+
+import base64
+import html
+import io
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from string import Template
+from typing import BinaryIO, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+
+from rexnet_ai_real.data.decode import UnreadablePicture, decode
+from rexnet_ai_real.evaluation.operating_point import Calibration
+from rexnet_ai_real.files import write_atomically
+from rexnet_ai_real.picture_files import made_ahead
+from rexnet_ai_real.predictions.row import Row, readable
+from rexnet_ai_real.provenance import CAVEAT
+
+SIDE: Final = 240
+"""Pixels; a card is some 180 wide on a page."""
+_ERRORS: Final = 1000
+"""Listed at most."""
+_SAID: Final = {"ai": "AI-generated", "real": "real", "unsure": "unsure"}
+_SHORT: Final = {"ai": "AI", "real": "real", "unsure": "unsure"}
+
+
+class Gallery:
+    """Turns JSON lines into the page."""
+
+    def __init__(self, calibration: Calibration, *, most: int, workers: int, max_pixels: int) -> None:
+        """`most`: pictures shown at most; `calibration`: what the verdicts rest on, told on the page."""
+        self.calibration = calibration
+        self.most = most
+        self.workers = workers
+        self.max_pixels = max_pixels
+
+    def __call__(self, records: Path, path: Path) -> None:
+        """Write the page at `path`, whole or not at all. Only the places of the rows are in memory."""
+        places, probabilities = _index(records)
+        failed = np.isnan(probabilities)
+        order = places[~failed][np.argsort(-probabilities[~failed], kind="stable")][: self.most]
+        with records.open("rb") as file, write_atomically(path) as temporary, temporary.open("wb") as page:
+            page.write(self._head(records, len(order)).encode())
+            page.write(b'<div class="pictures">\n')
+            shown = made_ahead(self._thumbnail, _rows(file, order), workers=self.workers, ahead=32)
+            console = Console(stderr=True)
+            for row, thumbnail in track(shown, "Drawing the gallery", len(order), console=console, transient=True):
+                page.write(_card(row, thumbnail).encode())
+            page.write(b"</div>\n")
+            if failed.any():
+                page.write(_errors(file, places[failed]).encode())
+            page.write(b"</body>\n</html>\n")
+
+    def _head(self, records: Path, shown: int) -> str:
+        counts: Counter[str] = Counter()
+        provenance = False
+        with records.open("rb") as file:
+            for line in file:
+                row = json.loads(line)
+                counts[row["label"] or "failed"] += 1
+                provenance |= "provenance" in row
+        answered = sum(counts.values()) - counts["failed"]
+        parts = [f"{counts[label]:,} {said}" for label, said in _SAID.items() if counts[label]]
+        summary = f"{answered:,} pictures: {', '.join(parts) or 'none'}."
+        if counts["failed"]:
+            summary += f" {counts['failed']:,} files could not be read; they are listed at the end."
+        if shown < answered:
+            summary += f" The {shown:,} likeliest to be AI-generated are shown."
+        page = Template(Path(__file__).with_name("gallery.html").read_text(encoding="utf-8"))
+        calibration = self.calibration
+        rule = f"AI-generated is said from {calibration.unsure_high:.0%} on"
+        if calibration.unsure_low < calibration.unsure_high:
+            rule += f', real below {calibration.unsure_low:.0%}, and "unsure" between'
+        rule += ". " + " ".join(calibration.notes)
+        return page.substitute(
+            count=f"{answered:,}",
+            summary=html.escape(summary),
+            rule=html.escape(rule),
+            metadata=f" {html.escape(CAVEAT)}" if provenance else "",
+        )
+
+    def _thumbnail(self, row: Row) -> str:
+        """A data URI; empty where the file has gone since."""
+        try:
+            picture = decode(Path(row["path"]), max_pixels=self.max_pixels, enough=SIDE)
+        except (UnreadablePicture, ValueError):
+            return ""
+        picture.thumbnail((SIDE, SIDE), Image.Resampling.BICUBIC)
+        stored = io.BytesIO()
+        picture.save(stored, "JPEG", quality=80)
+        return f"data:image/jpeg;base64,{base64.b64encode(stored.getvalue()).decode('ascii')}"
+
+
+def _index(records: Path) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Where each row begins, and its probability; NaN where it has none."""
+    places, probabilities, place = [np.empty(0, np.int64)], [np.empty(0)], 0
+    with records.open("rb") as file:
+        while lines := file.readlines(1 << 20):
+            sizes = np.array([len(line) for line in lines])
+            places.append(place + np.concatenate([[0], np.cumsum(sizes)[:-1]]))
+            probabilities.append(np.array([json.loads(line)["probability"] for line in lines], dtype=np.float64))
+            place += int(sizes.sum())
+    return np.concatenate(places), np.concatenate(probabilities)
+
+
+def _rows(file: BinaryIO, places: NDArray[np.int64]) -> Iterator[Row]:
+    for place in places.tolist():
+        file.seek(place)
+        row: Row = json.loads(file.readline())
+        yield row
+
+
+def _card(row: Row, thumbnail: str) -> str:
+    label, percent = row["label"], 100 * row["probability"]
+    said = f"{percent:.0f} %" if 1 <= percent <= 99 else "over 99 %" if percent > 99 else "under 1 %"
+    short = "/".join(Path(row["path"]).parts[-2:])
+    metadata = ""
+    if row.get("provenance_says"):
+        metadata = f'<div class="metadata">Metadata {html.escape(readable(row["provenance"]))}</div>'
+    return (
+        f'<figure class="{label}"><img loading="lazy" alt="" src="{thumbnail}"><figcaption>'
+        f'<div class="verdict"><span>{_SHORT[label]}</span><span>{said}</span></div>'
+        f'<div class="bar"><i style="width:{percent:.0f}%"></i></div>'
+        f'<div class="path" title="{html.escape(readable(row["path"]))}">{html.escape(readable(short))}</div>'
+        f"{metadata}</figcaption></figure>\n"
+    )
+
+
+def _errors(file: BinaryIO, places: NDArray[np.int64]) -> str:
+    lines = [
+        f"<tr><td>{html.escape(readable(row['path']))}</td><td>{html.escape(readable(row['error']))}</td></tr>\n"
+        for row in _rows(file, places[:_ERRORS])
+    ]
+    more = f"<p>{len(places) - _ERRORS:,} more are not listed.</p>" if len(places) > _ERRORS else ""
+    return f"<h2>Files that could not be read</h2>\n<table>\n{''.join(lines)}</table>\n{more}"

@@ -1,0 +1,102 @@
+"""Rows as text, one record each: CSV and JSON lines. Appended record by record; a torn last one is recognised.
+
+Names that are not valid UTF-8 keep their bytes: in CSV as they are (read with errors="surrogateescape"), in JSON as
+lone surrogates, which Python's `os.fsencode` turns back.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from rexnet_ai_real.predictions.row import Row
+
+
+class Format(Protocol):
+    """A way to write rows as text."""
+
+    def header(self, columns: Sequence[str]) -> bytes:
+        """What stands before the first record."""
+
+    def record(self, row: Row) -> bytes:
+        """One row, with its end."""
+
+    def is_whole(self, record: bytes) -> bool:
+        """Whether these bytes, which end with a line break, are a record rather than the beginning of one."""
+
+    def parse(self, record: bytes, columns: Sequence[str]) -> Row:
+        """The row of a whole record, all values as text or as JSON has them.
+
+        Raises:
+            ValueError: it is none.
+        """
+
+
+class Csv:
+    """Every text is quoted, numbers are not; an empty field is a missing number."""
+
+    def header(self, columns: Sequence[str]) -> bytes:
+        """The names of the columns."""
+        return self._line(columns)
+
+    def record(self, row: Row) -> bytes:
+        """As `Format.record`."""
+        return self._line(list(row.values()))
+
+    def is_whole(self, record: bytes) -> bool:
+        """Quotes inside a text are doubled, so that an odd number says that a text goes on after the line break."""
+        return record.count(b'"') % 2 == 0
+
+    def parse(self, record: bytes, columns: Sequence[str]) -> Row:
+        """As `Format.parse`."""
+        text = record.decode("utf-8", "surrogateescape")
+        values = next(csv.reader(io.StringIO(text, newline=""), strict=True), [])
+        return dict(zip(columns, values, strict=True))
+
+    def _line(self, values: Sequence[Any]) -> bytes:
+        line = io.StringIO(newline="")
+        csv.writer(line, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n").writerow(
+            ["" if value is None else value for value in values]
+        )
+        return line.getvalue().encode("utf-8", "surrogateescape")
+
+
+class JsonLines:
+    """An object per line, in ASCII."""
+
+    def header(self, columns: Sequence[str]) -> bytes:
+        """None."""
+        return b""
+
+    def record(self, row: Row) -> bytes:
+        """As `Format.record`."""
+        return json.dumps(row).encode("ascii") + b"\n"
+
+    def is_whole(self, record: bytes) -> bool:
+        """Line breaks inside texts are escaped."""
+        return True
+
+    def parse(self, record: bytes, columns: Sequence[str]) -> Row:
+        """As `Format.parse`."""
+        row = json.loads(record)
+        if not isinstance(row, dict) or tuple(row) != tuple(columns):
+            raise ValueError(f"expected an object with {', '.join(columns)}")
+        return row
+
+
+CSV: Final = Csv()
+JSON_LINES: Final = JsonLines()
+
+
+def whole_records(path: Path, form: Format) -> Iterator[tuple[int, bytes]]:
+    """Each record of a file, the header too, with the place where it ends; a torn one at the end is left out."""
+    record, end = b"", 0
+    with path.open("rb") as file:
+        for line in file:
+            record += line
+            if line.endswith(b"\n") and form.is_whole(record):
+                end += len(record)
+                yield end, record
+                record = b""

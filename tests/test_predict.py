@@ -1,0 +1,323 @@
+"""`predict`: a row for every file, whatever the files are and whenever the command is killed."""
+
+import csv
+import html
+import io
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from rich.console import Console
+
+from rexnet_ai_real import Detector
+from rexnet_ai_real.predict import main
+from rexnet_ai_real.predictions.output import Known, Output
+from rexnet_ai_real.predictions.row import COLUMNS, Row, readable
+from rexnet_ai_real.predictions.screen import show_table
+from rexnet_ai_real.run_folder import RunFolder
+
+
+@pytest.fixture(scope="module")
+def model(tiny_run: RunFolder) -> str:
+    return str(tiny_run.path)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Seven pictures, names of all kinds among them, and two files that are none."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    names = [b"plain.png", b'quote".png', b"line\nbreak.png", b"\xff.png", "日本.png".encode(), b"a,b.png", b"<i>.png"]
+    for name in names:
+        pixels = random.integers(0, 256, (40, 30, 3), dtype=np.uint8)
+        with open(os.fsencode(folder) + b"/" + name, "wb") as file:
+            Image.fromarray(pixels).save(file, "PNG")
+    (folder / "text.jpg").write_text("no picture")
+    (folder / "empty.jpg").touch()
+    return folder
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def predicted(model: str, pictures: Path, output: Path, *options: str) -> int:
+    return main([model, str(pictures), "--output", str(output), "--batch-size", "2", *options])
+
+
+def run(*arguments: object, **options: object) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "rexnet_ai_real.predict", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)  # type: ignore[call-overload, no-any-return]
+
+
+def test_rows_are_the_detectors_verdicts(model: str, pictures: Path, tmp_path: Path) -> None:
+    assert predicted(model, pictures, tmp_path / "out.csv") == 1
+    rows = read_csv(tmp_path / "out.csv")
+    expected = list(Detector.load(model).predict(pictures, batch_size=2))
+    assert len(rows) == 9
+    for row, verdict in zip(rows, expected, strict=True):
+        assert row["path"] == verdict.path
+        assert (row["label"], row["error"]) == (verdict.label or "", verdict.error or "")
+        if verdict.probability is None:
+            assert (row["probability"], row["logit"]) == ("", "")
+        else:
+            assert float(row["probability"]) == pytest.approx(verdict.probability, abs=1e-6)
+            assert float(row["logit"]) == pytest.approx(verdict.logit, abs=1e-6)
+    assert {Path(row["path"]).name: row["error"] for row in rows if row["error"]} == {
+        "empty.jpg": "empty file",
+        "text.jpg": "not a picture",
+    }
+
+
+def test_every_format_tells_the_same(model: str, pictures: Path, tmp_path: Path) -> None:
+    for suffix in ("csv", "jsonl", "parquet"):
+        assert predicted(model, pictures, tmp_path / f"out.{suffix}") == 1
+    rows = read_csv(tmp_path / "out.csv")
+    objects = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    table = pd.read_parquet(tmp_path / "out.parquet")
+    assert [each["path"] for each in objects] == [row["path"] for row in rows]
+    paths = [os.fsencode(row["path"]).decode("utf-8", "backslashreplace") for row in rows]
+    assert table["path"].tolist() == paths
+    assert tuple(table.columns) == COLUMNS
+    for row, each, label, probability in zip(rows, objects, table["label"], table["probability"], strict=True):
+        assert each["label"] == row["label"] == (label if isinstance(label, str) else "")
+        assert np.isnan(probability) if each["probability"] is None else probability == each["probability"]
+        assert row["probability"] == ("" if each["probability"] is None else repr(each["probability"]))
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_no_failure_is_exit_code_0(model: str, pictures: Path, tmp_path: Path) -> None:
+    assert main([model, str(pictures / "plain.png"), "-o", str(tmp_path / "out.csv")]) == 0
+
+
+def test_into_a_pipe_goes_csv(model: str, pictures: Path) -> None:
+    done = run(model, pictures / "plain.png", pictures / "text.jpg", "nowhere.png")
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert [row["error"] for row in rows] == ["", "not a picture", "no such file"]
+    assert done.returncode == 1
+    assert done.stderr == "2 files could not be read; their rows say why.\n"
+
+
+def test_at_a_terminal_people_can_read_it() -> None:
+    console = Console(file=io.StringIO(), width=200)
+    rows: list[Row] = [
+        {"path": "a.png", "label": "ai", "probability": 0.934, "logit": 2.6, "error": ""},
+        {"path": "b\x1b[2J.png", "label": "unsure", "probability": 0.5, "logit": 0.0, "error": ""},
+        {"path": "c.png", "label": "", "probability": None, "logit": None, "error": "not a picture"},
+    ]
+    assert show_table(rows, console) == 1
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert [line.split() for line in text.splitlines()[1:]] == [
+        ["AI", "93.4%", "a.png"],
+        ["unsure", "50.0%", "b", "[2J.png"],
+        ["error", "c.png", "not", "a", "picture"],
+    ]
+    assert "\x1b" not in text
+
+
+# Interrupted
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_file_cut_anywhere_is_gone_on_with(model: str, pictures: Path, tmp_path: Path, suffix: str) -> None:
+    whole = tmp_path / f"whole.{suffix}"
+    predicted(model, pictures, whole)
+    content = whole.read_bytes()
+    for cut in [0, 1, 20, *range(60, len(content), 97), len(content) - 1, len(content)]:
+        part = tmp_path / f"part.{suffix}"
+        part.write_bytes(content[:cut])
+        with Output(part, COLUMNS, resume=True) as output:
+            known = output.known
+            start = part.read_bytes()
+        assert content.startswith(start)
+        assert start.endswith(b"\n") or not start
+        rows = [json.loads(line) for line in start.splitlines()] if suffix == "jsonl" else read_csv(part)
+        assert len(known) == len(rows)
+        assert all(row["path"] in known for row in rows)
+    part.write_bytes(content[: len(content) // 2])
+    assert predicted(model, pictures, part, "--resume") == 1
+    again = read_csv(part) if suffix == "csv" else [json.loads(line) for line in part.read_bytes().splitlines()]
+    before = read_csv(whole) if suffix == "csv" else [json.loads(line) for line in content.splitlines()]
+    assert [row["path"] for row in again] == [row["path"] for row in before]
+    assert [float(row["logit"] or 0) for row in again] == pytest.approx(
+        [float(r["logit"] or 0) for r in before], abs=0.05
+    )
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_killed_scan_is_gone_on_with(model: str, pictures: Path, tmp_path: Path, suffix: str) -> None:
+    output = tmp_path / f"out.{suffix}"
+    growing = output if suffix == "csv" else tmp_path / "out.parquet.partial"
+    files = [file for file in sorted(pictures.iterdir()) if b"\n" not in os.fsencode(file)]
+    command = [sys.executable, "-m", "rexnet_ai_real.predict", model, "-", "-o", str(output), "--batch-size", "1"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdin
+        process.stdin.write(b"".join(os.fsencode(file) + b"\n" for file in files[:6]))
+        process.stdin.flush()
+        deadline = time.monotonic() + 100
+        while not (growing.exists() and growing.read_bytes().count(b"\n") > 3) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -9
+    written = growing.read_bytes()
+    assert predicted(model, pictures, output, "--resume") == 1
+    if suffix == "csv":
+        assert output.read_bytes().startswith(written)
+    paths = pd.read_parquet(output)["path"] if suffix == "parquet" else [row["path"] for row in read_csv(output)]
+    assert len(set(paths)) == len(paths) == 9
+
+
+def test_ctrl_c_keeps_what_is_written(
+    model: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write = Output.write
+    written: list[Row] = []
+
+    def interrupted(self: Output, row: Row) -> None:
+        if len(written) == 4:
+            raise KeyboardInterrupt
+        written.append(row)
+        write(self, row)
+
+    monkeypatch.setattr(Output, "write", interrupted)
+    assert predicted(model, pictures, tmp_path / "out.jsonl") == 130
+    assert "--resume goes on" in capsys.readouterr().err
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 4
+    monkeypatch.setattr(Output, "write", write)
+    assert predicted(model, pictures, tmp_path / "out.jsonl", "--resume") == 1
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 9
+
+
+def test_a_full_disk_loses_nothing(model: str, pictures: Path, tmp_path: Path) -> None:
+    def little_room() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (400, 400))
+
+    output = tmp_path / "out.csv"
+    done = run(model, pictures, "-o", output, preexec_fn=little_room)
+    assert done.returncode == 2
+    last = done.stderr.strip().splitlines()[-1]
+    assert last == f"UserError: {output} cannot be written (file too large). The rows written before are kept: " + (
+        "mend it and add --resume"
+    )
+    assert "Traceback" not in done.stderr
+    assert predicted(model, pictures, output, "--resume") == 1
+    assert len(read_csv(output)) == 9
+
+
+def test_a_finished_scan_takes_new_files_only(
+    model: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predicted(model, pictures, tmp_path / "out.csv")
+    before = (tmp_path / "out.csv").read_bytes()
+    shutil.copy(pictures / "plain.png", pictures / "new.png")
+    assert predicted(model, pictures, tmp_path / "out.csv", "--resume") == 0
+    after = (tmp_path / "out.csv").read_bytes()
+    assert after.startswith(before)
+    assert after[len(before) :].count(b"\n") == 1
+
+
+def test_known_paths_are_small_and_told_apart() -> None:
+    assert "a" not in Known(np.empty(0, np.uint64))
+    path = Path("/dev/null")
+    known = Known(np.arange(500_000, dtype=np.uint64))
+    assert known.digests.nbytes == 4_000_000
+    assert str(path) not in known
+
+
+# Refused
+
+
+def test_results_in_the_way_are_left_alone(
+    model: str, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, content, options, message in (
+        ("a.csv", "mine", [], "is there already: --resume goes on with it"),
+        ("b.csv", "mine\n", ["--resume"], "has other columns than path, label, probability"),
+        ("c.jsonl", '{"mine": 1}\n', ["--resume"], "holds a line that is no result of this command"),
+        ("d.parquet", "mine", ["--resume"], "is there already and cannot be added to"),
+        ("e.xlsx", "mine", [], r"expected a name that ends in \.csv, \.jsonl, \.parquet, \.html"),
+    ):
+        (tmp_path / name).write_text(content)
+        assert predicted(model, pictures, tmp_path / name, *options) == 2
+        assert re.search(message, capsys.readouterr().err), name
+        assert (tmp_path / name).read_text() == content
+    assert main([model, str(pictures), "--resume"]) == 2
+    assert "--resume needs --output" in capsys.readouterr().err
+    assert main([str(tmp_path), str(pictures)]) == 2
+    assert "holds no detector" in capsys.readouterr().err
+    assert predicted(model, pictures / "*.webp", tmp_path / "f.csv") == 2
+    assert not (tmp_path / "f.csv").exists()
+
+
+def test_a_missing_library_is_named(
+    model: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert predicted(model, pictures, tmp_path / "out.parquet") == 2
+    assert "pip install 'rexnet-ai-real[parquet]'" in capsys.readouterr().err
+
+
+# Provenance and the gallery
+
+
+def test_metadata_stand_beside_the_probability(model: str, pictures: Path, tmp_path: Path) -> None:
+    info = PngInfo()
+    info.add_text("parameters", "a cat\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Model: v1-5")
+    plain = Image.open(pictures / "plain.png")
+    plain.save(pictures / "tagged.png", pnginfo=info)
+    predicted(model, pictures, tmp_path / "out.jsonl", "--provenance")
+    rows = {Path(row["path"]).name: row for row in map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())}
+    assert rows["tagged.png"]["provenance_says"] == "ai"
+    assert "can be forged or removed" in rows["tagged.png"]["provenance"]
+    assert rows["plain.png"]["provenance_says"] == ""
+    assert rows["tagged.png"]["logit"] == pytest.approx(rows["plain.png"]["logit"], abs=0.05)
+
+
+def test_the_gallery_is_sorted_whole_and_harmless(model: str, pictures: Path, tmp_path: Path) -> None:
+    page = tmp_path / "out.html"
+    assert predicted(model, pictures, page, "--provenance") == 1
+    text = page.read_text(encoding="utf-8")
+    order = re.findall(r'<figure class="(\w+)">.*?title="([^"]*)"', text, re.DOTALL)
+    verdicts = [v for v in Detector.load(model).predict(pictures, batch_size=2) if v.probability is not None]
+    best = max(verdicts, key=lambda verdict: verdict.probability or 0)
+    assert len(order) == len(verdicts) == 7
+    assert readable(Path(best.path).name) in html.unescape(order[0][1])
+    assert text.count("data:image/jpeg;base64,") == 7
+    assert "<i>.png" not in text
+    assert "&lt;i&gt;.png" in text
+    assert "not a picture" in text
+    assert "2 files could not be read" in text
+    assert "http" not in re.sub(r"base64,[^\"]*", "", text)
+    assert predicted(model, pictures, tmp_path / "few.html", "--gallery-pictures", "3") == 1
+    few = (tmp_path / "few.html").read_text(encoding="utf-8")
+    assert few.count("<figure") == 3
+    assert "The 3 likeliest to be AI-generated are shown" in few
+
+
+def test_an_empty_folder_gives_empty_results(model: str, tmp_path: Path) -> None:
+    (tmp_path / "nothing").mkdir()
+    for suffix in ("csv", "jsonl", "parquet", "html"):
+        assert predicted(model, tmp_path / "nothing", tmp_path / f"out.{suffix}") == 0
+    assert read_csv(tmp_path / "out.csv") == []
+    assert len(pd.read_parquet(tmp_path / "out.parquet")) == 0
+    assert "0 pictures: none" in (tmp_path / "out.html").read_text()
+
+
+def test_real_files_of_every_kind_are_answered(tiny_run: RunFolder, shared_data: Path, tmp_path: Path) -> None:
+    assert predicted(str(tiny_run.path), shared_data / "kaggle-raw", tmp_path / "out.csv", "--provenance") == 0
+    assert len(read_csv(tmp_path / "out.csv")) == 112
