@@ -113,6 +113,21 @@ def class_activation_map(network: nn.Module, pictures: Tensor, target: int = AI)
     Raises:
         ValueError: not such a network, or not one of its classes.
     """
+    evidence = map_weights(network, target)
+    return map_of_features(network.forward_features(pictures), evidence)  # type: ignore[operator]
+
+
+def map_of_features(features: Tensor, evidence: Tensor) -> Tensor:
+    """The map (N, h, w) from the final feature map (N, C, h, w) and `map_weights` (C,)."""
+    return torch.einsum("nchw,c->nhw", features, evidence.to(features.dtype))
+
+
+def map_weights(network: nn.Module, target: int = AI) -> Tensor:
+    """What each channel of the final feature map says for `target` against the other class, (C,).
+
+    Raises:
+        ValueError: as `class_activation_map`.
+    """
     last = [module for module in network.modules() if isinstance(module, nn.Linear)][-1:]
     if not last or last[0].out_features != 2 or last[0].in_features != network.num_features:
         raise ValueError(
@@ -121,9 +136,7 @@ def class_activation_map(network: nn.Module, pictures: Tensor, target: int = AI)
         )
     if target not in (REAL, AI):
         raise ValueError(f"target={target}: expected {REAL} (real) or {AI} (AI)")
-    features = network.forward_features(pictures)  # type: ignore[operator]
-    weight = last[0].weight[target] - last[0].weight[1 - target]
-    return torch.einsum("nchw,c->nhw", features, weight.to(features.dtype))
+    return last[0].weight[target] - last[0].weight[1 - target]
 
 
 def final_layer(network: nn.Module, pictures: Tensor) -> nn.Module:

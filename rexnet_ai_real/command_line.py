@@ -1,14 +1,14 @@
 """What the commands with ordinary arguments share: the detector, the pictures, and how a command ends."""
 
 import argparse
-import glob
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import IO, Final
 
 from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.patterns import is_pattern, matching
 
 DONE: Final = 0
 SOME_FAILED: Final = 1
@@ -71,8 +71,13 @@ def listed_paths(paths: Sequence[str], *, null: bool = False, stdin: IO[bytes] |
     return chain.from_iterable(parts)
 
 
-def command(run: Callable[[], int]) -> int:
-    """Run what a command does, and turn its end into an exit code with one clear line."""
+def command(run: Callable[[], int], interrupted: str = "What was written is complete.") -> int:
+    """Run what a command does, and turn its end into an exit code with one clear line.
+
+    Args:
+        run: gives the exit code of a command that came to its end.
+        interrupted: what to tell after Ctrl-C.
+    """
     try:
         return run()
     except UserError as error:
@@ -82,17 +87,18 @@ def command(run: Callable[[], int]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except KeyboardInterrupt:
-        print("\nInterrupted. What was written is complete; --resume goes on where this stopped.", file=sys.stderr)
+        print(f"\nInterrupted. {interrupted}", file=sys.stderr)
         return INTERRUPTED
 
 
-def _expanded(path: str) -> list[str]:
-    if os.path.lexists(path) or not glob.has_magic(path):
+def _expanded(path: str) -> Iterable[str]:
+    if not is_pattern(path):
         return [path]
-    found = sorted(glob.glob(path, recursive=True))
-    if not found:
+    found = matching(path)
+    first = next(found, None)
+    if first is None:
         raise UserError(f"{path} matches no file: check the pattern and the folder that it starts from")
-    return found
+    return chain([first], found)
 
 
 def _read_names(stream: IO[bytes], null: bool) -> Iterator[str]:
@@ -102,4 +108,4 @@ def _read_names(stream: IO[bytes], null: bool) -> Iterator[str]:
         *names, rest = (rest + piece).split(end)
         yield from (os.fsdecode(name.removesuffix(b"\r") if not null else name) for name in names if name)
     if rest:
-        yield os.fsdecode(rest)
+        yield os.fsdecode(rest if null else rest.removesuffix(b"\r"))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0: every picture has its verdict; 1: some could not be read; 2: a wrong command; 130: interrupted."""
     options = _parser().parse_args(arguments)
-    return command(lambda: predict(options))
+    return command(lambda: predict(options), "What was written is complete; --resume goes on where this stopped.")
 
 
 def _parser() -> argparse.ArgumentParser:

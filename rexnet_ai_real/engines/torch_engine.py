@@ -80,16 +80,22 @@ class TorchEngine:
         return (outputs[..., AI] - outputs[..., REAL]).mean(dim=0).cpu()
 
     def logits_and_maps(self, pictures: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """As `Engine.logits_and_maps`."""
-        from rexnet_ai_real.cam import class_activation_map  # brings grad-cam and torchvision along: seconds
+        """As `Engine.logits_and_maps`, both from one feature map."""
+        from rexnet_ai_real.cam import map_of_features, map_weights  # brings grad-cam and torchvision along: seconds
 
         batch = self._normalised(pictures)
+        logits, maps = [], []
         with torch.inference_mode(), autocast(self.device, self.precision):
-            try:
-                maps = torch.stack([class_activation_map(network, batch).float() for network in self.networks])
-            except ValueError as error:
-                raise UserError(str(error)) from error
-        return self.logits_of(batch).numpy(), maps.mean(dim=0).cpu().numpy()
+            for network in self.networks:
+                try:
+                    evidence = map_weights(network)
+                except ValueError as error:
+                    raise UserError(str(error)) from error
+                features = network.forward_features(batch)  # type: ignore[operator]
+                answers = network.forward_head(features).float()  # type: ignore[operator]
+                logits.append(answers[:, AI] - answers[:, REAL])
+                maps.append(map_of_features(features, evidence).float())
+        return torch.stack(logits).mean(0).cpu().numpy(), torch.stack(maps).mean(0).cpu().numpy()
 
     def _normalised(self, pictures: Pixels) -> Tensor:
         # (N, H, W, 3) permuted is channels_last already: nothing is copied but the change of type.

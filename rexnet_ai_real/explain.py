@@ -1,0 +1,152 @@
+"""Show where in pictures the evidence for the detector's answers lies.
+
+    python -m rexnet_ai_real.explain outputs/baseline/2026-11-22_10-00-00 a.jpg folder/ --output explained
+    python -m rexnet_ai_real.explain exported/ 'holiday/**/*.jpg' --output explained --shared-scale
+
+Writes a folder: overlays/, contact_sheet_*.png and explained.csv. With an exported detector PyTorch is not needed.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rexnet_ai_real.command_line import (
+    DONE,
+    SOME_FAILED,
+    add_detector,
+    add_pictures,
+    command,
+    listed_paths,
+)
+from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.overlays.methods import METHODS
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from rexnet_ai_real.overlays.explainer import Explainer
+    from rexnet_ai_real.picture_files import PictureFile
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 0: every picture is explained; 1: some could not be read; 2: a wrong command; 130: interrupted."""
+    options = _parser().parse_args(arguments)
+    return command(lambda: explain(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m rexnet_ai_real.explain",
+        description="Show where in pictures the evidence for the detector's answers lies: an overlay of each picture, "
+        "contact sheets, and a table.",
+        epilog="Heat shows what moved the answer, not whether it is right. Exit code: 0 all pictures explained, "
+        "1 some could not be read (their rows say why), 2 wrong command or detector, 130 interrupted.",
+    )
+    add_detector(parser)
+    add_pictures(parser)
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FOLDER", help="a new or empty folder for what is written"
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="write into a folder that is not empty: its explained.csv and contact sheets begin anew, overlays of the "
+        "same pictures are replaced, all else stays",
+    )
+    parser.add_argument(
+        "--method",
+        choices=METHODS,
+        default=METHODS[0],
+        help="cam: the exact class-activation map, which comes with the answer (default); the others take gradients "
+        "and need PyTorch",
+    )
+    parser.add_argument(
+        "--target",
+        choices=("predicted", "ai", "real"),
+        default="predicted",
+        help="the class that heat speaks for (default: the one on whose side of the threshold each picture is)",
+    )
+    parser.add_argument(
+        "--shared-scale",
+        action="store_true",
+        help="one colour scale for all pictures, so that they compare (default: each picture has its own)",
+    )
+    parser.add_argument("--no-sheet", action="store_false", dest="sheet", help="write no contact sheets")
+    return parser
+
+
+def explain(options: argparse.Namespace) -> int:
+    """Carry out the command."""
+    # Not above: --help needs none of it.
+    from rexnet_ai_real.detector import Detector
+    from rexnet_ai_real.overlays.explainer import Explainer
+    from rexnet_ai_real.overlays.folder import is_output
+    from rexnet_ai_real.picture_files import picture_files
+
+    _check_output(options.output, options.overwrite)
+    paths = listed_paths(options.paths, null=options.null)
+    detector = Detector.load(options.model, backend=options.backend, device=options.device)
+    explainer = Explainer(detector, options.method, options.target, options.max_pixels)
+    files = (file for file in picture_files(paths) if not is_output(file.path, options.output))
+    return _write(explainer, files, options)
+
+
+def _write(explainer: "Explainer", files: "Iterator[PictureFile]", options: argparse.Namespace) -> int:
+    from rexnet_ai_real.overlays.explanation import Scale
+    from rexnet_ai_real.overlays.folder import TABLE, ExplanationFolder, drawn, set_aside
+
+    count = failed = 0
+    explanations = explainer.explain(files, workers=options.workers)
+    resize = explainer.detector.preprocessing.resize
+    with _progress() as progress, ExitStack() as stack:
+        top = total = None
+        if options.shared_scale:
+            looked_at = progress.track(explanations, description="Looking")
+            top, total, explanations = stack.enter_context(set_aside(looked_at))
+        scale = Scale(explainer.unit, top)
+        output = stack.enter_context(ExplanationFolder(options.output, scale, with_sheet=options.sheet))
+        pictures = drawn(explanations, scale, resize, workers=options.workers, max_pixels=options.max_pixels)
+        for picture in progress.track(pictures, total=total, description="Drawing"):
+            output.add(picture)
+            count += 1
+            failed += picture.explanation.verdict.error is not None
+    if not count:
+        raise UserError(f"no files in {', '.join(options.paths)}: give pictures, or folders that hold some")
+    sheets = " and contact_sheet_*.png beside it" if options.sheet else ""
+    print(f"Explained {count - failed} of {count} files: see {options.output / TABLE}{sheets}")
+    return SOME_FAILED if failed else DONE
+
+
+def _check_output(folder: Path, overwrite: bool) -> None:
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"--output {folder} is a file: name a folder")
+        if not overwrite and folder.is_dir() and any(folder.iterdir()):
+            raise UserError(
+                f"--output {folder} is not empty: name another folder, or give --overwrite to begin its table and "
+                "contact sheets anew"
+            )
+    except OSError as error:
+        raise UserError(f"--output {folder} cannot be opened: {(error.strerror or '').lower()}") from error
+
+
+def _progress() -> "Progress":
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    words = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    return Progress(*words, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""From files to explanations: the detector's verdict, heat by the method asked for, and the metadata's word."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rexnet_ai_real.data.decode import MAX_PIXELS, UnreadablePicture, read
+from rexnet_ai_real.detector import Detector
+from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.labels import AI, LABELS
+from rexnet_ai_real.overlays.explanation import Explanation
+from rexnet_ai_real.overlays.methods import EXACT, METHODS
+from rexnet_ai_real.picture_files import PictureFile, made_ahead
+from rexnet_ai_real.preprocessing import Pixels, read_pixels
+from rexnet_ai_real.provenance import read_provenance
+from rexnet_ai_real.verdict import Verdict, verdicts
+
+Target = Literal["predicted", "ai", "real"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    pixels: Pixels
+    provenance: str
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """A detector with a method to explain it."""
+
+    detector: Detector
+    method: str = EXACT
+    """One of `METHODS`. All but the exact one need the detector's networks in PyTorch."""
+    target: Target = "predicted"
+    """The class that heat speaks for; predicted: the one on whose side of the threshold the picture is."""
+    max_pixels: int = MAX_PIXELS
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise UserError(f"method={self.method}: expected one of {', '.join(METHODS)}")
+        if self.method != EXACT and self.detector.engine.backend != "torch":
+            raise UserError(
+                f"method={self.method} needs gradients, which backend={self.detector.engine.backend} does not give: "
+                f"use backend=torch, or method={EXACT}"
+            )
+
+    @property
+    def unit(self) -> str:
+        """Of the heat, in words."""
+        if self.method == EXACT:
+            return "exact class-activation map, log-odds that each place adds"
+        return f"by {self.method}, in its own unit"
+
+    def explain(self, files: Iterable[PictureFile], *, batch_size: int = 16, workers: int = 2) -> Iterator[Explanation]:
+        """An explanation of each file, lazily and in order; a file that gives no picture is one with an error.
+
+        Memory does not grow with the number of files: at most two batches of prepared pictures wait.
+
+        Raises:
+            UserError: a network that has no such map.
+        """
+        prepared = made_ahead(self._prepare, files, workers=workers, ahead=2 * batch_size)
+        while batch := list(islice(prepared, batch_size)):
+            yield from self._explained(batch)
+
+    def _prepare(self, file: PictureFile) -> _Prepared | str:
+        if file.error is not None:
+            return file.error
+        try:
+            data = read(Path(file.path))
+            pixels = read_pixels(data, self.detector.preprocessing, max_pixels=self.max_pixels)
+            return _Prepared(pixels, read_provenance(data).verdict)
+        except UnreadablePicture as error:
+            return str(error)
+        except Exception as error:  # a name with a zero byte, a picture larger than the memory left: one bad row
+            return f"cannot be prepared: {type(error).__name__}: {' '.join(str(error).split())[:120]}"
+
+    def _explained(self, batch: list[tuple[PictureFile, _Prepared | str]]) -> Iterator[Explanation]:
+        good = [(file.path, made) for file, made in batch if isinstance(made, _Prepared)]
+        explained: Iterator[Explanation] = iter(())
+        if good:
+            logits, heat, targets = self._heat(np.stack([made.pixels for _, made in good]))
+            said = verdicts([path for path, _ in good], logits.tolist(), self.detector.calibration)
+            explained = (
+                Explanation(verdict)
+                if verdict.error is not None
+                else Explanation(verdict, made.provenance, int(target), map_)
+                for verdict, (_, made), map_, target in zip(said, good, heat, targets, strict=True)
+            )
+        for file, made in batch:
+            yield Explanation(Verdict.failed(file.path, made)) if isinstance(made, str) else next(explained)
+
+    def _heat(self, pictures: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.intp]]:
+        if self.method != EXACT:
+            logits = self.detector.engine.logits(pictures)
+            targets = self._targets(logits)
+            return logits, self._gradient_heat(pictures, targets), targets
+        try:
+            logits, maps = self.detector.engine.logits_and_maps(pictures)
+        except UserError as error:
+            raise UserError(f"{error}. Or choose another method, such as gradcam, with backend=torch") from error
+        targets = self._targets(logits)
+        towards = np.where((targets == AI)[:, None, None], maps, -maps)
+        # The mean over the places, and the bias, is the logit: so this much is what one place adds.
+        heat: NDArray[np.float32] = (np.maximum(towards, 0) / maps[0].size).astype(np.float32)
+        return logits, heat, targets
+
+    def _targets(self, logits: NDArray[np.float32]) -> NDArray[np.intp]:
+        if self.target != "predicted":
+            return np.full(len(logits), LABELS.index(self.target))
+        calibration = self.detector.calibration
+        return (calibration.probabilities(np.nan_to_num(logits)) >= calibration.threshold).astype(np.intp)
+
+    def _gradient_heat(self, pictures: Pixels, targets: NDArray[np.intp]) -> NDArray[np.float32]:
+        """The mean of the networks' heat maps."""
+        import torch
+
+        from rexnet_ai_real.cam import NoFeatureMap, heat_maps
+
+        mean, std = torch.tensor(self.detector.preprocessing.mean), torch.tensor(self.detector.preprocessing.std)
+        batch = ((torch.from_numpy(pictures) / 255 - mean) / std).permute(0, 3, 1, 2)
+        try:
+            maps = [heat_maps(net, batch, targets.tolist(), method=self.method) for net in self.detector.networks]
+        except NoFeatureMap as error:
+            raise UserError(f"no heat map can be made of this detector: {error}") from error
+        mean_map: NDArray[np.float32] = np.mean(maps, axis=0, dtype=np.float32)
+        return mean_map

@@ -1,0 +1,57 @@
+"""What the detector says of one picture, with where in it the evidence lies, and the scale that heat is shown on."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rexnet_ai_real.verdict import Verdict
+
+CLASSES: Final = ("a real picture", "an AI-generated picture")
+"""What heat speaks for, by the number of the class."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A verdict, the evidence for one class in the picture, and what the file's metadata say."""
+
+    verdict: Verdict
+    provenance: str = ""
+    """What the metadata say of the picture's origin, in one line; empty where the file could not be read."""
+    target: int | None = None
+    """The class that the heat speaks for; None when the picture failed."""
+    heat: NDArray[np.float32] | None = None
+    """(h, w), zero or more, of equal places over what the network saw; None when the picture failed."""
+
+    @property
+    def greatest(self) -> float:
+        """The greatest heat; 0 where nothing speaks for the class."""
+        return 0.0 if self.heat is None else float(self.heat.max())
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How heat becomes colour."""
+
+    unit: str
+    """Of the heat, in a few words."""
+    top: float | None = None
+    """The heat that gets the last colour in every picture; None: in each picture its own greatest."""
+
+    def top_of(self, explanation: Explanation) -> float:
+        """The heat that gets the last colour in this picture; 0 where there is no heat."""
+        return explanation.greatest if self.top is None else self.top
+
+    def positions(self, explanation: Explanation) -> NDArray[np.float32]:
+        """The heat of a picture that did not fail, from 0 to 1."""
+        assert explanation.heat is not None
+        top = self.top_of(explanation)
+        return explanation.heat / np.float32(top) if top > 0 else np.zeros_like(explanation.heat)
+
+    @property
+    def note(self) -> str:
+        """What may be compared."""
+        if self.top is None:
+            return "Scale of this picture alone: its colours do not compare with those of other pictures"
+        return "One scale for all pictures of this run: the same colour is the same heat"

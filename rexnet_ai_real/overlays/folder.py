@@ -1,0 +1,201 @@
+"""The folder that explanations are written to: overlays/*.png, contact_sheet_*.png and explained.csv."""
+
+import csv
+import hashlib
+import io
+import os
+import pickle
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Final, Self
+
+from rexnet_ai_real.data.decode import MAX_PIXELS, UnreadablePicture, decode
+from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.files import write_atomically
+from rexnet_ai_real.labels import LABELS
+from rexnet_ai_real.overlays.contact_sheet import PER_PAGE, Tile, page, tile
+from rexnet_ai_real.overlays.explanation import Explanation, Scale
+from rexnet_ai_real.overlays.overlay import overlay
+from rexnet_ai_real.picture_files import made_ahead
+from rexnet_ai_real.verdict import Verdict
+
+TABLE: Final = "explained.csv"
+OVERLAYS: Final = "overlays"
+_SHEET: Final = "contact_sheet_"
+COLUMNS: Final = (
+    *("path", "label", "probability", "logit", "target", "greatest_heat", "scale_top", "overlay", "provenance"),
+    "error",
+)
+_LONGEST_STEM: Final = 60
+_COMPRESSION: Final = 3
+"""Of zlib's 9 levels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What is to be written of one picture."""
+
+    explanation: Explanation
+    tile: Tile
+    overlay: bytes | None = None
+    """A PNG; None when the picture failed."""
+
+
+class ExplanationFolder:
+    """A folder that fills picture by picture; at every moment its table holds what is written.
+
+    A page of the contact sheet is written when it is full, the last one at the end of the `with` block, also when that
+    ends with Ctrl-C.
+    """
+
+    def __init__(self, folder: Path, scale: Scale, *, with_sheet: bool = True) -> None:
+        """Begin a new table and contact sheet; those of an earlier time go, its overlays stay.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        self._folder = folder
+        self._scale = scale
+        self._with_sheet = with_sheet
+        self._pages = 0
+        self._tiles: list[Tile] = []
+        with _clear_failure(folder):
+            (folder / OVERLAYS).mkdir(parents=True, exist_ok=True)
+            for old in folder.glob(f"{_SHEET}*.png"):
+                old.unlink()
+            # Text is quoted, so that line breaks in names stay in their cell; names that are no UTF-8 keep their bytes.
+            self._file = (folder / TABLE).open("w", encoding="utf-8", errors="surrogateescape", newline="")
+            self._table = csv.writer(self._file, quoting=csv.QUOTE_NONNUMERIC)
+            self._write_row(COLUMNS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *ended: object) -> None:
+        with _clear_failure(self._folder), self._file:
+            self._write_page()
+
+    def add(self, drawn: Drawn) -> None:
+        """Write a picture's overlay, and then its line.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        explanation, verdict = drawn.explanation, drawn.explanation.verdict
+        name = ""
+        with _clear_failure(self._folder):
+            if drawn.overlay is not None:
+                name = f"{OVERLAYS}/{overlay_name(verdict.path)}"
+                with write_atomically(self._folder / name) as temporary:
+                    temporary.write_bytes(drawn.overlay)
+            has_heat = explanation.target is not None
+            self._write_row(
+                (
+                    *(verdict.path, verdict.label, verdict.probability, verdict.logit),
+                    LABELS[explanation.target] if explanation.target is not None else None,
+                    explanation.greatest if has_heat else None,
+                    self._scale.top_of(explanation) if has_heat else None,
+                    *(name, explanation.provenance, verdict.error),
+                )
+            )
+            if self._with_sheet:
+                self._tiles.append(drawn.tile)
+            if len(self._tiles) == PER_PAGE:
+                self._write_page()
+
+    def _write_row(self, row: Iterable[object]) -> None:
+        self._table.writerow(row)
+        self._file.flush()
+
+    def _write_page(self) -> None:
+        if self._tiles:
+            self._pages += 1
+            with write_atomically(self._folder / f"{_SHEET}{self._pages:03}.png") as temporary:
+                page(self._tiles, self._pages, self._scale).save(temporary)
+            self._tiles = []
+
+
+def drawn(
+    explanations: Iterable[Explanation], scale: Scale, resize: str, *, workers: int = 2, max_pixels: int = MAX_PIXELS
+) -> Iterator[Drawn]:
+    """Overlays and tiles, in order, made by threads; at most one more than those are in memory.
+
+    Args:
+        explanations: with the paths of their pictures, which are decoded again, at their full size.
+        scale: of the heat.
+        resize: of the preprocessing.
+        workers: threads.
+        max_pixels: as for `decode`.
+    """
+
+    def draw(explanation: Explanation) -> Drawn:
+        if explanation.verdict.error is not None:
+            return Drawn(explanation, Tile(explanation))
+        try:
+            picture = decode(Path(explanation.verdict.path), max_pixels=max_pixels)
+        except UnreadablePicture as error:  # it could be read a moment ago
+            failed = Explanation(Verdict.failed(explanation.verdict.path, f"changed while it was explained: {error}"))
+            return Drawn(failed, Tile(failed))
+        stored = io.BytesIO()
+        overlay(picture, explanation, scale, resize).save(stored, "PNG", compress_level=_COMPRESSION)
+        return Drawn(explanation, tile(picture, explanation, scale, resize), stored.getvalue())
+
+    return (made for _, made in made_ahead(draw, explanations, workers=workers, ahead=workers + 1))
+
+
+def is_output(path: str, folder: Path) -> bool:
+    """Whether a file is one of those written here: it may lie in a folder whose pictures are being explained."""
+    place, name = os.path.split(path)
+    try:
+        found = _real(place)
+    except ValueError:  # a zero byte, which no file's name holds
+        return False
+    here = _real(os.fspath(folder))
+    is_sheet = name.startswith(_SHEET) and name.endswith(".png")
+    return found == os.path.join(here, OVERLAYS) or (found == here and (name == TABLE or is_sheet))
+
+
+@lru_cache(maxsize=1024)  # files come folder by folder
+def _real(folder: str) -> str:
+    return os.path.realpath(folder)
+
+
+def overlay_name(path: str) -> str:
+    """A file name for the overlay of a picture: the same for the same path, another for any other path.
+
+    Made of the letters and digits of the picture's name and 64 bits of a hash of its path, so that it is safe and short
+    enough everywhere.
+    """
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "_", Path(path).stem)[:_LONGEST_STEM].strip("_-")
+    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+    return f"{stem or 'picture'}-{digest}.png"
+
+
+@contextmanager
+def set_aside(explanations: Iterable[Explanation]) -> Iterator[tuple[float, int, Iterator[Explanation]]]:
+    """Explanations kept in a file without a name: their greatest heat, their number, and themselves, read back.
+
+    What a scale for all pictures needs. A map of 7 x 7 places takes 0.2 kB, one of 224 x 224 takes 200 kB.
+    """
+    with tempfile.TemporaryFile() as spool:
+        greatest, count = 0.0, 0
+        for explanation in explanations:
+            pickle.dump(explanation, spool)
+            greatest = max(greatest, explanation.greatest)
+            count += 1
+        spool.seek(0)
+        yield greatest, count, (pickle.load(spool) for _ in range(count))
+
+
+@contextmanager
+def _clear_failure(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise UserError(f"{folder} cannot be written: {reason}. What is written so far is whole") from error

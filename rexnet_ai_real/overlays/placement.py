@@ -1,0 +1,84 @@
+"""Where the places of a heat map lie in the picture that the network saw, whole or in part."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from rexnet_ai_real.overlays.colours import painted
+from rexnet_ai_real.preprocessing import centre_square
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom, in pixels."""
+
+_ROWS: Final = 256
+"""Computed at a time: a row of floats takes six times the memory of the picture's."""
+
+
+def seen(size: tuple[int, int], resize: str) -> Box:
+    """The part of a picture (width, height) that the network saw, by `Preprocessing.resize`."""
+    return centre_square(size) if resize == "crop" else (0.0, 0.0, float(size[0]), float(size[1]))
+
+
+def spread(
+    heat: NDArray[np.float32], size: tuple[int, int], box: Box, rows: slice | None = None
+) -> NDArray[np.float32]:
+    """A map over the pixels of a picture: bilinear between the centres of its places, level beyond the outermost.
+
+    Args:
+        heat: (h, w), of equal places that fill the box.
+        size: width and height of the picture.
+        box: the part of the picture that the map is of.
+        rows: of the picture, all by default.
+
+    Returns:
+        (rows, width); not a number outside the box, where nothing is known.
+    """
+    left, top, right, bottom = box
+    downwards = _positions(np.arange(size[1])[rows or slice(None)], top, bottom, heat.shape[0])
+    across = _positions(np.arange(size[0]), left, right, heat.shape[1])
+    values = _weights(downwards, heat.shape[0]) @ heat.astype(np.float32) @ _weights(across, heat.shape[1]).T
+    values[(downwards < 0) | (downwards > heat.shape[0])] = np.nan
+    values[:, (across < 0) | (across > heat.shape[1])] = np.nan
+    return values
+
+
+def heat_on_picture(picture: Image.Image, heat: NDArray[np.float32], resize: str) -> Image.Image:
+    """The picture in grey under its heat; striped and paler where the network did not see it.
+
+    Args:
+        picture: RGB, of any size.
+        heat: (h, w), from 0 to 1.
+        resize: of the preprocessing.
+    """
+    grey = picture.convert("L")
+    result = Image.new("RGB", picture.size)
+    box = seen(picture.size, resize)
+    period = max(12, max(picture.size) // 120)  # of the stripes, which should show on a screen that shows the whole
+    for top in range(0, picture.height, _ROWS):
+        bottom = min(top + _ROWS, picture.height)
+        here = spread(heat, picture.size, box, slice(top, bottom))
+        unseen = np.isnan(here)
+        below = np.asarray(grey.crop((0, top, picture.width, bottom)), dtype=np.float32)
+        if unseen.any():
+            below = np.where(unseen, _striped(below, top, period), below)
+        result.paste(Image.fromarray(painted(below, np.where(unseen, 0, here))), (0, top))
+    return result
+
+
+def _positions(pixels: NDArray[np.int64], low: float, high: float, places: int) -> NDArray[np.float64]:
+    """Where the centres of pixels lie, counted in places from the edge `low`."""
+    return np.asarray((pixels + 0.5 - low) * (places / (high - low)), dtype=np.float64)
+
+
+def _weights(positions: NDArray[np.float64], places: int) -> NDArray[np.float32]:
+    """How much of each place is seen at each position, (positions, places)."""
+    distance = np.abs(positions.clip(0.5, places - 0.5)[:, None] - (np.arange(places) + 0.5))
+    return np.asarray(np.maximum(0, 1 - distance), dtype=np.float32)
+
+
+def _striped(grey: NDArray[np.float32], top: int, period: int) -> NDArray[np.float32]:
+    rows, columns = np.ogrid[top : top + grey.shape[0], : grey.shape[1]]
+    pale = np.float32(0.3) * grey + np.float32(0.7 * 235)
+    return np.where((rows + columns) % period < period // 6, np.float32(150), pale)
