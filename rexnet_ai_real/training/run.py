@@ -20,6 +20,7 @@ from rexnet_ai_real.models import load_pretrained
 from rexnet_ai_real.run_folder import RunFolder
 from rexnet_ai_real.training.callbacks import History, SeedOfEpoch, TensorBoardPictures
 from rexnet_ai_real.training.classifier import Classifier
+from rexnet_ai_real.training.memory import keep_freed_memory
 from rexnet_ai_real.training.outcome import write_outcome
 
 MONITOR = "val/loss"
@@ -44,6 +45,7 @@ def train(config: TrainConfig, folder: RunFolder) -> float | None:
     """
     started = time.monotonic()
     _quieten()
+    keep_freed_memory()
     check_devices(config.trainer)
     L.seed_everything(config.seed, workers=True, verbose=False)
     if config.trainer.threads:

@@ -1,0 +1,215 @@
+"""The same layers with backward passes that keep less and cost less, for training on a CPU.
+
+Nothing is approximated: the same kernels give the same outputs, and what a backward pass needs is computed again from
+what another layer keeps anyway, instead of being kept twice.
+
+- Batch norm followed by SiLU keeps only the input of the norm; the input of SiLU is the norm applied again.
+- Batch norm, squeeze-and-excite and ReLU6 keep that input, the gate and the output.
+- The input's gradient of a depthwise convolution with stride 2 is computed in float32: oneDNN has no fast path for it
+  in bfloat16 (figures: benchmarks/RESULTS.md).
+
+Second derivatives are not supported; a network whose layers are hooked, traced or exported runs the plain layers in
+evaluation mode.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+_Norm = torch.ops.aten.native_batch_norm
+_NormBackward = torch.ops.aten.native_batch_norm_backward
+_ConvBackward = torch.ops.aten.convolution_backward
+
+
+def applies(x: Tensor, *norms: nn.Module) -> bool:
+    """Whether these layers can run so: in training on a CPU, with plain batch norms, outside any compiler or tracer."""
+    return (
+        x.device.type == "cpu"
+        and torch.is_grad_enabled()
+        and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        and all(type(norm) is nn.BatchNorm2d and norm.training and norm.momentum is not None for norm in norms)
+    )
+
+
+def norm_silu(x: Tensor, norm: nn.BatchNorm2d) -> Tensor:
+    """silu(norm(x)), (N, C, H, W); the running statistics move as in `norm.forward`."""
+    z: Tensor = _NormSiLU.apply(x, norm.weight, norm.bias, *_state(norm))
+    return z
+
+
+def norm_relu6(x: Tensor, norm: nn.BatchNorm2d) -> Tensor:
+    """relu6(norm(x)), (N, C, H, W)."""
+    z: Tensor = _NormReLU6.apply(x, norm.weight, norm.bias, *_state(norm))
+    return z
+
+
+def norm_gate_relu6(x: Tensor, norm: nn.BatchNorm2d, gate_of: Any) -> Tensor:
+    """relu6(y * gate_of(mean of y over places)) with y = norm(x), (N, C, H, W).
+
+    Args:
+        x: what the depthwise convolution gives.
+        norm: behind it.
+        gate_of: means (N, C, 1, 1) -> gate of the same shape.
+    """
+    y, means, *statistics = _NormPool.apply(x, norm.weight, norm.bias, *_state(norm))
+    made_of = (x.detach(), norm.weight.detach(), norm.bias.detach(), *statistics, norm.eps)
+    z: Tensor = _GatedReLU6.apply(y, gate_of(means), *made_of)
+    return z
+
+
+def depthwise(x: Tensor, convolution: nn.Conv2d) -> Tensor:
+    """convolution(x) for a depthwise one of stride 2 without a bias, in the type that autocast asks for."""
+    weight = convolution.weight
+    if torch.is_autocast_enabled("cpu"):
+        kind = torch.get_autocast_dtype("cpu")
+        x, weight = x.to(kind), weight.to(kind)
+    y: Tensor = _StridedDepthwise.apply(x, weight, convolution.padding)
+    return y
+
+
+def _state(norm: nn.BatchNorm2d) -> tuple[Any, ...]:
+    if norm.num_batches_tracked is not None:
+        norm.num_batches_tracked.add_(1)
+    return norm.running_mean, norm.running_var, norm.momentum, norm.eps
+
+
+def _again(x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, deviation: Tensor, eps: float) -> Tensor:
+    """The output of the norm once more, by the kernel that made it; `deviation` is 1 / sqrt(variance + eps)."""
+    variance = deviation.pow(-2) - eps
+    return _Norm(x, weight, bias, mean, variance, False, 0.0, eps)[0]
+
+
+def _norm_gradients(dy: Tensor, x: Tensor, weight: Tensor, mean: Tensor, deviation: Tensor, eps: float) -> Any:
+    return _NormBackward(dy, x, weight, None, None, mean, deviation, True, eps, [True, True, True])
+
+
+class _NormSiLU(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        running_mean: Tensor,
+        running_var: Tensor,
+        momentum: float,
+        eps: float,
+    ) -> Tensor:
+        y, mean, deviation = _Norm(x, weight, bias, running_mean, running_var, True, momentum, eps)
+        ctx.save_for_backward(x, weight, bias, mean, deviation)
+        ctx.eps = eps
+        return F.silu(y, inplace=True)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dz: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, bias, mean, deviation = ctx.saved_tensors
+        dy = torch.ops.aten.silu_backward(dz, _again(x, weight, bias, mean, deviation, ctx.eps))
+        return (*_norm_gradients(dy, x, weight, mean, deviation, ctx.eps), None, None, None, None)
+
+
+class _NormReLU6(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        running_mean: Tensor,
+        running_var: Tensor,
+        momentum: float,
+        eps: float,
+    ) -> Tensor:
+        y, mean, deviation = _Norm(x, weight, bias, running_mean, running_var, True, momentum, eps)
+        z: Tensor = y.clamp_(0, 6)
+        ctx.save_for_backward(x, weight, z, mean, deviation)
+        ctx.eps = eps
+        return z
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dz: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, z, mean, deviation = ctx.saved_tensors
+        dy = torch.ops.aten.hardtanh_backward(dz, z, 0.0, 6.0)
+        return (*_norm_gradients(dy, x, weight, mean, deviation, ctx.eps), None, None, None, None)
+
+
+class _NormPool(torch.autograd.Function):
+    """Output of the norm, its means over places, and the statistics to make the output again."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        running_mean: Tensor,
+        running_var: Tensor,
+        momentum: float,
+        eps: float,
+    ) -> tuple[Tensor, ...]:
+        y, mean, deviation = _Norm(x, weight, bias, running_mean, running_var, True, momentum, eps)
+        ctx.save_for_backward(x, weight, mean, deviation)
+        ctx.eps = eps
+        ctx.mark_non_differentiable(mean, deviation)
+        return y, y.mean((2, 3), keepdim=True), mean, deviation
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor, dmeans: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, mean, deviation = ctx.saved_tensors
+        dy = dy + dmeans.to(dy.dtype) / (x.shape[2] * x.shape[3])
+        return (*_norm_gradients(dy, x, weight, mean, deviation, ctx.eps), None, None, None, None)
+
+
+class _GatedReLU6(torch.autograd.Function):
+    """relu6(y * gate), where y is not kept but made again from the input of its norm."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        y: Tensor,
+        gate: Tensor,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        mean: Tensor,
+        deviation: Tensor,
+        eps: float,
+    ) -> Tensor:
+        z = (y * gate).clamp_(0, 6)
+        ctx.save_for_backward(gate, z, x, weight, bias, mean, deviation)
+        ctx.eps = eps
+        return z
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dz: Tensor) -> tuple[Tensor | None, ...]:
+        gate, z, x, weight, bias, mean, deviation = ctx.saved_tensors
+        dproduct = torch.ops.aten.hardtanh_backward(dz, z, 0.0, 6.0)
+        dgate = _again(x, weight, bias, mean, deviation, ctx.eps).mul_(dproduct).sum((2, 3), keepdim=True)
+        return (dproduct.mul_(gate), dgate.to(gate.dtype), None, None, None, None, None, None)
+
+
+class _StridedDepthwise(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, padding: tuple[int, int]) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.padding = padding
+        return F.conv2d(x, weight, None, 2, padding, 1, len(weight))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor, None]:
+        x, weight = ctx.saved_tensors
+        form = (None, (2, 2), ctx.padding, (1, 1), False, (0, 0), len(weight))
+        dweight = _ConvBackward(dy, x, weight, *form, (False, True, False))[1]
+        if not ctx.needs_input_grad[0]:
+            return None, dweight, None
+        shape = torch.empty_like(x, dtype=torch.float32)  # only its shape and layout count
+        dx = _ConvBackward(dy.float(), shape, weight.float(), *form, (True, False, False))[0]
+        return dx.to(x.dtype), dweight, None

@@ -1,0 +1,25 @@
+"""Memory that PyTorch frees on a CPU stays with the process: handing it back and getting it again costs page faults."""
+
+import ctypes
+import platform
+from typing import Final
+
+_MMAP_MAX: Final = -4
+_TRIM_THRESHOLD: Final = -1
+_TOP_PAD: Final = -2
+"""Parameters of glibc's mallopt(3)."""
+_MORE: Final = 256 << 20
+"""Bytes asked for at once."""
+
+
+def keep_freed_memory() -> bool:
+    """Have glibc keep large blocks for the next step, and say whether it does; elsewhere nothing changes.
+
+    Activations of a step are freed and asked for again in every step. By default each goes back to the system and comes
+    back page by page: a training step took 1.3 times as long (benchmarks/RESULTS.md).
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    settings = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, _MORE))
+    return all(mallopt(parameter, value) for parameter, value in settings)

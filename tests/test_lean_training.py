@@ -1,0 +1,128 @@
+"""Layers that keep less while training, against the plain layers of PyTorch and against timm."""
+
+import copy
+import math
+from collections.abc import Callable
+
+import pytest
+import timm
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rexnet_ai_real.models import ReXNet, lean_training, to_timm_layout
+
+
+@pytest.fixture
+def pictures() -> Tensor:
+    drawn = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    return drawn.contiguous(memory_format=torch.channels_last)
+
+
+@pytest.fixture
+def network() -> ReXNet:
+    """With every kind of layer, and no parameter at a value that hides a mistake."""
+    torch.manual_seed(0)
+    made = ReXNet(width=1.0, dropout=0.0).to(memory_format=torch.channels_last)
+    for parameter in made.parameters():
+        if parameter.ndim == 1:
+            nn.init.uniform_(parameter, 0.5, 1.5)
+    return made
+
+
+@pytest.fixture
+def plainly(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Switches the plain layers on."""
+    return lambda: monkeypatch.setattr(lean_training, "applies", lambda *things: False)
+
+
+def trained(network: nn.Module, pictures: Tensor, autocast: bool = False) -> tuple[Tensor, dict[str, Tensor]]:
+    """Logits and gradients of one step."""
+    network.train().zero_grad()
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        logits = network(pictures).float()
+    F.cross_entropy(logits, torch.tensor([0, 1, 1, 0])).backward()  # type: ignore[no-untyped-call]
+    return logits.detach(), {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
+
+
+def distance(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> float:
+    """Of all gradients as one vector, relative."""
+    assert ours.keys() == theirs.keys()
+    difference = sum(float((ours[name] - theirs[name]).square().sum()) for name in ours)
+    return math.sqrt(difference / sum(float(gradient.square().sum()) for gradient in theirs.values()))
+
+
+def test_a_step_in_float32_is_the_same(network: ReXNet, pictures: Tensor, plainly: Callable[[], None]) -> None:
+    other = copy.deepcopy(network)
+    logits, gradients = trained(network, pictures)
+    plainly()
+    expected, plain = trained(other, pictures)
+    torch.testing.assert_close(logits, expected)
+    assert distance(gradients, plain) < 1e-5
+    for (name, ours), theirs in zip(network.named_buffers(), other.buffers(), strict=True):
+        torch.testing.assert_close(ours, theirs, msg=name)
+
+
+def test_a_step_is_that_of_timm(network: ReXNet, pictures: Tensor) -> None:
+    theirs = timm.create_model("rexnet_100", num_classes=2, drop_rate=0.0)
+    theirs.load_state_dict(to_timm_layout(network))
+    logits, gradients = trained(network, pictures)
+    expected, plain = trained(theirs, pictures)
+    torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
+    assert distance(gradients, plain) < 1e-4
+
+
+def test_bfloat16_is_as_close_to_float32_as_the_plain_layers(
+    network: ReXNet, pictures: Tensor, plainly: Callable[[], None]
+) -> None:
+    _, fast = trained(copy.deepcopy(network), pictures, autocast=True)
+    plainly()
+    _, plain = trained(copy.deepcopy(network), pictures, autocast=True)
+    _, exact = trained(network, pictures)
+    assert 0 < distance(fast, exact) < 1.2 * distance(plain, exact)
+
+
+def test_less_is_kept_for_the_backward_pass(network: ReXNet, pictures: Tensor, plainly: Callable[[], None]) -> None:
+    ours = kept(network, pictures)
+    theirs = kept(timm.create_model("rexnet_100", num_classes=2).to(memory_format=torch.channels_last), pictures)
+    assert ours < 0.7 * theirs
+    plainly()
+    assert kept(network, pictures) > 0.95 * theirs
+
+
+def kept(network: nn.Module, pictures: Tensor) -> int:
+    """Bytes of activations that autograd holds after a forward pass."""
+    storages: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        if len(tensor) == len(pictures):  # not a weight
+            storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with (
+        torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor),
+        torch.autocast("cpu", torch.bfloat16),
+    ):
+        network.train()(pictures)
+    return sum(storages.values())
+
+
+def test_plain_layers_run_where_others_look_in(network: ReXNet, pictures: Tensor) -> None:
+    norm = network.stem.bn
+    assert lean_training.applies(pictures, norm)
+    with torch.no_grad():
+        assert not lean_training.applies(pictures, norm)
+    assert not lean_training.applies(pictures, norm.eval())
+    assert not lean_training.applies(pictures, nn.SyncBatchNorm(32))
+    assert not lean_training.applies(pictures.to("meta"), nn.BatchNorm2d(3))
+
+
+def test_frozen_norms_take_the_plain_path(network: ReXNet, pictures: Tensor) -> None:
+    network.train()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+    before = copy.deepcopy(network.state_dict())
+    network(pictures).sum().backward()
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
