@@ -12,7 +12,7 @@ endif
 ARGS ?=
 RESOLUTION ?= lowest-direct
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-bounds lint format train sweep folds board lock clean
+.PHONY: help setup demo test test-bounds lint format train sweep folds bench board lock clean
 
 help: ## Show what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,13 @@ sweep: setup ## Sweep learning rate and patience over the baseline
 
 folds: setup ## Cross-validate the baseline over five folds
 	$(RUN) -m rexnet_ai_real.train -m +experiment=baseline +sweep=folds $(ARGS)
+
+bench: setup ## Measure speed side by side into benchmarks/RESULTS.md: DETECTOR=exported folder, PICTURES='folder folder'
+	$(RUN) -m benchmarks.training_step
+	$(if $(DETECTOR),$(RUN) -m benchmarks.inference $(DETECTOR))
+	$(if $(PICTURES),$(RUN) -m benchmarks.loader $(PICTURES))
+	$(if $(and $(DETECTOR),$(PICTURES)),$(RUN) -m benchmarks.scan $(DETECTOR) $(PICTURES))
+	$(RUN) -m benchmarks.growth $(if $(DETECTOR),--detector $(DETECTOR))
 
 board: setup ## Open TensorBoard on all runs
 	$(VENV)/bin/tensorboard --logdir outputs

@@ -84,11 +84,16 @@ def command(run: Callable[[], int], interrupted: str = "What was written is comp
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return WRONG
     except BrokenPipeError:  # `| head` has seen enough; what is still buffered must not fail a second time
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        close_stdout()
         return DONE
     except KeyboardInterrupt:
         print(f"\nInterrupted. {interrupted}", file=sys.stderr)
         return INTERRUPTED
+
+
+def close_stdout() -> None:
+    """Let what is buffered for standard output go nowhere, so that what failed does not fail again at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _expanded(path: str) -> Iterable[str]:

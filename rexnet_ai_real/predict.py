@@ -9,7 +9,9 @@ An exported detector needs ONNX Runtime, NumPy, Pillow and Rich, not PyTorch: no
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,8 +27,6 @@ from rexnet_ai_real.command_line import (
 
 if TYPE_CHECKING:
     from rexnet_ai_real.detector import Detector
-    from rexnet_ai_real.picture_files import PictureFile
-    from rexnet_ai_real.predictions.row import Row
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -52,6 +52,11 @@ def _parser() -> argparse.ArgumentParser:
         help="results as .csv, .jsonl, .parquet or .html (a gallery); without it a table here, or CSV into a pipe",
     )
     parser.add_argument(
+        "--format",
+        choices=("table", "csv", "jsonl"),
+        help="on standard output (default: a table at a terminal, CSV into a pipe or file)",
+    )
+    parser.add_argument(
         "--resume", action="store_true", help="go on with --output, also after a kill: files that it holds are skipped"
     )
     parser.add_argument(
@@ -71,45 +76,48 @@ def _parser() -> argparse.ArgumentParser:
 def predict(options: argparse.Namespace) -> int:
     """Carry out the command."""
     # Not above: --help needs none of it.
+    from rich.console import Console
+
     from rexnet_ai_real.detector import Detector
-    from rexnet_ai_real.errors import UserError
-    from rexnet_ai_real.predictions.output import Output
-    from rexnet_ai_real.predictions.row import columns
+    from rexnet_ai_real.predictions.output import Output, check_suffix
+    from rexnet_ai_real.predictions.progress import shown
+    from rexnet_ai_real.predictions.row import columns, detector_name
+    from rexnet_ai_real.predictions.scan import Scan, written
+    from rexnet_ai_real.predictions.screen import standard_output
 
-    paths = listed_paths(options.paths, null=options.null)
-    if options.output is None:
-        if options.resume:
-            raise UserError("--resume needs --output FILE: what is there to go on with?")
-        detector = Detector.load(options.model, backend=options.backend, device=options.device)
-        return _to_the_screen(detector, paths, options)
-    if options.output.suffix == ".parquet":
-        from rexnet_ai_real.predictions.parquet import check_parquet
-
-        check_parquet()
+    _check(options)
+    if options.output is not None:
+        check_suffix(options.output)
+    listed = partial(listed_paths, options.paths, null=options.null)
+    listed()  # a pattern that nothing fits is told at once
     detector = Detector.load(options.model, backend=options.backend, device=options.device)
-    with Output(options.output, columns(options.provenance), resume=options.resume) as output:
-        failed = 0
+    scan = Scan(detector, listed, options.batch_size, options.workers, options.max_pixels, options.provenance)
+    is_listed_once = "-" in options.paths
+    if options.output is None:
+        sink, console = standard_output(options.format, columns(options.provenance))
+        return _told(written(shown(scan.rows(), None if is_listed_once else scan.files, console), sink))
+    name = detector_name(detector.description)
+    with Output(options.output, columns(options.provenance), name, resume=options.resume) as output:
         if len(output.known):
             print(f"{len(output.known):,} results are in {output.records} already.", file=sys.stderr)
-        for row in _shown(_results(detector, paths, options, output.known.__contains__), options):
-            output.write(row)
-            failed += bool(row["error"])
+        scan = replace(scan, is_left_out=lambda path: path in output.known or output.is_own(path))
+        rows = shown(scan.rows(), None if is_listed_once else scan.files, Console(stderr=True))
+        failed = output.failed + written(rows, output)
         output.finish(_conversion(detector, options))
-    return _told(failed, options.output)
+    print(options.output, file=sys.stderr)
+    return _told(failed)
 
 
-def _results(
-    detector: "Detector", paths: Iterable[str], options: argparse.Namespace, is_known: Callable[[str], bool]
-) -> "Iterator[Row]":
-    from rexnet_ai_real.picture_files import picture_files
-    from rexnet_ai_real.predictions.row import rows
+def _check(options: argparse.Namespace) -> None:
+    from rexnet_ai_real.errors import UserError
 
-    files: Iterator[PictureFile] = (file for file in picture_files(paths) if not is_known(file.path))
-    verdicts = detector.predict_files(files, options.batch_size, options.workers, max_pixels=options.max_pixels)
-    return rows(verdicts, provenance=options.provenance, workers=options.workers)
+    if options.resume and options.output is None:
+        raise UserError("--resume needs --output FILE: what is there to go on with?")
+    if options.format and options.output is not None:
+        raise UserError(f"--format is for standard output: {options.output} says by how it ends what it becomes")
 
 
-def _conversion(detector: "Detector", options: argparse.Namespace) -> Callable[[Path, Path], None]:
+def _conversion(detector: "Detector", options: argparse.Namespace) -> "Callable[[Path, Path], None]":
     if options.output.suffix == ".parquet":
         from rexnet_ai_real.predictions.parquet import to_parquet
 
@@ -121,35 +129,7 @@ def _conversion(detector: "Detector", options: argparse.Namespace) -> Callable[[
     )
 
 
-def _shown(rows: "Iterator[Row]", options: argparse.Namespace) -> "Iterator[Row]":
-    from rexnet_ai_real.predictions.progress import shown
-
-    countable = None if "-" in options.paths else listed_paths(options.paths)
-    return shown(rows, countable)
-
-
-def _to_the_screen(detector: "Detector", paths: Iterable[str], options: argparse.Namespace) -> int:
-    from rexnet_ai_real.predictions.records import CSV
-    from rexnet_ai_real.predictions.row import columns
-
-    results = _results(detector, paths, options, lambda path: False)
-    failed = 0
-    if sys.stdout.isatty():
-        from rexnet_ai_real.predictions.screen import show_table
-
-        failed = show_table(results)
-    else:
-        sys.stdout.buffer.write(CSV.header(columns(options.provenance)))
-        for row in results:
-            sys.stdout.buffer.write(CSV.record(row))
-            sys.stdout.buffer.flush()
-            failed += bool(row["error"])
-    return _told(failed, None)
-
-
-def _told(failed: int, output: Path | None) -> int:
-    if output is not None:
-        print(output, file=sys.stderr)
+def _told(failed: int) -> int:
     if not failed:
         return DONE
     print(f"{failed:,} files could not be read; their rows say why.", file=sys.stderr)

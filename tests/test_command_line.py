@@ -1,5 +1,6 @@
 """Paths as people give them, and how commands end."""
 
+import argparse
 import io
 import os
 import subprocess
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rexnet_ai_real.command_line import command, listed_paths
+from rexnet_ai_real.command_line import add_pictures, command, listed_paths
 from rexnet_ai_real.engines import BACKENDS
 from rexnet_ai_real.errors import UserError
 
@@ -80,3 +81,11 @@ def test_backends_offered_are_those_there_are() -> None:
     from rexnet_ai_real.command_line import BACKENDS as OFFERED
 
     assert set(OFFERED) == {"auto", *BACKENDS}
+
+
+def test_the_limit_of_pixels_is_that_of_the_decoder() -> None:
+    from rexnet_ai_real.data.decode import MAX_PIXELS
+
+    parser = argparse.ArgumentParser()
+    add_pictures(parser)
+    assert parser.parse_args(["a.jpg"]).max_pixels == MAX_PIXELS

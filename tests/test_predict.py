@@ -12,26 +12,71 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import count, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
+from onnx import TensorProto, helper
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from rich.console import Console
 
-from rexnet_ai_real import Detector
+from rexnet_ai_real import Detector, Verdict
+from rexnet_ai_real.description import UNCALIBRATED, Description, write_description
+from rexnet_ai_real.engines import FINGERPRINT, ONNX_FILE
+from rexnet_ai_real.engines.graph_engines import LOGIT, PICTURES
+from rexnet_ai_real.picture_files import PictureFile
 from rexnet_ai_real.predict import main
 from rexnet_ai_real.predictions.output import Known, Output
-from rexnet_ai_real.predictions.row import COLUMNS, Row, readable
-from rexnet_ai_real.predictions.screen import show_table
+from rexnet_ai_real.predictions.progress import shown
+from rexnet_ai_real.predictions.row import COLUMNS, PROVENANCE, Row, detector_name, readable
+from rexnet_ai_real.predictions.scan import Scan, written
+from rexnet_ai_real.predictions.screen import Table
+from rexnet_ai_real.preprocessing import Preprocessing
 from rexnet_ai_real.run_folder import RunFolder
 
 
-@pytest.fixture(scope="module")
-def model(tiny_run: RunFolder) -> str:
-    return str(tiny_run.path)
+def description(fingerprint: str, temperature: float = 1.0) -> Description:
+    return Description(
+        {"name": "brightness"},
+        1,
+        Preprocessing(8, "squash", "bilinear", (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)),
+        replace(UNCALIBRATED, temperature=temperature, unsure_low=0.45, unsure_high=0.55),
+        {},
+        fingerprint,
+    )
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An exported detector whose logit is the mean of all pixels, less 127: neither PyTorch nor training is needed."""
+    folder = tmp_path_factory.mktemp("exported")
+    write_description(folder, description("f" * 64))
+    nodes = [
+        helper.make_node("Cast", [PICTURES], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["floats", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Sub", ["mean", "middle"], [LOGIT]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "brightness",
+        [helper.make_tensor_value_info(PICTURES, TensorProto.UINT8, ["n", 8, 8, 3])],
+        [helper.make_tensor_value_info(LOGIT, TensorProto.FLOAT, ["n"])],
+        [
+            helper.make_tensor("axes", TensorProto.INT64, [3], [1, 2, 3]),
+            helper.make_tensor("middle", TensorProto.FLOAT, [1], [127.0]),
+        ],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    helper.set_model_props(made, {FINGERPRINT: "f" * 64})
+    onnx.save(made, folder / ONNX_FILE)
+    return str(folder)
 
 
 @pytest.fixture
@@ -57,6 +102,10 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 def predicted(model: str, pictures: Path, output: Path, *options: str) -> int:
     return main([model, str(pictures), "--output", str(output), "--batch-size", "2", *options])
+
+
+def name_of(model: str) -> str:
+    return detector_name(Detector.load(model).description)
 
 
 def run(*arguments: object, **options: object) -> "subprocess.CompletedProcess[str]":
@@ -119,7 +168,8 @@ def test_at_a_terminal_people_can_read_it() -> None:
         {"path": "b\x1b[2J.png", "label": "unsure", "probability": 0.5, "logit": 0.0, "error": ""},
         {"path": "c.png", "label": "", "probability": None, "logit": None, "error": "not a picture"},
     ]
-    assert show_table(rows, console) == 1
+    table = Table(console)
+    assert written(rows, table) == 1
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert [line.split() for line in text.splitlines()[1:]] == [
         ["AI", "93.4%", "a.png"],
@@ -127,6 +177,111 @@ def test_at_a_terminal_people_can_read_it() -> None:
         ["error", "c.png", "not", "a", "picture"],
     ]
     assert "\x1b" not in text
+
+
+def test_the_format_on_standard_output_can_be_chosen(model: str, pictures: Path, tmp_path: Path) -> None:
+    lines = run(model, pictures / "plain.png", "--format", "jsonl").stdout.splitlines()
+    assert [json.loads(line)["path"] for line in lines] == [str(pictures / "plain.png")]
+    table = run(model, pictures / "plain.png", "--format", "table").stdout
+    assert table.splitlines()[0].split() == ["verdict", "P(AI)", "picture"]
+    assert main([model, str(pictures), "--format", "csv", "-o", str(tmp_path / "out.csv")]) == 2
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_full_standard_output_is_told(model: str, pictures: Path) -> None:
+    for form in ("csv", "table"):
+        command = f"'{sys.executable}' -m rexnet_ai_real.predict '{model}' '{pictures}' --format {form} > /dev/full"
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 2
+        assert done.stderr == "UserError: standard output cannot be written (no space left on device)\n"
+
+
+def test_a_bar_shows_at_a_terminal_only_and_counts_beside_the_work() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+    assert list(shown(slowly(range(3)), lambda: range(3), console)) == [0, 1, 2]
+    assert "2/3" in console.file.getvalue()  # type: ignore[attr-defined]
+    console = Console(file=io.StringIO(), width=80)
+    assert list(shown(range(3), lambda: range(3), console)) == [0, 1, 2]
+    assert console.file.getvalue() == ""  # type: ignore[attr-defined]
+
+
+def slowly(items: Iterable[int]) -> Iterator[int]:
+    for item in items:
+        time.sleep(0.15)  # longer than the bar waits between two drawings
+        yield item
+
+
+# However many, and with little installed
+
+
+class Counted(Verdict):
+    """A verdict that is counted as long as anything holds it."""
+
+    alive = 0
+
+    def __init__(self, path: str) -> None:  # noqa: D107
+        super().__init__(path, 0.5, "unsure", None, 0.0)
+        Counted.alive += 1
+
+    def __del__(self) -> None:
+        Counted.alive -= 1
+
+
+class Endless:
+    """Stands in for a detector."""
+
+    description = description("e" * 64)
+
+    def predict_files(self, files: Iterable[PictureFile], *_: Any, **__: Any) -> Iterator[Verdict]:
+        return (Counted(file.path) for file in files)
+
+
+def test_memory_does_not_grow_with_the_number_of_files(tmp_path: Path) -> None:
+    asked = 0
+
+    def listed() -> Iterator[str]:
+        nonlocal asked
+        for asked in count(1):
+            yield f"{asked}.jpg"
+
+    most = 0
+    scan = Scan(Endless(), listed, 32, 2, 100, False)  # type: ignore[arg-type]
+    with Output(tmp_path / "out.csv", COLUMNS, "d", resume=False) as output:
+        for number, row in enumerate(islice(scan.rows(), 5000)):
+            output.write(row)
+            most = max(most, Counted.alive, asked - number)
+    assert most <= 2
+    assert (tmp_path / "out.csv").read_bytes().count(b"\n") == 5001
+
+
+def test_an_exported_detector_needs_four_packages(model: str, pictures: Path, tmp_path: Path) -> None:
+    """All but ONNX Runtime, NumPy, Pillow and Rich is hidden from the command, gallery and provenance included."""
+    program = (
+        "import importlib.metadata as metadata, runpy, sys\n"
+        "names = metadata.packages_distributions()\n"
+        "kept = {'onnxruntime', 'numpy', 'pillow', 'rich', 'markdown-it-py', 'mdurl', 'pygments', 'rexnet-ai-real'}\n"
+        "for name, owners in names.items():\n"
+        "    if not {owner.lower() for owner in owners} & kept: sys.modules[name] = None\n"
+        "assert sys.modules['torch'] is sys.modules['scipy'] is sys.modules['jinja2'] is None\n"
+        "runpy.run_module('rexnet_ai_real.predict', run_name='__main__')"
+    )
+    for name in ("out.csv", "out.jsonl", "out.html"):
+        command = [sys.executable, "-c", program, model, str(pictures), "-o", str(tmp_path / name), "--provenance"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1, done.stderr
+        assert (tmp_path / name).exists()
+    assert len(read_csv(tmp_path / "out.csv")) == 9
+
+
+def test_the_first_answer_waits_for_no_other_picture(model: str, pictures: Path) -> None:
+    detector = Detector.load(model)
+    listed = iter([str(pictures / "plain.png")])
+
+    def then_stop() -> Iterator[str]:
+        yield from listed
+        pytest.fail("the second path was asked for before the first answer was out")
+
+    assert next(Scan(detector, then_stop, 32, 2, 10**8, False).rows())["label"] in ("ai", "real", "unsure")
 
 
 # Interrupted
@@ -140,7 +295,7 @@ def test_a_file_cut_anywhere_is_gone_on_with(model: str, pictures: Path, tmp_pat
     for cut in [0, 1, 20, *range(60, len(content), 97), len(content) - 1, len(content)]:
         part = tmp_path / f"part.{suffix}"
         part.write_bytes(content[:cut])
-        with Output(part, COLUMNS, resume=True) as output:
+        with Output(part, COLUMNS, name_of(model), resume=True) as output:
             known = output.known
             start = part.read_bytes()
         assert content.startswith(start)
@@ -215,6 +370,9 @@ def test_a_full_disk_loses_nothing(model: str, pictures: Path, tmp_path: Path) -
         "mend it and add --resume"
     )
     assert "Traceback" not in done.stderr
+    kept = read_csv(output)
+    assert len(kept) == 2
+    assert all(row["detector"] == name_of(model) for row in kept)
     assert predicted(model, pictures, output, "--resume") == 1
     assert len(read_csv(output)) == 9
 
@@ -225,10 +383,43 @@ def test_a_finished_scan_takes_new_files_only(
     predicted(model, pictures, tmp_path / "out.csv")
     before = (tmp_path / "out.csv").read_bytes()
     shutil.copy(pictures / "plain.png", pictures / "new.png")
-    assert predicted(model, pictures, tmp_path / "out.csv", "--resume") == 0
+    # The exit code speaks of all that the file holds, as if it had been one scan.
+    assert predicted(model, pictures, tmp_path / "out.csv", "--resume") == 1
     after = (tmp_path / "out.csv").read_bytes()
     assert after.startswith(before)
     assert after[len(before) :].count(b"\n") == 1
+
+
+def test_a_finished_parquet_file_takes_new_files(model: str, pictures: Path, tmp_path: Path) -> None:
+    output, partial = tmp_path / "out.parquet", tmp_path / "out.parquet.partial"
+    predicted(model, pictures, output, "--provenance")
+    before = pd.read_parquet(output)
+    assert tuple(before.columns) == COLUMNS + PROVENANCE
+    shutil.copy(pictures / "plain.png", pictures / "new.png")
+    assert predicted(model, pictures, output, "--provenance", "--resume") == 1
+    after = pd.read_parquet(output)
+    pd.testing.assert_frame_equal(after.iloc[:9], before)
+    assert after["path"].tolist()[9:] == [str(pictures / "new.png")]
+    # Killed after the file was made and before its rows were cleared away.
+    partial.write_text("".join(json.dumps(row) + "\n" for row in rows_of(after)))
+    assert predicted(model, pictures, output, "--provenance", "--resume") == 1
+    pd.testing.assert_frame_equal(pd.read_parquet(output), after)
+    assert not partial.exists()
+
+
+def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
+    rows = table.astype(object).where(table.notna(), None).to_dict("records")
+    return [{k: v if k in ("probability", "logit") else v or "" for k, v in row.items()} for row in rows]
+
+
+def test_results_in_the_folder_that_is_scanned_are_no_pictures(model: str, pictures: Path) -> None:
+    for name in ("out.csv", "out.html"):
+        predicted(model, pictures, pictures / name)
+        assert predicted(model, pictures / name, pictures / "again.csv") == 1  # but others may name them
+        (pictures / "again.csv").unlink()
+        (pictures / name).rename(pictures.parent / name)
+    assert len(read_csv(pictures.parent / "out.csv")) == 9
+    assert "2 files could not be read" in (pictures.parent / "out.html").read_text()
 
 
 def test_known_paths_are_small_and_told_apart() -> None:
@@ -249,7 +440,11 @@ def test_results_in_the_way_are_left_alone(
         ("a.csv", "mine", [], "is there already: --resume goes on with it"),
         ("b.csv", "mine\n", ["--resume"], "has other columns than path, label, probability"),
         ("c.jsonl", '{"mine": 1}\n', ["--resume"], "holds a line that is no result of this command"),
-        ("d.parquet", "mine", ["--resume"], "is there already and cannot be added to"),
+        ("d.parquet", "mine", ["--resume"], "is no Parquet file"),
+        ("d.html", "mine", ["--resume"], "is there already and cannot be added to"),
+        ("d.html", "mine", [], "is there already"),
+        ("g.csv", "mine", ["--resume"], "is damaged from byte 0 on, or no result of this command"),
+        ("h.jsonl", '{"mine": 1}', ["--resume"], "is damaged from byte 0 on, or no result of this command"),
         ("e.xlsx", "mine", [], r"expected a name that ends in \.csv, \.jsonl, \.parquet, \.html"),
     ):
         (tmp_path / name).write_text(content)
@@ -262,6 +457,42 @@ def test_results_in_the_way_are_left_alone(
     assert "holds no detector" in capsys.readouterr().err
     assert predicted(model, pictures / "*.webp", tmp_path / "f.csv") == 2
     assert not (tmp_path / "f.csv").exists()
+
+
+@pytest.mark.parametrize("row", [1, 4, 8])
+def test_a_file_that_is_damaged_in_the_middle_is_left_alone(
+    model: str, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], row: int
+) -> None:
+    (pictures / "line\nbreak.png").unlink()
+    predicted(model, pictures, tmp_path / "whole.csv")
+    lines = (tmp_path / "whole.csv").read_bytes().splitlines(keepends=True)
+    for place in [at for at, letter in enumerate(lines[row]) if letter == ord('"')]:
+        for name, changed in (("less", b""), ("more", b'""')):
+            damaged = tmp_path / f"{name}{row}-{place}.csv"
+            line = lines[row][:place] + changed + lines[row][place + 1 :]
+            damaged.write_bytes(b"".join([*lines[:row], line, *lines[row + 1 :]]))
+            before = damaged.read_bytes()
+            code = predicted(model, pictures, damaged, "--resume")
+            if row < len(lines) - 1:
+                assert code == 2
+                assert damaged.read_bytes() == before
+            else:  # a damaged last row cannot be told from a torn one: it is made anew, or refused
+                assert code in (1, 2)
+                assert damaged.read_bytes().startswith(b"".join(lines[:row]))
+
+
+def test_results_of_another_detector_are_not_added_to(
+    model: str, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    predicted(model, pictures / "plain.png", tmp_path / "out.csv")
+    other = tmp_path / "calibrated"
+    shutil.copytree(model, other)
+    write_description(other, description("f" * 64, temperature=2.0))
+    assert predicted(str(other), pictures, tmp_path / "out.csv", "--resume") == 2
+    assert f"holds results of detector {name_of(model)}, and this one is {name_of(str(other))}" in (
+        capsys.readouterr().err
+    )
+    assert len(read_csv(tmp_path / "out.csv")) == 1
 
 
 def test_a_missing_library_is_named(

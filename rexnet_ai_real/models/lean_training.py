@@ -80,7 +80,8 @@ def _state(norm: nn.BatchNorm2d) -> tuple[Any, ...]:
 def _again(x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, deviation: Tensor, eps: float) -> Tensor:
     """The output of the norm once more, by the kernel that made it; `deviation` is 1 / sqrt(variance + eps)."""
     variance = deviation.pow(-2) - eps
-    return _Norm(x, weight, bias, mean, variance, False, 0.0, eps)[0]
+    y: Tensor = _Norm(x, weight, bias, mean, variance, False, 0.0, eps)[0]
+    return y
 
 
 def _norm_gradients(dy: Tensor, x: Tensor, weight: Tensor, mean: Tensor, deviation: Tensor, eps: float) -> Any:

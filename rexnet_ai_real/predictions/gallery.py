@@ -124,8 +124,11 @@ def _card(row: Row, thumbnail: str) -> str:
     metadata = ""
     if row.get("provenance_says"):
         metadata = f'<div class="metadata">Metadata {html.escape(readable(row["provenance"]))}</div>'
+    picture = '<div class="gone">no longer there</div>'
+    if thumbnail:
+        picture = f'<img loading="lazy" alt="" src="{thumbnail}">'
     return (
-        f'<figure class="{label}"><img loading="lazy" alt="" src="{thumbnail}"><figcaption>'
+        f'<figure class="{label}">{picture}<figcaption>'
         f'<div class="verdict"><span>{_SHORT[label]}</span><span>{said}</span></div>'
         f'<div class="bar"><i style="width:{percent:.0f}%"></i></div>'
         f'<div class="path" title="{html.escape(readable(row["path"]))}">{html.escape(readable(short))}</div>'

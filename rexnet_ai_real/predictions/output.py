@@ -5,6 +5,7 @@ lie beside them in `NAME.partial`, as JSON lines, from which --resume goes on.
 """
 
 import os
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -16,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.predictions.records import CSV, JSON_LINES, Format, whole_records
-from rexnet_ai_real.predictions.row import Row
+from rexnet_ai_real.predictions.records import CSV, JSON_LINES, LONGEST, Format, whole_records
+from rexnet_ai_real.predictions.row import Row, readable
 
 SUFFIXES: Final = (".csv", ".jsonl", ".parquet", ".html")
 
@@ -33,7 +34,7 @@ class Known:
         return len(self.digests)
 
     def __contains__(self, path: str) -> bool:
-        digest = _digest(path)
+        digest = np.uint64(_digest(path))
         place = int(np.searchsorted(self.digests, digest))
         return place < len(self.digests) and bool(self.digests[place] == digest)
 
@@ -41,34 +42,40 @@ class Known:
 class Output:
     """An open file of results, as a context."""
 
-    def __init__(self, path: Path, columns: Sequence[str], *, resume: bool) -> None:
+    def __init__(self, path: Path, columns: Sequence[str], detector: str, *, resume: bool) -> None:
         """Open `path`, whose suffix chooses the format.
 
         Args:
             path: .csv, .jsonl, .parquet or .html.
             columns: of every row, in order.
+            detector: that of every row.
             resume: go on with what is there, if anything is.
 
         Raises:
-            UserError: an unknown suffix, a file in the way, one of other columns, or a place that cannot be written to.
+            UserError: an unknown suffix, a file in the way, one of other columns or of another detector, or a place
+                that cannot be written to.
         """
-        if path.suffix not in SUFFIXES:
-            raise UserError(f"--output {path}: expected a name that ends in {', '.join(SUFFIXES)}")
+        check_suffix(path)
         self.path = path
         self.columns = tuple(columns)
+        self.detector = detector
         self.form: Format = CSV if path.suffix == ".csv" else JSON_LINES
         self.is_finished_later = path.suffix in (".parquet", ".html")
         self.records = path.with_name(f"{path.name}.partial") if self.is_finished_later else path
-        if self.is_finished_later and path.exists():
-            raise UserError(f"{path} is there already and cannot be added to: remove it, or give another name")
-        if self.records.exists() and not resume:
-            raise UserError(f"{self.records} is there already: --resume goes on with it; or give another name")
+        self.failed = 0
+        """Rows with an error among those that were there."""
+        for present in (self.path, self.records):
+            if os.path.lexists(present) and not resume:
+                raise UserError(f"{present} is there already: --resume goes on with it; or give another name")
         with _told(self.records):
             self.records.parent.mkdir(parents=True, exist_ok=True)
-            self.known = Known(self._mend()) if self.records.exists() else Known(np.empty(0, np.uint64))
+            if self.is_finished_later and self.path.exists() and not self.records.exists():
+                self._reopen()
+            self.known = Known(self._mend() if self.records.exists() else np.empty(0, np.uint64))
             self._file = self.records.open("ab", buffering=0)
-            if not self._file.tell():
-                self._file.write(self.form.header(self.columns))
+            self._end = self._file.tell()
+            if not self._end:
+                self._append(self.form.header(self.columns))
 
     def __enter__(self) -> Self:
         return self
@@ -84,11 +91,16 @@ class Output:
         Raises:
             UserError: the disk is full or gone; the rows before are kept.
         """
-        record = self.form.record(row)
         with _told(self.records):
-            written = self._file.write(record)
-            if written != len(record):  # part of it fitted: the next attempt says why not all
-                self._file.write(record[written:])
+            self._append(self.form.record(row))
+
+    def is_own(self, path: str) -> bool:
+        """Whether `path` is a file that is being written here, as where the output lies in the folder scanned."""
+        own = next((file for file in (self.path, self.records) if file.name == os.path.basename(path)), None)
+        try:
+            return own is not None and os.path.samefile(own, path)
+        except OSError:  # one of them is not there
+            return False
 
     def finish(self, convert: "Callable[[Path, Path], None]") -> None:
         """With all rows written: make the Parquet file or the gallery from them, whole or not at all.
@@ -101,46 +113,87 @@ class Output:
                 convert(self.records, self.path)
                 self.records.unlink()
 
+    def _append(self, record: bytes) -> None:
+        left = memoryview(record)
+        try:
+            while left:  # on a disk that is nearly full, a part fits
+                left = left[self._file.write(left) :]
+        except OSError:
+            self._file.truncate(self._end)
+            raise
+        self._end += len(record)
+
+    def _reopen(self) -> None:
+        """Take the rows of a finished file back to where they can be added to."""
+        if self.path.suffix != ".parquet":
+            raise UserError(f"{self.path} is there already and cannot be added to: remove it, or give another name")
+        from rexnet_ai_real.predictions.parquet import from_parquet
+
+        from_parquet(self.path, self.records, self.columns)
+
     def _mend(self) -> NDArray[np.uint64]:
-        """Cut a torn record off, and give the digests of the paths that are there."""
-        digests, end = _Growing(), 0
-        for number, (place, record) in enumerate(whole_records(self.records, self.form)):
-            if number == 0 and (header := self.form.header(self.columns)):
-                if record != header:
-                    raise UserError(
-                        f"{self.records} has other columns than {', '.join(self.columns)}: give another name"
-                    )
+        """Cut a torn record off, and give the digests of the paths that are there.
+
+        Nothing is cut off but what can be the beginning of one record: a file that is damaged elsewhere, or that is
+        none of ours, is left as it is.
+        """
+        digests, end = array("Q"), 0
+        header = self.form.header(self.columns)
+        for place, record in whole_records(self.records, self.form):
+            if header and not end:
+                self._check(record == header, f"has other columns than {', '.join(self.columns)}")
             else:
-                try:
-                    digests.append(_digest(str(self.form.parse(record, self.columns)["path"])))
-                except ValueError as error:
-                    raise UserError(
-                        f"{self.records} holds a line that is no result of this command ({error}): give another name"
-                    ) from error
+                digests.append(_digest(self._checked(record)["path"]))
             end = place
-        os.truncate(self.records, end)
-        return digests.array
+        with self.records.open("rb") as file:
+            file.seek(end)
+            torn = file.read(LONGEST + 1)
+        if torn:
+            begins = self.form.is_beginning(torn, self.columns) if end or not header else header.startswith(torn)
+            self._check(
+                begins and len(torn) <= LONGEST, f"is damaged from byte {end:,} on, or no result of this command"
+            )
+            os.truncate(self.records, end)
+        return np.array(digests, np.uint64)
+
+    def _checked(self, record: bytes) -> Row:
+        try:
+            row = self.form.parse(record, self.columns)
+            readable(row["path"])
+        except (ValueError, TypeError) as error:
+            reason = " ".join(str(error).split())[:120]
+            raise UserError(
+                f"{self.records} holds a line that is no result of this command ({reason}): give another name"
+            ) from error
+        self._check(
+            row["detector"] == self.detector,
+            f"holds results of detector {row['detector']}, and this one is {self.detector}",
+        )
+        self.failed += bool(row["error"])
+        return row
+
+    def _check(self, holds: bool, otherwise: str) -> None:
+        if not holds:
+            raise UserError(f"{self.records} {otherwise}: give another name")
 
 
-class _Growing:
-    """Numbers in an array that doubles when it is full."""
+def check_suffix(path: Path) -> None:
+    """Stop before any work where the name asks for no format, or for one whose library is missing.
 
-    def __init__(self) -> None:
-        self._array, self._count = np.empty(1024, np.uint64), 0
+    Raises:
+        UserError: names what is possible, or what to install.
+    """
+    if path.suffix not in SUFFIXES:
+        raise UserError(f"--output {path}: expected a name that ends in {', '.join(SUFFIXES)}")
+    if path.suffix == ".parquet":
+        from rexnet_ai_real.predictions.parquet import check_parquet
 
-    def append(self, value: np.uint64) -> None:
-        if self._count == len(self._array):
-            self._array = np.concatenate([self._array, np.empty_like(self._array)])
-        self._array[self._count] = value
-        self._count += 1
-
-    @property
-    def array(self) -> NDArray[np.uint64]:
-        return self._array[: self._count]
+        check_parquet()
 
 
-def _digest(path: str) -> np.uint64:
-    return np.uint64(int.from_bytes(blake2b(os.fsencode(path), digest_size=8).digest(), "little"))
+def _digest(path: str) -> int:
+    # Of the readable form, since Parquet holds no other.
+    return int.from_bytes(blake2b(readable(path).encode(), digest_size=8).digest(), "little")
 
 
 @contextmanager

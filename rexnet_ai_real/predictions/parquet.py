@@ -1,15 +1,18 @@
-"""Rows from JSON lines to Parquet, a row group at a time."""
+"""Rows from JSON lines to Parquet and back, a row group at a time."""
 
 import json
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.files import write_atomically
-from rexnet_ai_real.predictions.row import PROVENANCE, Row, readable
+from rexnet_ai_real.predictions.records import JSON_LINES
+from rexnet_ai_real.predictions.row import COLUMNS, Row, readable
 
 ROW_GROUP: Final = 10_000
+_NUMBERS: Final = ("probability", "logit")
 
 
 def check_parquet() -> None:
@@ -32,19 +35,40 @@ def to_parquet(records: Path, path: Path) -> None:
     import pyarrow
     from pyarrow import parquet
 
-    numbers = {"probability", "logit"}
     with records.open("rb") as file, write_atomically(path) as temporary:
         first = file.readline()
-        names = tuple(json.loads(first)) if first else ("path", "label", "probability", "logit", "error")
-        types = [(name, pyarrow.float64() if name in numbers else pyarrow.string()) for name in names]
+        names = tuple(json.loads(first)) if first else COLUMNS
+        types = [(name, pyarrow.float64() if name in _NUMBERS else pyarrow.string()) for name in names]
         schema = pyarrow.schema(types)
         file.seek(0)
         with parquet.ParquetWriter(temporary, schema) as writer:
             while lines := list(islice(file, ROW_GROUP)):
-                rows = [_clean(json.loads(line)) for line in lines]
+                rows = [_with_nulls(json.loads(line)) for line in lines]
                 writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
 
 
-def _clean(row: Row) -> Row:
-    texts = {"path", "label", "error", *PROVENANCE}
-    return {name: (readable(value) or None) if name in texts else value for name, value in row.items()}
+def from_parquet(path: Path, records: Path, columns: Sequence[str]) -> None:
+    """The inverse of `to_parquet`, but for names that are not UTF-8: their escapes stay.
+
+    Raises:
+        UserError: no Parquet file, or one of other columns.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path) as file, write_atomically(records) as temporary, temporary.open("wb") as lines:
+            if file.schema_arrow.names != list(columns):
+                raise UserError(f"{path} has other columns than {', '.join(columns)}: give another name")
+            for batch in file.iter_batches(ROW_GROUP):
+                lines.writelines(JSON_LINES.record(_with_texts(row)) for row in batch.to_pylist())
+    except pyarrow.ArrowException as error:
+        raise UserError(f"{path} is no Parquet file: give another name") from error
+
+
+def _with_nulls(row: Row) -> Row:
+    return {name: value if name in _NUMBERS else readable(value) or None for name, value in row.items()}
+
+
+def _with_texts(row: Row) -> Row:
+    return {name: value if name in _NUMBERS else value or "" for name, value in row.items()}

@@ -1,14 +1,12 @@
-"""How far a scan has come, on stderr: rate, and time left once all files are counted."""
+"""How far a scan has come: rate, and time left once all files are counted."""
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
-
-from rexnet_ai_real.picture_files import picture_files
 
 Item = TypeVar("Item")
 
@@ -18,22 +16,26 @@ class _Rate(ProgressColumn):
         return Text(f"{task.speed:,.0f}/s" if task.speed else "", style="progress.data.speed")
 
 
-def shown(items: Iterable[Item], counted: Iterable[str] | None) -> Iterator[Item]:
-    """The items as they come, with a progress bar.
+def shown(items: Iterable[Item], counted: Callable[[], Iterable[object]] | None, console: Console) -> Iterator[Item]:
+    """The items as they come, with a progress bar where `console` is a terminal.
 
     Args:
         items: one for each file.
-        counted: the paths that they come from, walked a second time beside the work to know the total; None: it stays
-            unknown.
+        counted: gives the same files anew: they are listed a second time beside the work, to know how many there
+            are. None: the total stays unknown.
+        console: where the bar goes.
     """
+    if not console.is_terminal:
+        yield from items
+        return
     columns = (TextColumn("Pictures"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     stop = threading.Event()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=None)
 
-        def count(paths: Iterable[str]) -> None:
+        def count(files: Callable[[], Iterable[object]]) -> None:
             total = 0
-            for _ in picture_files(paths):
+            for _ in files():
                 total += 1
                 if stop.is_set():
                     return

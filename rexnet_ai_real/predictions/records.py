@@ -26,6 +26,9 @@ class Format(Protocol):
     def is_whole(self, record: bytes) -> bool:
         """Whether these bytes, which end with a line break, are a record rather than the beginning of one."""
 
+    def is_beginning(self, piece: bytes, columns: Sequence[str]) -> bool:
+        """Whether these bytes can be the beginning of one record, as a kill in the middle of writing leaves it."""
+
     def parse(self, record: bytes, columns: Sequence[str]) -> Row:
         """The row of a whole record, all values as text or as JSON has them.
 
@@ -49,10 +52,21 @@ class Csv:
         """Quotes inside a text are doubled, so that an odd number says that a text goes on after the line break."""
         return record.count(b'"') % 2 == 0
 
+    def is_beginning(self, piece: bytes, columns: Sequence[str]) -> bool:
+        """As `Format.is_beginning`; where a quote is missing, the rows behind it run into one or have too many."""
+        try:
+            found = list(csv.reader(io.StringIO(piece.decode("utf-8", "surrogateescape"), newline="")))
+        except csv.Error:
+            return False
+        return piece.startswith(b'"') and len(found) == 1 and len(found[0]) <= len(columns)
+
     def parse(self, record: bytes, columns: Sequence[str]) -> Row:
         """As `Format.parse`."""
         text = record.decode("utf-8", "surrogateescape")
-        values = next(csv.reader(io.StringIO(text, newline=""), strict=True), [])
+        try:
+            values = next(csv.reader(io.StringIO(text, newline=""), strict=True), [])
+        except csv.Error as error:
+            raise ValueError(str(error)) from error
         return dict(zip(columns, values, strict=True))
 
     def _line(self, values: Sequence[Any]) -> bytes:
@@ -78,6 +92,11 @@ class JsonLines:
         """Line breaks inside texts are escaped."""
         return True
 
+    def is_beginning(self, piece: bytes, columns: Sequence[str]) -> bool:
+        """As `Format.is_beginning`."""
+        start = f'{{"{columns[0]}": "'.encode("ascii")
+        return piece[: len(start)] == start[: len(piece)]
+
     def parse(self, record: bytes, columns: Sequence[str]) -> Row:
         """As `Format.parse`."""
         row = json.loads(record)
@@ -90,13 +109,19 @@ CSV: Final = Csv()
 JSON_LINES: Final = JsonLines()
 
 
+LONGEST: Final = 1 << 17
+"""Bytes of a record, of which real ones have 100 to 10,000: in a damaged file the search for an end stops here."""
+
+
 def whole_records(path: Path, form: Format) -> Iterator[tuple[int, bytes]]:
-    """Each record of a file, the header too, with the place where it ends; a torn one at the end is left out."""
+    """Each record of a file, the header too, with the place where it ends; what is no whole record ends it."""
     record, end = b"", 0
     with path.open("rb") as file:
-        for line in file:
+        while line := file.readline(LONGEST + 1):
             record += line
             if line.endswith(b"\n") and form.is_whole(record):
                 end += len(record)
                 yield end, record
                 record = b""
+            elif len(record) > LONGEST:
+                return

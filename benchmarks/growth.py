@@ -1,0 +1,118 @@
+"""How time and memory grow with the number of pictures: `python -m benchmarks.growth`.
+
+Each step runs on 1,000, 10,000 and 100,000 generated tiny pictures, in a process of its own for the memory. What counts
+is the exponent: 1 is linear, and n log n looks like 1.1 at these sizes.
+"""
+
+import argparse
+import json
+import math
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.side_by_side import write_section
+
+SIZES = (1_000, 10_000, 100_000)
+STEPS = (
+    "manifest, first time",
+    "manifest, again",
+    "near-duplicate groups",
+    "split",
+    "bootstrap, 200 resamples",
+    "predict",
+)
+SIDE = 12
+
+
+def main() -> None:
+    """Measure every size in a process of its own, and write the section."""
+    parser = argparse.ArgumentParser(description="Time the growth with the number of pictures.")
+    parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES))
+    parser.add_argument("--detector", type=Path, help="exported folder for the step predict; left out without it")
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(measure(options.one, options.detector)))
+        return
+    command = [sys.executable, "-m", "benchmarks.growth"]
+    command += ["--detector", str(options.detector)] if options.detector else []
+    found = {}
+    for size in options.sizes:
+        done = subprocess.run([*command, "--one", str(size)], check=True, stdout=subprocess.PIPE, text=True)
+        found[size] = json.loads(done.stdout.splitlines()[-1])
+        print(size, found[size], file=sys.stderr)
+    lines = [f"| | {' | '.join(f'{size:,}' for size in found)} | exponent |", f"|---|{'---:|' * (len(found) + 1)}"]
+    for step in next(iter(found.values())):
+        values = [row[step] for row in found.values()]
+        sizes = list(found)
+        exponent = math.log(values[-1] / values[-2]) / math.log(sizes[-1] / sizes[-2])
+        lines.append(f"| {step} | {' | '.join(f'{value:,.2f}' for value in values)} | {exponent:.2f} |")
+    text = f"Seconds per step on generated pictures of {SIDE} px; the exponent is that of the last two sizes.\n\n"
+    write_section("Growth", text + "\n".join(lines), threads=2)
+
+
+def measure(count: int, detector: Path | None) -> dict[str, float]:
+    """Seconds of each step, and the peak of memory in MB."""
+    from rexnet_ai_real.config import DataConfig
+    from rexnet_ai_real.data.duplicates import near_duplicate_groups
+    from rexnet_ai_real.data.manifest import build_manifest
+    from rexnet_ai_real.data.sources import listing
+    from rexnet_ai_real.data.split import assign_split
+    from rexnet_ai_real.evaluation.metrics import evaluate_scores
+    from rexnet_ai_real.evaluation.scores import Scores
+
+    seconds: dict[str, float] = {}
+
+    def timed(name: str, started: float) -> None:
+        seconds[name] = time.perf_counter() - started
+
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place) / "pictures"
+        _draw(root, count)
+        for name in STEPS[:2]:
+            started = time.perf_counter()
+            listed = listing(DataConfig(name="folder", root=str(root)), root)
+            manifest = build_manifest(root, listed, cache=Path(place) / "cache", progress=False)
+            timed(name, started)
+        hashes = np.array([int(value, 16) for value in manifest["dhash"]], dtype=np.uint64)
+        started = time.perf_counter()
+        near_duplicate_groups(hashes, 4)
+        timed(STEPS[2], started)
+        started = time.perf_counter()
+        assign_split(manifest, seed=0, val_fraction=0.15, test_fraction=0.2, fold=None, folds=5)
+        timed(STEPS[3], started)
+        logits = np.random.default_rng(0).normal(size=count) + manifest["label"].to_numpy()
+        started = time.perf_counter()
+        evaluate_scores(Scores.of(manifest["label"], logits, manifest["group"].astype(str)), resamples=200)
+        timed(STEPS[4], started)
+        if detector is not None:
+            from rexnet_ai_real import Detector
+
+            loaded = Detector.load(detector)
+            started = time.perf_counter()
+            for _ in loaded.predict(root):
+                pass
+            timed(STEPS[5], started)
+    seconds["peak memory, MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return seconds
+
+
+def _draw(root: Path, count: int) -> None:
+    """Smooth noise, so that difference hashes are as far apart as those of real pictures."""
+    random = np.random.default_rng(0)
+    for label in ("ai", "real"):
+        (root / label).mkdir(parents=True)
+    for number in range(count):
+        pixels = random.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(root / ("ai" if number % 2 else "real") / f"{number:06}.bmp")
+
+
+if __name__ == "__main__":
+    main()

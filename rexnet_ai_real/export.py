@@ -1,0 +1,129 @@
+"""Export a trained detector for use elsewhere: graphs for ONNX Runtime and OpenVINO, a smaller one, a model card.
+
+    python -m rexnet_ai_real.export outputs/baseline/2026-11-22_10-00-00 exported --formats onnx onnx-int8
+    python -m rexnet_ai_real.export outputs/folds exported --average-weights --push-to-hub OWNER/NAME
+
+Every graph is compared with PyTorch on real pictures before it is written. The folder appears whole or not at all.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rexnet_ai_real.command_line import DONE, INTERRUPTED, SOME_FAILED, command, positive
+
+if TYPE_CHECKING:
+    from rexnet_ai_real.exporting.folder import Exported
+
+FORMATS = ("safetensors", "onnx", "onnx-int8", "openvino")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 0: written; 1: an export does not answer as the original; 2: a wrong command; 130: interrupted."""
+    options = _parser().parse_args(arguments)
+    return command(lambda: export(options))
+
+
+def export(options: argparse.Namespace) -> int:
+    """Carry out the command."""
+    from rexnet_ai_real.exporting import folder, hub, parity  # seconds: --help needs none of it
+
+    request = folder.Request(
+        formats=tuple(dict.fromkeys(options.formats)),
+        pictures=options.pictures,
+        count=options.count,
+        pixel_type=options.input,
+        average_weights=options.average_weights,
+        overwrite=options.overwrite,
+        license=options.license,
+    )
+    if options.push_to_hub:
+        hub.require_token()
+    try:
+        exported = folder.export(options.model, options.out, request)
+    except parity.ParityFailed as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return SOME_FAILED
+    except KeyboardInterrupt:  # said here, since nothing can be resumed
+        print("\nInterrupted. Nothing was written.", file=sys.stderr)
+        return INTERRUPTED
+    _show(exported)
+    if options.push_to_hub:
+        print(hub.push(exported.folder, options.push_to_hub, private=options.private))
+    return DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m rexnet_ai_real.export",
+        description="Export a trained detector: a folder that the other commands take as MODEL, with a model card.",
+        epilog="Exit code: 0 written, 1 a format does not answer as PyTorch does (nothing is written), 2 wrong command "
+        "or detector, 130 interrupted.",
+    )
+    parser.add_argument(
+        "model", type=Path, metavar="MODEL", help="run folder, .ckpt, multirun of folds, or exported detector"
+    )
+    parser.add_argument("out", type=Path, metavar="OUT", help="a new or empty folder")
+    parser.add_argument(
+        "--formats",
+        nargs="+",
+        choices=FORMATS,
+        default=["safetensors", "onnx"],
+        help="safetensors for PyTorch; onnx; onnx-int8, a third of the size; openvino (default: safetensors onnx)",
+    )
+    parser.add_argument(
+        "--pictures",
+        type=Path,
+        metavar="FOLDER",
+        help="with ai/ and real/ in it, or where the run's pictures are now: to compare the formats on, and to choose "
+        "the ranges of onnx-int8 (default: the run's own)",
+    )
+    parser.add_argument("--count", type=positive, default=1000, help="pictures to compare on, at most (default: 1000)")
+    parser.add_argument(
+        "--input", choices=("uint8", "float32"), default="uint8", help="type of the graphs' input, 0 to 255 (uint8)"
+    )
+    parser.add_argument(
+        "--average-weights",
+        action="store_true",
+        help="of folds: one network with the mean of their weights, refused where it is not as good as all of them",
+    )
+    parser.add_argument("--license", metavar="NAME", help="for the model card, as the Hub names it: apache-2.0")
+    parser.add_argument("--overwrite", action="store_true", help="replace the exported folder at OUT")
+    parser.add_argument("--push-to-hub", metavar="OWNER/NAME", help="upload the folder to the Hugging Face Hub")
+    parser.add_argument("--private", action="store_true", help="make the repository there private")
+    return parser
+
+
+def _show(exported: "Exported") -> None:
+    """Sizes and parity, as a table."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"Compared with PyTorch on {exported.sample}", title_justify="left", box=SIMPLE_HEAD)
+    for column in ("format", "MB", "logit off by", "same verdict", "accuracy by", "AUROC by"):
+        table.add_column(column, justify="left" if column == "format" else "right")
+    measured = {parity.name: parity for parity in exported.parities}
+    for name in dict.fromkeys([*exported.sizes, *measured]):
+        size = f"{exported.sizes[name] / 1e6:.2f}" if name in exported.sizes else ""
+        cells = [""] * 4
+        if parity := measured.get(name):
+            cells = [
+                f"{parity.logit_difference:.2g}",
+                f"{parity.same_verdict:.1%}",
+                _change(parity.accuracy_before, parity.accuracy),
+                _change(parity.auroc_before, parity.auroc),
+            ]
+        table.add_row(name, size, *cells)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(table)
+    console.print(f"Exported: {exported.folder}", markup=False)
+
+
+def _change(before: float | None, after: float | None) -> str:
+    return "" if before is None or after is None else f"{after - before:+.4f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

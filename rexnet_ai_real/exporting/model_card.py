@@ -1,0 +1,151 @@
+"""README.md of an exported detector: what it is, what was measured of it, and what it must not be used for."""
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any, Final
+
+import yaml
+from jinja2 import Environment, StrictUndefined
+
+from rexnet_ai_real.description import Description
+from rexnet_ai_real.evaluation.corruptions import CORRUPTIONS
+from rexnet_ai_real.evaluation.sections.metrics import SAID
+from rexnet_ai_real.exporting.graph import has_exact_map
+from rexnet_ai_real.exporting.int8 import CALIBRATION
+from rexnet_ai_real.exporting.parity import ACCURACY, AUROC, LOGIT, Parity
+from rexnet_ai_real.exporting.sample import Sample
+from rexnet_ai_real.exporting.source import Source
+from rexnet_ai_real.models import build_trained
+
+TEMPLATE: Final = "model_card.md.jinja"
+_SHOWN: Final = ("accuracy", "balanced_accuracy", "f1", "auroc", "average_precision", "ece", "tpr_at_fpr5")
+_TAGS: Final = ("image-classification", "ai-generated-image-detection", "rexnet")
+
+
+def model_card(
+    source: Source,
+    sample: Sample,
+    parities: Sequence[Parity],
+    sizes: Mapping[str, int],
+    license: str | None,
+    pixel_type: str,
+) -> str:
+    """The text of README.md.
+
+    Args:
+        source: detector and, where it was evaluated, its report.
+        sample: on which the parities were measured.
+        parities: of the graphs.
+        sizes: format -> bytes.
+        license: for the front matter, if any.
+        pixel_type: of the graphs' input.
+    """
+    description = source.stored.description
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters |= {"estimate": _estimate, "percent": lambda share: f"{share:.1%}"}
+    template = files("rexnet_ai_real.exporting").joinpath(TEMPLATE).read_text(encoding="utf-8")
+    network = build_trained(description.architecture, source.stored.states[0]).eval()
+    return environment.from_string(template).render(
+        front_matter=_front_matter(source, license),
+        description=description,
+        preprocessing=description.preprocessing,
+        calibration=description.calibration,
+        calibrated=description.calibration.n_real + description.calibration.n_ai > 0,
+        parameters=sum(weight.numel() for weight in network.parameters()),
+        has_map=has_exact_map(network, description.preprocessing.image_size),
+        trainings=_trainings(description),
+        training=description.training,
+        report=source.report,
+        measured=_measured(source.report),
+        own=_own(source.report),
+        said=SAID,
+        shown=_SHOWN,
+        collections=_collections(source.report),
+        worst=_worst_corruption(source.report),
+        sample=sample,
+        calibrated_on=min(CALIBRATION, len(sample.training_like)),
+        parities=parities,
+        sizes=sizes,
+        pixel_type=pixel_type,
+        bounds={"logit": LOGIT, "points": ACCURACY * 100, "auroc": AUROC},
+    )
+
+
+def _front_matter(source: Source, license: str | None) -> str:
+    """Metadata as the Hub reads it."""
+    training, report = source.stored.description.training, source.report
+    plain: dict[str, Any] = {
+        **({"license": license} if license else {}),
+        "library_name": "rexnet-ai-real",
+        "pipeline_tag": "image-classification",
+        "tags": list(_TAGS),
+        "metrics": ["accuracy", "f1", "roc_auc"],
+    }
+    found = report.get(_own(report) or "", {})
+    if found:
+        first = next(iter(training.get("networks", {}).values()), training)
+        name = str(first.get("data", "unknown"))
+        kinds = {"accuracy": "accuracy", "f1": "f1", "auroc": "roc_auc"}
+        values = [
+            {"type": kind, "value": round(found[key]["value"], 4)} for key, kind in kinds.items() if _known(found[key])
+        ]
+        result = {
+            "task": {"type": "image-classification"},
+            "dataset": {"name": f"{name}, {_own(report)}", "type": name},
+            "metrics": values,
+        }
+        plain["model-index"] = [{"name": "rexnet-ai-real", "results": [result]}]
+    text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+    return text
+
+
+def _trainings(description: Description) -> list[tuple[str, Mapping[str, Any]]]:
+    """Each network's name and what is known of its training."""
+    networks = description.training.get("networks")
+    if not networks:
+        return [("", description.training)]
+    return [(f"fold {fold}", training) for fold, training in networks.items()]
+
+
+def _own(report: Mapping[str, Any]) -> str | None:
+    return next((name for name in ("out_of_fold", "test") if name in report), None)
+
+
+def _measured(report: Mapping[str, Any]) -> Mapping[str, Any]:
+    own = _own(report)
+    return report[own] if own else {}
+
+
+def _collections(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Metrics on pictures from elsewhere."""
+    return {
+        name: found
+        for name, found in report.items()
+        if name != _own(report) and isinstance(found, dict) and "auroc" in found and "n_real" in found
+    }
+
+
+def _worst_corruption(report: Mapping[str, Any]) -> tuple[str, Mapping[str, Any], Mapping[str, Any]] | None:
+    """Title, accuracy without and accuracy with it."""
+    found = report.get("robustness", {})
+    accuracies = {
+        c.title: found[c.name]["accuracy"] for c in CORRUPTIONS if _known(found.get(c.name, {}).get("accuracy"))
+    }
+    if "none" not in found or not accuracies:
+        return None
+    title = min(accuracies, key=lambda name: float(accuracies[name]["value"]))
+    return title, found["none"]["accuracy"], accuracies[title]
+
+
+def _known(estimate: Mapping[str, Any] | None) -> bool:
+    return bool(estimate) and estimate.get("value") is not None  # type: ignore[union-attr]
+
+
+def _estimate(estimate: Mapping[str, Any]) -> str:
+    """A value with its 95 % interval."""
+    if not _known(estimate):
+        return "not defined"
+    interval = "" if estimate.get("low") is None else f" [{estimate['low']:.3f}, {estimate['high']:.3f}]"
+    return f"{estimate['value']:.3f}{interval}"

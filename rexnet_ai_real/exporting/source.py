@@ -1,0 +1,98 @@
+"""What is exported: the detector, the run that it comes from, and what an evaluation found of it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from rexnet_ai_real.data.manifest import read_manifest
+from rexnet_ai_real.description import DETECTOR_FILE, read_description
+from rexnet_ai_real.detector_files import StoredDetector, read_detector
+from rexnet_ai_real.evaluation.subject import data_of
+from rexnet_ai_real.exporting.sample import (
+    PictureRow,
+    Sample,
+    generated_sample,
+    read_sample,
+    rows_of_folder,
+    rows_of_run,
+)
+from rexnet_ai_real.run_folder import RunFolder
+
+REPORT: Final = "report"
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A detector and what is known of it."""
+
+    stored: StoredDetector
+    origin: Path | None = None
+    """The run folder or the multirun of folds that it comes from, where that is known."""
+    report: Mapping[str, Any] = field(default_factory=dict)
+    """metrics.json of its evaluation; empty without one."""
+
+    @classmethod
+    def open(cls, path: Path) -> "Source":
+        """Read a run folder, checkpoint, multirun of folds or saved detector, and the evaluation beside it.
+
+        A run that has been evaluated since brings the operating point that was fitted for it.
+
+        Raises:
+            NotADetector: none of these, or damaged.
+        """
+        stored = read_detector(path)
+        origin = _origin(path)
+        evaluated = origin / REPORT if origin else None
+        if evaluated is None or not (evaluated / "detector" / DETECTOR_FILE).is_file():
+            return cls(stored, origin)
+        description = read_description(evaluated / "detector")
+        if description.fingerprint != stored.description.fingerprint:  # of another checkpoint
+            return cls(stored, origin)
+        metrics = evaluated / "metrics.json"
+        report = json.loads(metrics.read_text(encoding="utf-8")) if metrics.is_file() else {}
+        return cls(replace(stored, description=description), origin, report)
+
+    def sample(self, pictures: Path | None, count: int) -> Sample:
+        """Pictures to calibrate and compare on: those of the run, or of a folder given; else generated scenes.
+
+        Args:
+            pictures: a folder with class folders, or where the pictures of the run are now.
+            count: how many at most.
+
+        Raises:
+            UserError: no pictures in the folder given.
+        """
+        preprocessing = self.stored.description.preprocessing
+        rows = self._rows(pictures)
+        if rows:
+            return read_sample(rows[:count], preprocessing, "pictures of the run")
+        if pictures is not None:
+            return read_sample(rows_of_folder(pictures)[:count], preprocessing, f"pictures of {pictures.name}")
+        return generated_sample(preprocessing)
+
+    def _rows(self, moved: Path | None) -> list[PictureRow]:
+        """Of the run; none where it or its pictures are not known."""
+        if self.origin is None:
+            return []
+        folds = not RunFolder(self.origin).config_file.is_file()
+        candidates = sorted(self.origin.glob("*/manifest.csv")) if folds else [RunFolder(self.origin).manifest_file]
+        if not candidates or not candidates[0].is_file():
+            return []
+        run = RunFolder(candidates[0].parent)
+        data = data_of(run.read_config(), None)
+        root = moved or Path(data.root or f"data/{data.name}").expanduser()
+        return rows_of_run(read_manifest(run.manifest_file), root, folds=folds)
+
+
+def _origin(path: Path) -> Path | None:
+    """The run or multirun that a path belongs to."""
+    if path.is_file():
+        folder = path.parent.parent
+    elif (path / DETECTOR_FILE).is_file():
+        folder = path.resolve().parent.parent if path.resolve().parent.name == REPORT else path
+    else:
+        folder = path
+    known = RunFolder(folder).config_file.is_file() or any(folder.glob("*/config.yaml"))
+    return folder if known else None

@@ -1,0 +1,56 @@
+"""A scan: every file below the paths to one row, lazily and in order."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Protocol
+
+from rexnet_ai_real.detector import Detector
+from rexnet_ai_real.picture_files import PictureFile, picture_files
+from rexnet_ai_real.predictions.row import Row, detector_name, rows
+from rexnet_ai_real.verdict import Verdict
+
+
+class Sink(Protocol):
+    """Where rows go."""
+
+    def write(self, row: Row) -> None:
+        """Take one."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What is asked for. Memory does not grow with the number of files."""
+
+    detector: Detector
+    listed: Callable[[], Iterable[str]]
+    """Files and folders, from the first on at every call."""
+    batch_size: int
+    workers: int
+    max_pixels: int
+    provenance: bool
+    is_left_out: Callable[[str], bool] = lambda path: False
+    """Says of a file that it needs no row."""
+
+    def files(self) -> Iterator[PictureFile]:
+        """Those that get a row."""
+        return (file for file in picture_files(self.listed()) if not self.is_left_out(file.path))
+
+    def rows(self) -> Iterator[Row]:
+        """One for each of `files`."""
+        files = self.files()
+        # The first picture goes alone: with two batches read ahead of it, its answer took 2 to 4 s instead of 0.7.
+        verdicts = chain(self._verdicts(islice(files, 1), 1), self._verdicts(files, self.batch_size))
+        return rows(verdicts, detector_name(self.detector.description), provenance=self.provenance)
+
+    def _verdicts(self, files: Iterable[PictureFile], batch_size: int) -> Iterator[Verdict]:
+        return self.detector.predict_files(files, batch_size, self.workers, max_pixels=self.max_pixels)
+
+
+def written(rows: Iterable[Row], sink: Sink) -> int:
+    """Write all rows and say how many of them are errors."""
+    failed = 0
+    for row in rows:
+        sink.write(row)
+        failed += bool(row["error"])
+    return failed

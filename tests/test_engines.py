@@ -1,0 +1,171 @@
+"""Exported detectors without PyTorch: the same answers, mixed folders refused, and nothing else installed."""
+
+import csv
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from importlib.metadata import distribution
+from pathlib import Path
+
+import numpy as np
+import pytest
+from packaging.requirements import Requirement
+from PIL import Image
+
+import rexnet_ai_real
+from rexnet_ai_real import Detector
+from rexnet_ai_real.description import NotADetector
+from rexnet_ai_real.engines import BACKENDS, choose_backend
+from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.export import main as export
+from rexnet_ai_real.run_folder import RunFolder
+
+CHECKOUT = Path(rexnet_ai_real.__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def exported(tiny_run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny run, for PyTorch, ONNX Runtime and OpenVINO."""
+    folder = tmp_path_factory.mktemp("exported") / "detector"
+    assert export([str(tiny_run.path), str(folder), "--formats", "safetensors", "onnx", "openvino"]) == 0
+    return folder
+
+
+@pytest.fixture
+def copy(exported: Path, tmp_path: Path) -> Path:
+    """For changing it."""
+    return Path(shutil.copytree(exported, tmp_path / "copy"))
+
+
+@pytest.fixture
+def pixels() -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+    return np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("backend", ["onnx", "openvino"])
+def test_graphs_answer_as_pytorch(
+    exported: Path, backend: str, pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"
+) -> None:
+    precision = "32-true"
+    original = Detector.load(exported, backend="torch", precision=precision)
+    graph = Detector.load(exported, backend=backend, precision=precision)
+    assert graph.engine.backend == backend
+    assert graph.fingerprint == original.fingerprint
+    np.testing.assert_allclose(graph.engine.logits(pixels), original.engine.logits(pixels), atol=1e-4)
+    for found, expected in zip(
+        graph.engine.logits_and_maps(pixels), original.engine.logits_and_maps(pixels), strict=True
+    ):
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_results_stay_when_the_next_batch_is_computed(
+    exported: Path, pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"
+) -> None:
+    engine = Detector.load(exported, backend="openvino").engine
+    first = engine.logits(pixels)
+    before = first.copy()
+    engine.logits(255 - pixels)
+    assert np.array_equal(first, before)
+
+
+def test_the_first_backend_that_can_is_taken(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Detector.load(copy).engine.backend == "onnx"
+    assert Detector.load(copy, device="cpu", backend="torch").engine.backend == "torch"
+    installed = {"torch", "openvino"}
+    monkeypatch.setattr("rexnet_ai_real.engines.find_spec", lambda name: name in installed or None)
+    assert choose_backend(copy, "auto") == "torch"
+    installed.remove("torch")
+    assert choose_backend(copy, "auto") == "openvino"
+    installed.clear()
+    with pytest.raises(UserError, match="needs onnxruntime or torch or openvino, which is not installed"):
+        choose_backend(copy, "auto")
+    with pytest.raises(UserError, match="backend=onnx needs onnxruntime"):
+        choose_backend(copy, "onnx")
+
+
+def test_what_cannot_be_run_is_named(copy: Path, tiny_run: RunFolder) -> None:
+    assert set(BACKENDS) == {"onnx", "torch", "onnx-int8", "openvino"}
+    for options, message in (
+        ({"backend": "onnx-int8"}, r"has no model\.int8\.onnx, which backend=onnx-int8 runs: export"),
+        ({"backend": "tensorrt"}, "expected auto or one of onnx, torch"),
+        ({"backend": "onnx", "device": "cuda"}, "runs on the CPU"),
+        ({"backend": "onnx", "precision": "bf16-mixed"}, "computes as it was exported"),
+        ({"backend": "openvino", "precision": "16-mixed"}, "expected one of auto, bf16-mixed, 32-true"),
+    ):
+        with pytest.raises(UserError, match=message):
+            Detector.load(copy, **options)
+    with pytest.raises(UserError, match="export it first"):
+        Detector.load(tiny_run.path, backend="onnx")
+    graph = Detector.load(copy, backend="onnx")
+    with pytest.raises(UserError, match="runs on backend=onnx: load it with backend=torch"):
+        graph.save(copy / "again")
+
+
+@pytest.mark.parametrize(("backend", "file"), [("onnx", "model.onnx"), ("openvino", "openvino/model.xml")])
+def test_a_graph_of_another_detector_is_refused(copy: Path, backend: str, file: str) -> None:
+    description = copy / "detector.json"
+    plain = json.loads(description.read_text())
+    description.write_text(json.dumps(plain | {"fingerprint": "0" * 64}))
+    with pytest.raises(NotADetector, match="does not belong to the detector"):
+        Detector.load(copy, backend=backend)
+    description.write_text(json.dumps(plain))
+    (copy / file).write_bytes((copy / file).read_bytes()[:1000])
+    with pytest.raises(NotADetector, match="is damaged"):
+        Detector.load(copy, backend=backend)
+
+
+@pytest.fixture(scope="module")
+def small_installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with this project and what onnxruntime, pillow and rich need, as `pip install` would lay it."""
+    folder = tmp_path_factory.mktemp("site")
+    waiting, seen = ["onnxruntime", "numpy", "pillow", "rich"], set[str]()
+    while waiting:
+        found = distribution(waiting.pop())
+        if found.name in seen:
+            continue
+        seen.add(found.name)
+        for required in map(Requirement, found.requires or []):
+            if required.marker is None or required.marker.evaluate({"extra": ""}):
+                waiting.append(required.name)
+        for top in {file.parts[0] for file in found.files or [] if file.parts[0] not in ("..", "__pycache__")}:
+            target = Path(str(found.locate_file(top)))
+            if target.exists() and not (folder / top).exists():
+                (folder / top).symlink_to(target)
+    shutil.copytree(
+        CHECKOUT / "rexnet_ai_real", folder / "rexnet_ai_real", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    assert not {"torch", "scipy", "pandas", "hydra", "yaml", "jinja2"} & {path.name for path in folder.iterdir()}
+    return folder
+
+
+def test_three_packages_are_enough(exported: Path, small_installation: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "a.png"
+    Image.fromarray(np.full((50, 70, 3), 120, np.uint8)).save(picture)
+    (tmp_path / "bad.jpg").touch()
+    # -S leaves the site-packages of the interpreter out, so that nothing but the folder can be imported.
+    python = [sys.executable, "-S", "-m"]
+    environment = {**os.environ, "PYTHONPATH": str(small_installation)}
+
+    def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [*python, *map(str, arguments)], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=100
+        )
+
+    done = run("rexnet_ai_real.predict", exported, picture, "bad.jpg")
+    assert done.returncode == 1, done.stderr
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    [expected] = Detector.load(exported, backend="torch", precision="32-true").predict(picture)
+    assert float(rows[0]["logit"]) == pytest.approx(expected.logit, abs=1e-4)
+    assert rows[1]["error"] == "empty file"
+    page = run("rexnet_ai_real.predict", exported, picture, "--provenance", "-o", "gallery.html")
+    assert (page.returncode, (tmp_path / "gallery.html").is_file()) == (0, True), page.stderr
+    heat = run("rexnet_ai_real.explain", exported, picture, "-o", "explained")
+    assert heat.returncode == 0, heat.stderr
+    torch = run("rexnet_ai_real.predict", exported, picture, "--backend", "torch")
+    assert torch.returncode == 2
+    assert "needs torch, which is not installed" in torch.stderr
+    assert "Traceback" not in torch.stderr

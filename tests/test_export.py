@@ -1,0 +1,484 @@
+"""Export: the same answers elsewhere, a folder that is whole or not there, refusal of what answers differently."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import openvino
+import pandas as pd
+import pytest
+import torch
+import yaml
+from numpy.typing import NDArray
+from PIL import Image
+from pytorch_grad_cam import GradCAM
+from sklearn.linear_model import Ridge
+from sklearn.metrics import accuracy_score, roc_auc_score
+from torch import Tensor, nn
+
+from rexnet_ai_real import export
+from rexnet_ai_real.description import UNCALIBRATED, read_description
+from rexnet_ai_real.detector import Detector
+from rexnet_ai_real.detector_files import StoredDetector, read_detector, write_detector
+from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.exporting import folder, parity
+from rexnet_ai_real.exporting.graph import CannotExport, ExportedNetwork, has_exact_map, onnx_graph
+from rexnet_ai_real.exporting.parity import Answers, ParityFailed
+from rexnet_ai_real.exporting.sample import Sample
+from rexnet_ai_real.exporting.weights import mean_weights, with_new_statistics
+from rexnet_ai_real.labels import AI, REAL
+from rexnet_ai_real.models import build, build_trained
+from rexnet_ai_real.preprocessing import Preprocessing
+from rexnet_ai_real.run_folder import RunFolder
+
+PREPROCESSING = Preprocessing(96, "squash", "bilinear", (0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
+ARCHITECTURE: dict[str, Any] = {"name": "rexnet_100", "width": 0.25}
+
+
+def pixels(count: int = 3, size: int = 96) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+
+
+def network(seed: int = 0, **architecture: Any) -> nn.Module:
+    """Running statistics that differ by channel, and a head whose logits are of the order of 1."""
+    torch.manual_seed(seed)
+    made = build(**(ARCHITECTURE | architecture))
+    with torch.no_grad():
+        made(torch.randn(4, 3, 96, 96))
+        head = [module for module in made.modules() if isinstance(module, nn.Linear)][-1]
+        nn.init.normal_(head.weight, std=0.3)
+        nn.init.normal_(head.bias)
+    return made.eval()
+
+
+def stored(*networks: nn.Module) -> StoredDetector:
+    return StoredDetector.of([n.state_dict() for n in networks], ARCHITECTURE, PREPROCESSING, {})
+
+
+def normalised(pictures: NDArray[np.uint8]) -> Tensor:
+    mean, std = (np.array(values, np.float32) for values in (PREPROCESSING.mean, PREPROCESSING.std))
+    return torch.from_numpy((pictures.astype(np.float32) / 255 - mean) / std).permute(0, 3, 1, 2).contiguous()
+
+
+def log_odds(networks: list[nn.Module], pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    with torch.no_grad():
+        logits = torch.stack([n(normalised(pictures)) for n in networks]).mean(0)
+    return (logits[:, AI] - logits[:, REAL]).numpy()
+
+
+# The graph
+
+
+@pytest.fixture(scope="module")
+def two_networks() -> tuple[list[nn.Module], onnxruntime.InferenceSession]:
+    networks = [network(1), network(2)]
+    graph = onnx_graph(networks, stored(*networks).description, "float32")
+    onnx.checker.check_model(graph, full_check=True)
+    return networks, onnxruntime.InferenceSession(graph.SerializeToString())
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_networks_are_averaged_for_any_number_of_pictures(
+    two_networks: tuple[list[nn.Module], onnxruntime.InferenceSession], count: int
+) -> None:
+    networks, session = two_networks
+    pictures = pixels(count)
+    logit, logits = session.run(["logit", "logits"], {"pictures": pictures.astype(np.float32)})
+    np.testing.assert_allclose(logit, log_odds(networks, pictures), atol=1e-4)
+    np.testing.assert_allclose(logits[:, AI] - logits[:, REAL], logit, atol=1e-5)
+
+
+def test_mean_of_the_map_and_the_biases_are_the_logit(
+    two_networks: tuple[list[nn.Module], onnxruntime.InferenceSession],
+) -> None:
+    networks, session = two_networks
+    logit, heat = session.run(["logit", "cam"], {"pictures": pixels().astype(np.float32)})
+    bias = np.mean([(n.head.fc.bias[AI] - n.head.fc.bias[REAL]).item() for n in networks])  # type: ignore[union-attr, index]
+    assert heat.shape == (3, 3, 3)
+    assert np.ptp(heat) > 0.1
+    np.testing.assert_allclose(heat.mean((1, 2)) + bias, logit, atol=1e-4)
+
+
+def test_gradcam_is_the_positive_part_of_the_map() -> None:
+    subject = network(3)
+    exported = ExportedNetwork([subject], PREPROCESSING)
+    with torch.no_grad():
+        heat = exported(torch.from_numpy(pixels()))[2].numpy()
+    recorded: list[NDArray[np.float32]] = []
+    with GradCAM(subject, [subject.features[-1]]) as explainer:  # type: ignore[index]
+        compute = explainer.get_cam_image
+
+        def record(*arguments: Any) -> Any:
+            recorded.append(compute(*arguments))
+            return recorded[-1]
+
+        explainer.get_cam_image = record
+        explainer(normalised(pixels()), [lambda logits: logits[AI] - logits[REAL]] * 3)
+    np.testing.assert_allclose(np.maximum(recorded[0], 0), np.maximum(heat, 0) / 9, atol=1e-5)
+
+
+def test_networks_without_an_exact_map_have_none() -> None:
+    lite = network(name="rexnet_lite_100", width=None)
+    assert not has_exact_map(lite, 96)
+    assert ExportedNetwork([lite], PREPROCESSING).outputs == ["logit", "logits"]
+    transformer = build("deit_tiny_patch16_224", library="timm").eval()
+    assert not has_exact_map(transformer, 224)
+
+
+def test_a_network_that_cannot_be_traced_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise RuntimeError("an operator\nthat has no form in ONNX")
+
+    monkeypatch.setattr(torch.onnx, "export", fails)
+    with pytest.raises(CannotExport, match=r"rexnet_100 cannot be turned .*no form in ONNX.* --formats safetensors"):
+        onnx_graph([network()], stored(network()).description)
+
+
+# The folder
+
+
+@pytest.fixture(scope="module")
+def sure_run(tiny_run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """The tiny run, with bright and dark pictures that it tells apart for sure: logits near 2 and -2.
+
+    At 60 pictures one flipped answer is already more than a point of accuracy. The pictures are beside it.
+    """
+    run = RunFolder(shutil.copytree(tiny_run.path, tmp_path_factory.mktemp("sure") / "run"))
+    manifest = pd.read_csv(run.manifest_file)
+    random = np.random.default_rng(0)
+    for path, label in zip(manifest["path"], manifest["label"], strict=True):
+        file = run.path.parent / "pictures" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        level = 40 + 150 * label
+        Image.fromarray(random.integers(level, level + 30, (32, 32, 3), dtype=np.uint8)).save(file)
+    trained = read_detector(run.path)
+    description = trained.description
+    files = [run.path.parent / "pictures" / path for path in manifest["path"]]
+    seen = np.stack([description.preprocessing.to_array(Image.open(file)) for file in files])
+    mixed = seen[random.permutation(len(seen))]
+    state = with_new_statistics(description.architecture, trained.states[0], description.preprocessing, mixed)
+    subject = build_trained(description.architecture, state).eval()
+    found: list[Tensor] = []
+    hook = subject.head.fc.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0]))  # type: ignore[union-attr]
+    with torch.no_grad():
+        ExportedNetwork([subject], description.preprocessing)(torch.from_numpy(seen))
+    hook.remove()
+    solved = Ridge(alpha=10.0).fit(found[-1].numpy(), 4.0 * manifest["label"] - 2)
+    state["head.fc.weight"] = torch.tensor(np.stack([-solved.coef_, solved.coef_]) / 2, dtype=torch.float32)
+    state["head.fc.bias"] = torch.tensor([-solved.intercept_ / 2, solved.intercept_ / 2], dtype=torch.float32)
+    checkpoint = torch.load(run.best_checkpoint, weights_only=True)
+    checkpoint["state_dict"] |= {f"network.{name}": tensor for name, tensor in state.items()}
+    torch.save(checkpoint, run.best_checkpoint)
+    return run
+
+
+def beside(run: RunFolder) -> list[str]:
+    """Where the pictures of the sure run are."""
+    return ["--pictures", str(run.path.parent / "pictures")]
+
+
+@pytest.fixture
+def lenient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wider bounds for lossy formats: of 60 pictures and 4 % of the weights, a point of accuracy is no measure."""
+    widen(monkeypatch)
+
+
+def widen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parity, "ACCURACY", 0.2)
+    monkeypatch.setattr(parity, "AUROC", 0.1)
+
+
+@pytest.fixture(scope="module")
+def exported(sure_run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("export") / "detector"
+    arguments = ["--formats", *export.FORMATS, "--license", "mit", *beside(sure_run)]
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        widen(monkeypatch)
+        assert export.main([str(sure_run.path), str(out), *arguments]) == 0
+    return out
+
+
+def pictures_of(run: RunFolder) -> list[Path]:
+    return sorted((run.path.parent / "pictures").rglob("*.png"))[::8]
+
+
+@pytest.mark.parametrize(("backend", "precision"), [("torch", "32-true"), ("onnx", "auto"), ("openvino", "32-true")])
+def test_formats_in_float32_give_the_run_s_own_answers(
+    exported: Path, sure_run: RunFolder, backend: str, precision: str
+) -> None:
+    expected = Detector.load(sure_run.path, precision="32-true").predict(pictures_of(sure_run))
+    found = Detector.load(exported, backend=backend, precision=precision).predict(pictures_of(sure_run))
+    pairs = [(verdict.logit, other.logit) for verdict, other in zip(found, expected, strict=True)]
+    assert [found for found, _ in pairs] == pytest.approx([expected for _, expected in pairs], abs=1e-4)
+
+
+def test_the_small_graph_is_close_and_small(exported: Path, sure_run: RunFolder) -> None:
+    found = json.loads((exported / "parity.json").read_text())
+    by_name = {entry["name"]: entry for entry in found["parity"]}
+    whole = by_name["onnx-int8"]
+    assert abs(whole["accuracy"] - whole["accuracy_before"]) <= 0.2
+    assert abs(whole["auroc"] - whole["auroc_before"]) <= 0.2
+    assert whole["pictures"] == 60 > by_name["onnx-int8, held-out alone"]["pictures"] > 0
+    assert found["bytes"]["onnx-int8"] == (exported / "model.int8.onnx").stat().st_size
+    assert found["bytes"]["onnx-int8"] < 0.6 * found["bytes"]["onnx"]  # of a tiny network much is not weights
+    graph = onnx.load(exported / "model.int8.onnx").graph
+    kinds = {constant.name: constant.data_type for constant in graph.initializer}
+    convolved = [node.input[1] for node in graph.node if node.op_type == "Conv"]
+    assert sum(name not in kinds for name in convolved) > 50  # weights come through DequantizeLinear
+    assert all("stem" in name or "features" in name or kinds[name] for name in convolved if name in kinds)
+
+
+def test_the_parts_say_whose_they_are(exported: Path) -> None:
+    description = read_description(exported)
+    for name in ("model.onnx", "model.int8.onnx"):
+        model = onnx.load(exported / name)
+        told = {entry.key: entry.value for entry in model.metadata_props}
+        assert told["fingerprint"] == description.fingerprint
+        assert json.loads(told["labels"]) == ["real", "ai"]
+        assert Preprocessing.from_plain(json.loads(told["preprocessing"])) == description.preprocessing
+        assert float(told["temperature"]) == description.calibration.temperature
+        assert {entry.domain for entry in model.opset_import} <= {"", "ai.onnx", "ai.onnx.ml"}  # runs everywhere
+    model = openvino.Core().read_model(exported / "openvino" / "model.xml")
+    assert model.get_rt_info("fingerprint").astype(str) == description.fingerprint
+
+
+def test_nothing_tells_of_the_machine_that_exported(exported: Path, sure_run: RunFolder) -> None:
+    root = Path(sure_run.read_config()["data"]["root"])
+    for file in [file for file in exported.rglob("*") if file.is_file()]:
+        content = file.read_bytes()
+        for trace in (b".py", b"site-packages", str(root.parent).encode(), str(Path.cwd()).encode()):
+            assert trace not in content, (file.name, trace)
+
+
+def test_the_card_s_own_program_runs(exported: Path, sure_run: RunFolder) -> None:
+    card = (exported / "README.md").read_text()
+    program = re.search(r"```python\n(.*?)```", card, re.DOTALL)
+    assert program is not None
+    picture = exported / "picture.png"
+    Image.open(pictures_of(sure_run)[0]).resize((50, 40)).save(picture)
+    try:
+        done = subprocess.run([sys.executable, "-c", program[1]], cwd=exported, capture_output=True, text=True)
+    finally:
+        (verdict,) = Detector.load(exported, backend="onnx").predict(picture)
+        picture.unlink()
+    assert done.returncode == 0, done.stderr
+    assert verdict.probability is not None
+    assert float(done.stdout) == pytest.approx(verdict.probability, abs=1e-5)
+
+
+def test_the_card_gives_the_run_s_figures(exported: Path, sure_run: RunFolder) -> None:
+    card = (exported / "README.md").read_text()
+    front = yaml.safe_load(card.split("---\n")[1])
+    assert front["license"] == "mit"
+    assert front["pipeline_tag"] == "image-classification"
+    test = sure_run.read_metrics()["test"]
+    assert f"| {test['n']} | {test['accuracy']:.3f} | {test['f1']:.3f} | {test['auroc']:.3f} |" in card
+    assert "no intervals" in card
+    assert "**Not calibrated.**" in card
+
+
+def test_an_evaluation_brings_its_operating_point_and_intervals(sure_run: RunFolder, tmp_path: Path) -> None:
+    run = shutil.copytree(sure_run.path, tmp_path / "run")
+    fitted = replace(UNCALIBRATED, temperature=1.7, threshold=0.6, unsure_low=0.3, unsure_high=0.8, n_real=9, n_ai=9)
+    Detector.load(run).with_calibration(fitted).save(run / "report" / "detector")
+    estimate = {"value": 0.7351, "low": 0.6012, "high": 0.8013}
+    part = dict.fromkeys(("accuracy", "f1", "auroc", "balanced_accuracy"), estimate)
+    report = {"test": {"n": 20, "n_real": 9, "n_ai": 11, **part}, "elsewhere": {"n_real": 3, "n_ai": 4, **part}}
+    (run / "report" / "metrics.json").write_text(json.dumps(report))
+    for model in (run, run / "report" / "detector", run / "checkpoints" / "best.ckpt"):
+        out = tmp_path / f"out-{model.name}"
+        assert export.main([str(model), str(out), "--formats", "safetensors", "--count", "4"]) == 0
+        assert Detector.load(out).calibration == fitted
+        card = (out / "README.md").read_text()
+        assert "0.735 [0.601, 0.801]" in card
+        assert "| elsewhere | 3 + 4 |" in card
+        assert yaml.safe_load(card.split("---\n")[1])["model-index"][0]["results"][0]["metrics"][0]["value"] == 0.7351
+        assert not (out / "model.onnx").exists()
+
+
+# Refusals
+
+
+def no_export(monkeypatch: pytest.MonkeyPatch, exported: Path) -> None:
+    """The graph that was exported before in place of a new one."""
+    monkeypatch.setattr(folder, "onnx_graph", lambda *_: onnx.load(exported / "model.onnx"))
+
+
+def changed(model: Any, change: Callable[[NDArray[Any]], NDArray[Any]], kind: int) -> Any:
+    """The graph with the largest constant of a type changed."""
+    constants = [constant for constant in model.graph.initializer if constant.data_type == kind]
+    largest = max(constants, key=lambda constant: len(constant.raw_data))
+    values = change(onnx.numpy_helper.to_array(largest).copy())
+    largest.CopyFrom(onnx.numpy_helper.from_array(values, largest.name))
+    return model
+
+
+def test_a_damaged_graph_is_refused_with_figures(
+    exported: Path,
+    sure_run: RunFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def damaged(*_: Any) -> Any:
+        return changed(onnx.load(exported / "model.onnx"), lambda w: w * np.float32(1.05), onnx.TensorProto.FLOAT)
+
+    monkeypatch.setattr(folder, "onnx_graph", damaged)
+    assert (
+        export.main([str(sure_run.path), str(tmp_path / "out"), "--formats", "onnx", "--count", "8", *beside(sure_run)])
+        == 1
+    )
+    assert re.search(r"logits differ by at most 0\.\d+ on 8 pictures.*at most 0\.0001", capsys.readouterr().err)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damaged_small_weights_are_refused_with_figures(
+    exported: Path,
+    sure_run: RunFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    no_export(monkeypatch, exported)
+    small = changed(onnx.load(exported / "model.int8.onnx"), lambda w: -w, onnx.TensorProto.INT8)
+    monkeypatch.setattr(folder, "quantised", lambda *_: small)
+    arguments = ["--formats", "onnx-int8", *beside(sure_run)]
+    assert export.main([str(sure_run.path), str(tmp_path / "out"), *arguments]) == 1
+    said = capsys.readouterr().err
+    assert re.search(r"accuracy [\d.]+% instead of [\d.]+%, AUROC [\d.]+ instead of [\d.]+; at most 1 point", said)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    write_detector(model, stored(network()))
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.txt").write_text("years of work")
+    safetensors = ["--formats", "safetensors"]
+    assert export.main([str(model), str(other), *safetensors, "--overwrite"]) == 2
+    assert (other / "thesis.txt").read_text() == "years of work"
+    assert export.main([str(model), str(model), *safetensors]) == 2
+    assert not (model / "README.md").exists()
+    assert export.main([str(model), str(model), *safetensors, "--overwrite"]) == 0
+    assert (model / "README.md").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "other"]
+    assert Detector.load(model).fingerprint == stored(network()).description.fingerprint
+
+
+def test_an_interruption_leaves_the_old_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tmp_path / "model"
+    write_detector(model, stored(network()))
+    before = (model / "detector.json").read_bytes()
+
+    def interrupted(*_: Any) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(folder, "model_card", interrupted)
+    assert export.main([str(model), str(model), "--formats", "safetensors", "--overwrite"]) == 130
+    assert (model / "detector.json").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_what_cannot_be_measured_is_not_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tmp_path / "model"
+    write_detector(model, stored(network()))
+    assert export.main([str(model), str(tmp_path / "out"), "--formats", "onnx-int8"]) == 2
+    assert "--pictures" in capsys.readouterr().err
+
+
+def test_a_missing_library_is_named_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder, "find_spec", lambda name: None if name == "openvino" else object())
+    with pytest.raises(UserError, match=r"openvino is not installed: pip install 'rexnet-ai-real\[export,openvino\]'"):
+        folder.check_request(tmp_path / "out", folder.Request(("onnx", "openvino")))
+
+
+def test_help_needs_no_pytorch() -> None:
+    program = "import sys\nfrom rexnet_ai_real import export\ntry: export.main(['--help'])\nexcept SystemExit: pass\n"
+    program += "assert not {'torch', 'numpy', 'onnx'} & set(sys.modules), 'slow'"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+# Parity
+
+
+def sample(labels: list[int]) -> Sample:
+    count = len(labels)
+    return Sample(np.zeros((count, 1, 1, 3), np.uint8), np.array(labels), np.ones(count, bool), "pictures")
+
+
+def test_parity_agrees_with_scikit_learn() -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 2, 200)
+    before = (random.normal(0, 2, 200) + labels).astype(np.float32)
+    after = (before + random.normal(0, 0.3, 200)).astype(np.float32)
+    found = parity.compare("x", Answers(after, None), Answers(before, None), sample(labels.tolist()), UNCALIBRATED)
+    assert found.accuracy == accuracy_score(labels, after > 0)
+    assert found.accuracy_before == accuracy_score(labels, before > 0)
+    assert found.auroc == roc_auc_score(labels, after)
+    assert found.logit_difference == pytest.approx(np.abs(after - before).max())
+    assert found.same_verdict == pytest.approx(((after >= 0) == (before >= 0)).mean())
+
+
+def test_the_bounds_are_where_they_are_said_to_be() -> None:
+    labels = [0, 1] * 100
+    before = np.where(np.array(labels) == 1, 1, -1).astype(np.float32)
+    for wrong, allowed in ((2, True), (3, False)):
+        after = before.copy()
+        after[:wrong] = -0.001 * np.sign(after[:wrong])
+        found = parity.compare("x", Answers(after, None), Answers(before, None), sample(labels), UNCALIBRATED)
+        assert found.is_close is allowed
+    for off, exact in ((0.9e-4, True), (1.2e-4, False)):
+        found = parity.compare("x", Answers(before + off, None), Answers(before, None), sample(labels), UNCALIBRATED)
+        assert found.is_exact is exact
+    one_class = parity.compare("x", Answers(before, None), Answers(before, None), sample([1] * 200), UNCALIBRATED)
+    assert not one_class.is_close
+    broken = Answers(np.array([np.nan, np.inf] + [0.0] * 198, np.float32), None)
+    with pytest.raises(ParityFailed, match="2 logits are not finite"):
+        parity.compare("x", broken, Answers(before, None), sample(labels), UNCALIBRATED)
+
+
+# Averaged weights
+
+
+def test_the_mean_of_equal_networks_is_that_network_with_measured_statistics() -> None:
+    state = network().state_dict()
+    mean = mean_weights([state, state, state])
+    assert all(torch.equal(mean[name], state[name]) for name in state)
+    found = with_new_statistics(ARCHITECTURE, mean, PREPROCESSING, pixels(6))
+    subject = network()
+    with torch.no_grad():
+        features = subject.stem.conv(normalised(pixels(6)))  # type: ignore[union-attr, operator]
+    torch.testing.assert_close(found["stem.bn.running_mean"], features.mean((0, 2, 3)), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found["stem.bn.running_var"], features.var((0, 2, 3)), rtol=1e-3, atol=1e-4)
+    assert torch.equal(found["stem.conv.weight"], state["stem.conv.weight"])
+
+
+def test_averaged_weights_that_are_worse_are_refused(
+    sure_run: RunFolder, tmp_path: Path, lenient: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained = read_detector(sure_run.path)
+    noise = {k: v + torch.randn(v.shape) * v.std() if v.ndim == 4 else v.clone() for k, v in trained.states[0].items()}
+    description = trained.description
+    both = StoredDetector.of([trained.states[0], noise], description.architecture, description.preprocessing, {})
+    write_detector(tmp_path / "folds", both)
+    arguments = ["--formats", "safetensors", "--average-weights", *beside(sure_run)]
+    assert export.main([str(tmp_path / "folds"), str(tmp_path / "out"), *arguments]) == 1
+    assert re.search(r"averaged weights.*accuracy [\d.]+% instead of", capsys.readouterr().err)
+    assert not (tmp_path / "out").exists()
+    again = {name: tensor.clone() for name, tensor in trained.states[0].items()}
+    equal = StoredDetector.of([trained.states[0], again], description.architecture, description.preprocessing, {})
+    write_detector(tmp_path / "equal", equal)
+    assert export.main([str(tmp_path / "equal"), str(tmp_path / "out"), *arguments]) == 0
+    assert read_description(tmp_path / "out").networks == 1
+    assert "mean over 2 networks" in (tmp_path / "out" / "README.md").read_text()
