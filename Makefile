@@ -68,6 +68,7 @@ bench: setup ## Measure speed side by side into benchmarks/RESULTS.md: DETECTOR=
 	$(RUN) -m benchmarks.training_step
 	$(if $(DETECTOR),$(RUN) -m benchmarks.inference $(DETECTOR))
 	$(if $(PICTURES),$(RUN) -m benchmarks.loader $(PICTURES))
+	$(if $(PICTURES),$(RUN) -m benchmarks.epoch $(firstword $(PICTURES)))
 	$(if $(and $(DETECTOR),$(PICTURES)),$(RUN) -m benchmarks.scan $(DETECTOR) $(PICTURES))
 	$(RUN) -m benchmarks.growth $(if $(DETECTOR),--detector $(DETECTOR))
 

@@ -4,6 +4,7 @@ Logits of prepared pixels, in batches of 32 and one by one, for every backend th
 """
 
 import argparse
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import timm
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.side_by_side import table, take_turns, write_section
 from rexnet_ai_real import Detector
@@ -39,8 +41,49 @@ def main() -> None:
         things |= {name: _engine(detector, pixels, batches) for name, detector in detectors.items()}
         timings = take_turns(things, items=batch * batches)
         parts.append(f"Batches of {batch}:\n\n{table(timings, USUAL)}")
+        if batch > 1:
+            parts.append(_roofline(usual, size, {name: timing.rate for name, timing in timings.items()}))
     text = "Prepared pixels in, logits out; the detectors' time includes normalising.\n\n" + "\n\n".join(parts)
     write_section("Inference", text, threads=torch.get_num_threads())
+
+
+def _roofline(network: nn.Module, size: int, rates: dict[str, float]) -> str:
+    """What share of the machine's measured peak is reached: products of large matrices, and copies of memory."""
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        network(torch.randn(1, 3, size, size))
+    work = counter.get_total_flops() / 1e9
+    weights = 4 * sum(parameter.numel() for parameter in network.parameters()) / 1e6
+    single, half = _peak(torch.float32), _peak(torch.bfloat16)
+    lines = [
+        f"| {name} | {rate * work:,.0f} | {rate * work / single:.0%} | {rate * work / half:.0%} |"
+        for name, rate in rates.items()
+    ]
+    return (
+        f"One picture is {work:.2f} GFLOP (a product and a sum count as two); the weights are {weights:.0f} MB. "
+        f"Measured peaks: {single:,.0f} GFLOP/s in float32, {half:,.0f} in bfloat16 (product of 4096 x 4096 matrices), "
+        f"{_copying():.0f} GB/s copied.\n\n| | GFLOP/s | of the peak in float32 | in bfloat16 |\n|---|---:|---:|---:|\n"
+        + "\n".join(lines)
+    )
+
+
+def _peak(kind: torch.dtype, side: int = 4096) -> float:
+    a, b = torch.randn(side, side).to(kind), torch.randn(side, side).to(kind)
+    return 2 * side**3 / 1e9 / _fastest(lambda: a @ b)
+
+
+def _copying(megabytes: int = 512) -> float:
+    source = torch.zeros(megabytes << 20, dtype=torch.uint8)
+    target = torch.empty_like(source)
+    return 2 * source.numel() / 1e9 / _fastest(lambda: target.copy_(source))  # read and written
+
+
+def _fastest(run: Callable[[], object], rounds: int = 5) -> float:
+    taken = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        run()
+        taken.append(time.perf_counter() - started)
+    return min(taken)
 
 
 def _usual(network: nn.Module, batch: int, size: int, batches: int) -> Callable[[], None]:

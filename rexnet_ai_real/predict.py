@@ -79,6 +79,7 @@ def predict(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from rexnet_ai_real.detector import Detector
+    from rexnet_ai_real.memory import keep_freed_memory
     from rexnet_ai_real.predictions.output import Output, check_suffix
     from rexnet_ai_real.predictions.progress import shown
     from rexnet_ai_real.predictions.row import columns, detector_name
@@ -91,6 +92,8 @@ def predict(options: argparse.Namespace) -> int:
     listed = partial(listed_paths, options.paths, null=options.null)
     listed()  # a pattern that nothing fits is told at once
     detector = Detector.load(options.model, backend=options.backend, device=options.device)
+    if detector.engine.backend == "torch":
+        keep_freed_memory()
     scan = Scan(detector, listed, options.batch_size, options.workers, options.max_pixels, options.provenance)
     is_listed_once = "-" in options.paths
     if options.output is None:

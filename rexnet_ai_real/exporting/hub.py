@@ -48,7 +48,7 @@ def push(folder: Path, repository: str, *, private: bool, api: HfApi | None = No
     except HfHubHTTPError as error:
         raise NotPushed(f"the Hub refused {repository}: {_reason(error)}. {again}") from error
     except Exception as error:  # its HTTP library, and so the type of a lost connection, has changed twice by 2.4
-        raise NotPushed(f"the Hub cannot be reached ({_line(error)}): is there a network? {again}") from error
+        raise NotPushed(f"the Hub was not reached, or did not answer as it should ({_line(error)}). {again}") from error
     return str(address)
 
 

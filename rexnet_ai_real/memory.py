@@ -15,8 +15,8 @@ _MORE: Final = 256 << 20
 def keep_freed_memory() -> bool:
     """Have glibc keep large blocks for the next step, and say whether it does; elsewhere nothing changes.
 
-    Activations of a step are freed and asked for again in every step. By default each goes back to the system and comes
-    back page by page: a training step took 1.3 times as long (benchmarks/RESULTS.md).
+    Activations are freed and asked for again with every batch. By default each goes back to the system and comes back
+    page by page: a training step took 1.7 times as long (benchmarks/RESULTS.md).
     """
     if platform.libc_ver()[0] != "glibc":
         return False
