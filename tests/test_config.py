@@ -1,6 +1,5 @@
 """Configuration: every file composes, and nothing impossible gets as far as work."""
 
-
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException

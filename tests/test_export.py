@@ -299,11 +299,11 @@ def no_export(monkeypatch: pytest.MonkeyPatch, exported: Path) -> None:
 
 
 def changed(model: Any, change: Callable[[NDArray[Any]], NDArray[Any]], kind: int) -> Any:
-    """The graph with the largest constant of a type changed."""
-    constants = [constant for constant in model.graph.initializer if constant.data_type == kind]
-    largest = max(constants, key=lambda constant: len(constant.raw_data))
-    values = change(onnx.numpy_helper.to_array(largest).copy())
-    largest.CopyFrom(onnx.numpy_helper.from_array(values, largest.name))
+    """The graph with all weights of convolutions of a type changed."""
+    for constant in model.graph.initializer:
+        if constant.data_type == kind and len(constant.dims) == 4:
+            values = change(onnx.numpy_helper.to_array(constant))
+            constant.CopyFrom(onnx.numpy_helper.from_array(np.ascontiguousarray(values), constant.name))
     return model
 
 
@@ -315,7 +315,7 @@ def test_a_damaged_graph_is_refused_with_figures(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def damaged(*_: Any) -> Any:
-        return changed(onnx.load(exported / "model.onnx"), lambda w: w * np.float32(1.05), onnx.TensorProto.FLOAT)
+        return changed(onnx.load(exported / "model.onnx"), lambda w: w * np.float32(1.01), onnx.TensorProto.FLOAT)
 
     monkeypatch.setattr(folder, "onnx_graph", damaged)
     assert (
@@ -334,7 +334,7 @@ def test_damaged_small_weights_are_refused_with_figures(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     no_export(monkeypatch, exported)
-    small = changed(onnx.load(exported / "model.int8.onnx"), lambda w: -w, onnx.TensorProto.INT8)
+    small = changed(onnx.load(exported / "model.int8.onnx"), lambda w: w[::-1], onnx.TensorProto.INT8)
     monkeypatch.setattr(folder, "quantised", lambda *_: small)
     arguments = ["--formats", "onnx-int8", *beside(sure_run)]
     assert export.main([str(sure_run.path), str(tmp_path / "out"), *arguments]) == 1

@@ -8,8 +8,8 @@ what another layer keeps anyway, instead of being kept twice.
 - The input's gradient of a depthwise convolution with stride 2 is computed in float32: oneDNN has no fast path for it
   in bfloat16 (figures: benchmarks/RESULTS.md).
 
-Second derivatives are not supported; a network whose layers are hooked, traced or exported runs the plain layers in
-evaluation mode.
+A module that somebody hooks, and any network that is compiled, traced or exported, runs the plain layers, so that every
+hook sees what it would see anywhere. Second derivatives and `torch.func` are not supported in training on a CPU.
 """
 
 from typing import Any
@@ -18,20 +18,39 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
+from torch.nn.modules import module as hooks_of_all
 
 _Norm = torch.ops.aten.native_batch_norm
 _NormBackward = torch.ops.aten.native_batch_norm_backward
 _ConvBackward = torch.ops.aten.convolution_backward
 
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
-def applies(x: Tensor, *norms: nn.Module) -> bool:
-    """Whether these layers can run so: in training on a CPU, with plain batch norms, outside any compiler or tracer."""
+
+def applies(x: Tensor, norm: nn.Module, *others: nn.Module) -> bool:
+    """Whether a plain batch norm can run as one with its neighbours: in training on a CPU, with nobody looking.
+
+    Args:
+        x: what comes in.
+        norm: the batch norm.
+        others: modules that would not be called on their own.
+    """
     return (
-        x.device.type == "cpu"
-        and torch.is_grad_enabled()
-        and not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-        and all(type(norm) is nn.BatchNorm2d and norm.training and norm.momentum is not None for norm in norms)
+        type(norm) is nn.BatchNorm2d
+        and norm.training
+        and norm.affine
+        and norm.momentum is not None
+        and _unseen(x, norm, *others)
+    )
+
+
+def applies_to_convolution(x: Tensor, convolution: nn.Conv2d) -> bool:
+    """Whether it is one that oneDNN has no fast backward pass for: depthwise, stride 2, in 16 bits on a CPU."""
+    return (
+        convolution.groups > 1
+        and convolution.stride == (2, 2)
+        and _unseen(x, convolution)
+        and _kind(x) in (torch.bfloat16, torch.float16)
     )
 
 
@@ -63,12 +82,27 @@ def norm_gate_relu6(x: Tensor, norm: nn.BatchNorm2d, gate_of: Any) -> Tensor:
 
 def depthwise(x: Tensor, convolution: nn.Conv2d) -> Tensor:
     """convolution(x) for a depthwise one of stride 2 without a bias, in the type that autocast asks for."""
-    weight = convolution.weight
-    if torch.is_autocast_enabled("cpu"):
-        kind = torch.get_autocast_dtype("cpu")
-        x, weight = x.to(kind), weight.to(kind)
-    y: Tensor = _StridedDepthwise.apply(x, weight, convolution.padding)
+    kind = _kind(x)
+    y: Tensor = _StridedDepthwise.apply(x.to(kind), convolution.weight.to(kind), convolution.padding)
     return y
+
+
+def _kind(x: Tensor) -> torch.dtype:
+    """What a convolution computes in: autocast leaves float64 alone."""
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") and x.dtype.itemsize < 8 else x.dtype
+
+
+def _unseen(x: Tensor, *modules: nn.Module) -> bool:
+    """Whether nothing but the gradients on a CPU can tell which layers ran."""
+    return (
+        torch.is_grad_enabled()
+        and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        and isinstance(x, Tensor)  # torch.fx sends placeholders through
+        and x.device.type == "cpu"
+        and not any(getattr(hooks_of_all, f"_global{hooks}") for hooks in _HOOKS)
+        and not any(getattr(module, hooks) for module in modules for hooks in _HOOKS)
+    )
 
 
 def _state(norm: nn.BatchNorm2d) -> tuple[Any, ...]:

@@ -125,13 +125,13 @@ class ConvNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Apply the three in order."""
         x = self.convolved(x)
-        if isinstance(self.act, nn.SiLU) and lean_training.applies(x, self.bn):
+        if isinstance(self.act, nn.SiLU) and lean_training.applies(x, self.bn, self.act):
             return lean_training.norm_silu(x, self.bn)
         return self.act(self.bn(x))  # type: ignore[no-any-return]
 
     def convolved(self, x: Tensor) -> Tensor:
         """The convolution alone."""
-        if self.conv.groups > 1 and self.conv.stride == (2, 2) and lean_training.applies(x):
+        if lean_training.applies_to_convolution(x, self.conv):
             return lean_training.depthwise(x, self.conv)
         return self.conv(x)  # type: ignore[no-any-return]
 
@@ -192,7 +192,9 @@ class LinearBottleneck(nn.Module):
 
     def filtered(self, x: Tensor) -> Tensor:
         """Between the two 1x1 convolutions: depthwise, batch norm, squeeze-and-excite, ReLU6."""
-        if not lean_training.applies(x, self.conv_dw.bn):
+        whole = (self.conv_dw, self.conv_dw.act, self.se, self.act_dw)
+        usual = isinstance(self.se, SqueezeExcite | nn.Identity) and isinstance(self.act_dw, nn.ReLU6)
+        if not (usual and lean_training.applies(x, self.conv_dw.bn, *whole)):
             return self.act_dw(self.se(self.conv_dw(x)))  # type: ignore[no-any-return]
         x = self.conv_dw.convolved(x)
         if isinstance(self.se, SqueezeExcite):
