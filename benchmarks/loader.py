@@ -20,15 +20,15 @@ from torchvision import transforms
 from torchvision.datasets.folder import default_loader
 
 from benchmarks.side_by_side import table, take_turns, write_section
-from rexnet_ai_real.config import DataConfig
+from rexnet_ai_real.config import DataConfig, preprocessing_of
 from rexnet_ai_real.data.decode import MAX_PIXELS, UnreadablePicture
 from rexnet_ai_real.data.prepared import PreparedPictures, Source, prepare_pictures
 from rexnet_ai_real.data.transforms import normalise, unit_range
 from rexnet_ai_real.picture_files import picture_files
-from rexnet_ai_real.preprocessing import Preprocessing, read_pixels
+from rexnet_ai_real.preprocessing import read_pixels
 
 BATCH = 32
-PREPROCESSING = Preprocessing.of(DataConfig(name="folder"))
+PREPROCESSING = preprocessing_of(DataConfig(name="folder"))
 USUAL = "ImageFolder with Pillow"
 
 

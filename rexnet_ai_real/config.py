@@ -15,7 +15,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from rexnet_ai_real.data.decode import MAX_PIXELS
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.preprocessing import FILTERS, RESIZES
+from rexnet_ai_real.preprocessing import FILTERS, RESIZES, Preprocessing
 
 SOURCES = ("kaggle", "cifake", "folder", "synthetic")
 OWN = "own"
@@ -318,6 +318,11 @@ def _check_each(config: TrainConfig | EvaluateConfig, rules: "dict[str, Rule]") 
         values = value if OmegaConf.is_list(value) else [value]
         if any(isinstance(v, float) and not math.isfinite(v) for v in values) or not holds(value):
             raise ConfigError(f"{key}={value}: expected {expected}")
+
+
+def preprocessing_of(data: DataConfig) -> Preprocessing:
+    """The part of the data settings that the network depends on."""
+    return Preprocessing(data.image_size, data.resize, data.interpolation, tuple(data.mean), tuple(data.std))
 
 
 def to_plain(config: Any) -> dict[str, Any]:

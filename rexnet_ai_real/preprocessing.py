@@ -8,16 +8,13 @@ against 0.9 ms for pictures of 384 px; 64 pictures, one thread).
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from rexnet_ai_real.data.decode import MAX_PIXELS, decode
-
-if TYPE_CHECKING:
-    from rexnet_ai_real.config import DataConfig
 
 RESIZES: Final = ("squash", "crop")
 FILTERS: Final = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -44,11 +41,6 @@ class Preprocessing:
     """Subtracted from each channel after scaling to 0..1."""
     std: tuple[float, ...]
     """Divides each channel after the mean is subtracted."""
-
-    @classmethod
-    def of(cls, data: "DataConfig") -> "Preprocessing":
-        """The part of the data settings that the network depends on."""
-        return cls(data.image_size, data.resize, data.interpolation, tuple(data.mean), tuple(data.std))
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Preprocessing":

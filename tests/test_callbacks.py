@@ -24,10 +24,10 @@ from rexnet_ai_real.config import (
     OptimizerConfig,
     ScheduleConfig,
     TrainConfig,
+    preprocessing_of,
     to_plain,
 )
 from rexnet_ai_real.figures import confusion
-from rexnet_ai_real.preprocessing import Preprocessing
 from rexnet_ai_real.training.callbacks import (
     COLUMNS,
     History,
@@ -38,7 +38,7 @@ from rexnet_ai_real.training.callbacks import (
 )
 from rexnet_ai_real.training.classifier import Classifier, learning_rate_factor
 
-PREPROCESSING = Preprocessing.of(DataConfig(name="synthetic", image_size=32))
+PREPROCESSING = preprocessing_of(DataConfig(name="synthetic", image_size=32))
 
 
 @pytest.fixture(autouse=True)

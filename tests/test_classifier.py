@@ -8,8 +8,7 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss, roc_auc_score
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
-from rexnet_ai_real.config import DataConfig, ModelConfig, OptimizerConfig, ScheduleConfig, to_plain
-from rexnet_ai_real.preprocessing import Preprocessing
+from rexnet_ai_real.config import DataConfig, ModelConfig, OptimizerConfig, ScheduleConfig, preprocessing_of, to_plain
 from rexnet_ai_real.training.classifier import (
     Classifier,
     _parameter_groups,
@@ -27,7 +26,7 @@ def classifier() -> Classifier:
         model=to_plain(ModelConfig(name="rexnet_100")),
         optimizer=to_plain(OptimizerConfig()),
         schedule=to_plain(ScheduleConfig()),
-        preprocessing=Preprocessing.of(DataConfig(name="folder")).to_plain(),
+        preprocessing=preprocessing_of(DataConfig(name="folder")).to_plain(),
     )
 
 

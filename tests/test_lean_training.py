@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rexnet_ai_real.models import ReXNet, lean_training, to_timm_layout
+from rexnet_ai_real.models.rexnet import ConvNorm
 
 
 @pytest.fixture
@@ -33,7 +34,12 @@ def network() -> ReXNet:
 @pytest.fixture
 def plainly(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Switches the plain layers on."""
-    return lambda: monkeypatch.setattr(lean_training, "applies", lambda *things: False)
+
+    def switch() -> None:
+        for condition in ("applies", "applies_to_convolution"):
+            monkeypatch.setattr(lean_training, condition, lambda *things: False)
+
+    return switch
 
 
 def trained(network: nn.Module, pictures: Tensor, autocast: bool = False) -> tuple[Tensor, dict[str, Tensor]]:
@@ -115,6 +121,53 @@ def test_plain_layers_run_where_others_look_in(network: ReXNet, pictures: Tensor
     assert not lean_training.applies(pictures, norm.eval())
     assert not lean_training.applies(pictures, nn.SyncBatchNorm(32))
     assert not lean_training.applies(pictures.to("meta"), nn.BatchNorm2d(3))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_every_hook_is_called(training: bool) -> None:
+    network = ReXNet(depth=0.2).train(training)
+    expected = {name for name, _ in network.named_modules()}
+    seen = set()
+    for name, module in network.named_modules():
+        module.register_forward_hook(lambda *_, name=name: seen.add(name))
+    network(torch.randn(4, 3, 32, 32))
+    assert seen == expected
+
+
+def test_one_hook_leaves_the_other_layers_lean(pictures: Tensor) -> None:
+    network = ReXNet(depth=0.2)
+    network.stem.act.register_forward_hook(lambda *_: None)
+    assert not lean_training.applies(pictures, network.stem.bn, network.stem.act)
+    last = network.features[-1]
+    assert isinstance(last, ConvNorm)
+    assert lean_training.applies(pictures, last.bn, last.act)
+
+
+def test_another_activation_put_in_is_used_in_training(pictures: Tensor) -> None:
+    network = ReXNet(depth=0.2, dropout=0.0).train()
+    before = network(pictures)
+    for block in network.features[:-1]:
+        block.act_dw = nn.Tanh()
+    other = copy.deepcopy(network)
+    for module in other.modules():
+        module.register_forward_hook(lambda *_: None)  # all plain
+    torch.testing.assert_close(network(pictures), other(pictures))
+    assert not torch.allclose(network(pictures), before)
+
+
+def test_float64_keeps_its_digits(pictures: Tensor, plainly: Callable[[], None]) -> None:
+    network = ReXNet(depth=0.2, dropout=0.0).double()
+    _, ours = trained(network, pictures.double())
+    plainly()
+    _, plain = trained(network, pictures.double())
+    assert distance(ours, plain) < 1e-12
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_is_traced_by_fx(pictures: Tensor, training: bool) -> None:
+    network = ReXNet(depth=0.2, dropout=0.0).train(training)
+    traced = torch.fx.symbolic_trace(copy.deepcopy(network))
+    torch.testing.assert_close(traced(pictures), network(pictures))
 
 
 def test_frozen_norms_take_the_plain_path(network: ReXNet, pictures: Tensor) -> None:

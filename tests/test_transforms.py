@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from torchvision.transforms import v2
 
-from rexnet_ai_real.config import DataConfig
+from rexnet_ai_real.config import DataConfig, preprocessing_of
 from rexnet_ai_real.data.decode import UnreadablePicture, decode
 from rexnet_ai_real.data.transforms import denormalise, evaluation_transform
 from rexnet_ai_real.preprocessing import Preprocessing, read_pixels
@@ -24,7 +24,7 @@ def picture() -> Image.Image:
 
 
 def preprocessing(**changes: object) -> Preprocessing:
-    return Preprocessing.of(DataConfig(name="folder", **changes))  # type: ignore[arg-type]
+    return preprocessing_of(DataConfig(name="folder", **changes))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

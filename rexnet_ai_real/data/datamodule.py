@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from rexnet_ai_real.config import AugmentConfig, ConfigError, DataConfig
+from rexnet_ai_real.config import AugmentConfig, ConfigError, DataConfig, preprocessing_of
 from rexnet_ai_real.data.augmentation import BatchAugmentation
 from rexnet_ai_real.data.facts_cache import cache_folder
 from rexnet_ai_real.data.manifest import build_manifest, usable
@@ -20,7 +20,6 @@ from rexnet_ai_real.data.prepared import PreparedPictures, Source, prepare_pictu
 from rexnet_ai_real.data.sources import Listed, listing, locate
 from rexnet_ai_real.data.split import assign_split
 from rexnet_ai_real.data.transforms import normalise, unit_range
-from rexnet_ai_real.preprocessing import Preprocessing
 
 Batch = tuple[Tensor, Tensor, Tensor]
 """Pictures, labels (N,), row numbers in the manifest (N,). Pictures come from the loader as pixels (N, S, S, 3), uint8,
@@ -81,7 +80,7 @@ class PictureDataModule(L.LightningDataModule):
         self.data = data
         self.augment = augment
         self.seed = seed
-        self.preprocessing = Preprocessing.of(data)
+        self.preprocessing = preprocessing_of(data)
         self.augmentation = BatchAugmentation(augment, data.image_size)
         # Random crops choose from pictures that are larger by as much as the smallest of them is enlarged.
         self.training_size = math.ceil(data.image_size / math.sqrt(augment.crop_scale))
