@@ -104,7 +104,9 @@ def write_section(title: str, body: str, *, threads: int, results: Path = RESULT
         threads: that the measurement ran on.
         results: the file.
     """
-    command = f"python -m benchmarks.{Path(sys.argv[0]).stem} {' '.join(sys.argv[1:])}".strip()
+    # Where paths lie on one machine tells nobody else anything.
+    arguments = [Path(argument).name for argument in sys.argv[1:]]
+    command = " ".join(["python -m", f"benchmarks.{Path(sys.argv[0]).stem}", *arguments])
     section = f"## {title}\n\n{body.strip()}\n\n`{command}` on {machine(threads)}, {time.strftime('%Y-%m-%d')}.\n"
     old = results.read_text(encoding="utf-8") if results.exists() else _HEAD
     head, *sections = old.split("\n## ")
