@@ -1,6 +1,7 @@
 """Fixtures that several test files share: a tiny training run, and where the real pictures are, if they are here."""
 
 import os
+import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the test processes share the cores; tiny networks gain nothing from two
 
@@ -22,6 +23,14 @@ Compose = Callable[..., TrainConfig]
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep what tests measure of pictures out of the user's cache."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def absl_closes_nothing() -> None:
+    """Where Hydra sets logging up, absl, which the ONNX exporter imports, closes what it took for stderr: pytest's."""
+    from absl import logging
+
+    logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 
 @pytest.fixture(scope="session")
