@@ -56,13 +56,13 @@ def applies_to_convolution(x: Tensor, convolution: nn.Conv2d) -> bool:
 
 def norm_silu(x: Tensor, norm: nn.BatchNorm2d) -> Tensor:
     """silu(norm(x)), (N, C, H, W); the running statistics move as in `norm.forward`."""
-    z: Tensor = _NormSiLU.apply(x, norm.weight, norm.bias, *_state(norm))
+    z: Tensor = _NormSiLU.apply(x, norm.weight, norm.bias, norm)
     return z
 
 
 def norm_relu6(x: Tensor, norm: nn.BatchNorm2d) -> Tensor:
     """relu6(norm(x)), (N, C, H, W)."""
-    z: Tensor = _NormReLU6.apply(x, norm.weight, norm.bias, *_state(norm))
+    z: Tensor = _NormReLU6.apply(x, norm.weight, norm.bias, norm)
     return z
 
 
@@ -74,7 +74,7 @@ def norm_gate_relu6(x: Tensor, norm: nn.BatchNorm2d, gate_of: Any) -> Tensor:
         norm: behind it.
         gate_of: means (N, C, 1, 1) -> gate of the same shape.
     """
-    y, means, *statistics = _NormPool.apply(x, norm.weight, norm.bias, *_state(norm))
+    y, means, *statistics = _NormPool.apply(x, norm.weight, norm.bias, norm)
     made_of = (x.detach(), norm.weight.detach(), norm.bias.detach(), *statistics, norm.eps)
     z: Tensor = _GatedReLU6.apply(y, gate_of(means), *made_of)
     return z
@@ -105,10 +105,13 @@ def _unseen(x: Tensor, *modules: nn.Module) -> bool:
     )
 
 
-def _state(norm: nn.BatchNorm2d) -> tuple[Any, ...]:
+def _normed(x: Tensor, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor, Tensor]:
+    """Output of the norm, and mean and 1 / sqrt(variance + eps) of the batch; its running statistics move."""
     if norm.num_batches_tracked is not None:
         norm.num_batches_tracked.add_(1)
-    return norm.running_mean, norm.running_var, norm.momentum, norm.eps
+    running = (norm.running_mean, norm.running_var)
+    made: tuple[Tensor, Tensor, Tensor] = _Norm(x, norm.weight, norm.bias, *running, True, norm.momentum, norm.eps)
+    return made
 
 
 def _again(x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, deviation: Tensor, eps: float) -> Tensor:
@@ -124,19 +127,10 @@ def _norm_gradients(dy: Tensor, x: Tensor, weight: Tensor, mean: Tensor, deviati
 
 class _NormSiLU(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        running_mean: Tensor,
-        running_var: Tensor,
-        momentum: float,
-        eps: float,
-    ) -> Tensor:
-        y, mean, deviation = _Norm(x, weight, bias, running_mean, running_var, True, momentum, eps)
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, norm: nn.BatchNorm2d) -> Tensor:
+        y, mean, deviation = _normed(x, norm)
         ctx.save_for_backward(x, weight, bias, mean, deviation)
-        ctx.eps = eps
+        ctx.eps = norm.eps
         return F.silu(y, inplace=True)
 
     @staticmethod
@@ -144,25 +138,16 @@ class _NormSiLU(torch.autograd.Function):
     def backward(ctx: Any, dz: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, bias, mean, deviation = ctx.saved_tensors
         dy = torch.ops.aten.silu_backward(dz, _again(x, weight, bias, mean, deviation, ctx.eps))
-        return (*_norm_gradients(dy, x, weight, mean, deviation, ctx.eps), None, None, None, None)
+        return (*_norm_gradients(dy, x, weight, mean, deviation, ctx.eps), None)
 
 
 class _NormReLU6(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        running_mean: Tensor,
-        running_var: Tensor,
-        momentum: float,
-        eps: float,
-    ) -> Tensor:
-        y, mean, deviation = _Norm(x, weight, bias, running_mean, running_var, True, momentum, eps)
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, norm: nn.BatchNorm2d) -> Tensor:
+        y, mean, deviation = _normed(x, norm)
         z: Tensor = y.clamp_(0, 6)
         ctx.save_for_backward(x, weight, z, mean, deviation)
-        ctx.eps = eps
+        ctx.eps = norm.eps
         return z
 
     @staticmethod
@@ -170,26 +155,17 @@ class _NormReLU6(torch.autograd.Function):
     def backward(ctx: Any, dz: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, z, mean, deviation = ctx.saved_tensors
         dy = torch.ops.aten.hardtanh_backward(dz, z, 0.0, 6.0)
-        return (*_norm_gradients(dy, x, weight, mean, deviation, ctx.eps), None, None, None, None)
+        return (*_norm_gradients(dy, x, weight, mean, deviation, ctx.eps), None)
 
 
 class _NormPool(torch.autograd.Function):
     """Output of the norm, its means over places, and the statistics to make the output again."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        running_mean: Tensor,
-        running_var: Tensor,
-        momentum: float,
-        eps: float,
-    ) -> tuple[Tensor, ...]:
-        y, mean, deviation = _Norm(x, weight, bias, running_mean, running_var, True, momentum, eps)
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, norm: nn.BatchNorm2d) -> tuple[Tensor, ...]:
+        y, mean, deviation = _normed(x, norm)
         ctx.save_for_backward(x, weight, mean, deviation)
-        ctx.eps = eps
+        ctx.eps = norm.eps
         ctx.mark_non_differentiable(mean, deviation)
         return y, y.mean((2, 3), keepdim=True), mean, deviation
 
@@ -198,7 +174,7 @@ class _NormPool(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor, dmeans: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, deviation = ctx.saved_tensors
         dy = dy + dmeans.to(dy.dtype) / (x.shape[2] * x.shape[3])
-        return (*_norm_gradients(dy, x, weight, mean, deviation, ctx.eps), None, None, None, None)
+        return (*_norm_gradients(dy, x, weight, mean, deviation, ctx.eps), None)
 
 
 class _GatedReLU6(torch.autograd.Function):
