@@ -25,8 +25,6 @@ from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.overlays.methods import METHODS
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from rexnet_ai_real.overlays.explainer import Explainer
     from rexnet_ai_real.picture_files import PictureFile
 
@@ -97,11 +95,12 @@ def explain(options: argparse.Namespace) -> int:
 def _write(explainer: "Explainer", files: "Iterator[PictureFile]", options: argparse.Namespace) -> int:
     from rexnet_ai_real.overlays.explanation import Scale
     from rexnet_ai_real.overlays.folder import TABLE, ExplanationFolder, drawn, set_aside
+    from rexnet_ai_real.progress import progress_bar
 
     count = failed = 0
     explanations = explainer.explain(files, workers=options.workers)
     resize = explainer.detector.preprocessing.resize
-    with _progress() as progress, ExitStack() as stack:
+    with progress_bar() as progress, ExitStack() as stack:
         top = total = None
         if options.shared_scale:
             looked_at = progress.track(explanations, description="Looking")
@@ -131,21 +130,6 @@ def _check_output(folder: Path, overwrite: bool) -> None:
             )
     except OSError as error:
         raise UserError(f"--output {folder} cannot be opened: {(error.strerror or '').lower()}") from error
-
-
-def _progress() -> "Progress":
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    words = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    return Progress(*words, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from rexnet_ai_real.data import prepared as module
-from rexnet_ai_real.data.decode import MAX_PIXELS, UnreadablePicture
+from rexnet_ai_real.data.decode import UnreadablePicture
+from rexnet_ai_real.data.limits import MAX_PIXELS
 from rexnet_ai_real.data.prepared import PreparedPictures, Source, prepare_pictures
 from rexnet_ai_real.preprocessing import Pixels, Preprocessing, read_pixels
 
@@ -93,6 +94,15 @@ def test_another_way_of_preparing_is_kept_apart(sources: list[Source], cache: Pa
     assert prepare(sources, cache, preprocessing=normalised).kept == 9  # normalising happens later
 
 
+def test_a_part_reads_from_the_same_blocks(sources: list[Source], cache: Path) -> None:
+    whole = prepare(sources[:6], cache)
+    part = whole.part([sources[4], sources[8], sources[1]])
+    pixels = expected(sources, [4, 8, 1])
+    no_more_files(sources[:6])
+    assert part.kept == 2
+    assert np.array_equal(part.read([0, 1, 2]), pixels)
+
+
 @pytest.mark.parametrize("damage", ["pixels", "short", "index", "gone"])
 def test_a_damaged_block_is_made_anew(sources: list[Source], cache: Path, damage: str) -> None:
     prepare(sources, cache)
@@ -151,7 +161,7 @@ def test_a_kill_leaves_whole_blocks(sources: list[Source], cache: Path, monkeypa
 import os
 from pathlib import Path
 from rexnet_ai_real.data import prepared
-from rexnet_ai_real.data.decode import MAX_PIXELS
+from rexnet_ai_real.data.limits import MAX_PIXELS
 from rexnet_ai_real.preprocessing import Preprocessing
 prepared._BLOCK_BYTES = 2 * {SIZE}
 write, written = prepared._write_block, []

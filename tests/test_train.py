@@ -251,3 +251,19 @@ def test_metrics_file_is_plain_json(tiny_run: RunFolder) -> None:
     metrics = json.loads(tiny_run.metrics_file.read_text())
     assert set(metrics) == {"train", "val", "test", "epochs", "best_epoch", "seconds", "seed", "environment"}
     assert set(metrics["test"]) == {"loss", "accuracy", "f1", "auroc", "n"}
+
+
+def test_prepared_pictures_are_opened_once(
+    compose_tiny: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rexnet_ai_real.data.prepared import prepare_pictures
+
+    opened: list[int] = []
+
+    def counted(sources: list[object], *arguments: Any, **options: Any) -> object:
+        opened.append(len(sources))
+        return prepare_pictures(sources, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("rexnet_ai_real.data.datamodule.prepare_pictures", counted)
+    train(compose_tiny("trainer.max_epochs=1"), RunFolder(tmp_path))
+    assert opened == [60]

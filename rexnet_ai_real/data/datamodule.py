@@ -86,6 +86,7 @@ class PictureDataModule(L.LightningDataModule):
         self.training_size = math.ceil(data.image_size / math.sqrt(augment.crop_scale))
         self.root = Path()
         self.manifest = pd.DataFrame()
+        self._prepared: dict[int, PreparedPictures] = {}
 
     def prepare_data(self) -> None:
         """Find, download or generate the pictures, measure and prepare them (once per machine)."""
@@ -94,7 +95,7 @@ class PictureDataModule(L.LightningDataModule):
         root, listed = self._locate()
         manifest = self._read_manifest(root, listed)
         for size in sorted({self.data.image_size, self.training_size}):
-            self._prepared(manifest[usable(manifest)], root, size)
+            self._prepare(manifest[usable(manifest)], root, size)
 
     def setup(self, stage: str) -> None:
         """Read the manifest and assign each picture to train, val or test."""
@@ -160,17 +161,21 @@ class PictureDataModule(L.LightningDataModule):
         pictures = normalise(self.augmentation(pictures), self.preprocessing)
         return self.augmentation.erase(pictures), labels, indices
 
-    def _prepared(self, rows: pd.DataFrame, root: Path, size: int) -> PreparedPictures:
-        return prepare_pictures(
-            [Source(root / path, sha256) for path, sha256 in zip(rows["path"], rows["sha256"], strict=True)],
-            replace(self.preprocessing, image_size=size),
-            cache=cache_folder(),
-            max_pixels=self.data.max_pixels,
-            max_bytes=round(self.data.cache_gb * 1e9),
-        )
+    def _prepare(self, rows: pd.DataFrame, root: Path, size: int) -> PreparedPictures:
+        """All pictures of the data set at one size: opened, and found undamaged, once in each process."""
+        if size not in self._prepared:
+            self._prepared[size] = prepare_pictures(
+                _sources(rows, root),
+                replace(self.preprocessing, image_size=size),
+                cache=cache_folder(),
+                max_pixels=self.data.max_pixels,
+                max_bytes=round(self.data.cache_gb * 1e9),
+            )
+        return self._prepared[size]
 
     def _loader(self, rows: pd.DataFrame, size: int, **options: Any) -> DataLoader[Any]:
-        pictures = self._prepared(rows, self.root, size)
+        everything = self._prepare(self.manifest[usable(self.manifest)], self.root, size)
+        pictures = everything.part(_sources(rows, self.root))
         # Mapped pixels are copied faster than another process could hand them over.
         workers = 0 if pictures.kept == len(rows) else self.data.workers
         return DataLoader(
@@ -183,6 +188,10 @@ class PictureDataModule(L.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             **options,
         )
+
+
+def _sources(rows: pd.DataFrame, root: Path) -> list[Source]:
+    return [Source(root / path, sha256) for path, sha256 in zip(rows["path"], rows["sha256"], strict=True)]
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -14,11 +14,8 @@ from typing import Final, Literal
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
+from rexnet_ai_real.data.limits import MAX_BYTES, MAX_PIXELS
 from rexnet_ai_real.errors import UserError
-
-MAX_PIXELS: Final = 100_000_000
-MAX_BYTES: Final = 1 << 30
-"""A file is read into memory whole; a larger one is a film or an archive, or a picture far above MAX_PIXELS."""
 
 HEAD_BYTES: Final = 32
 """How much of a file's beginning `sniff` looks at."""

@@ -10,15 +10,14 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from rexnet_ai_real.data.decode import MAX_PIXELS
 from rexnet_ai_real.data.duplicates import near_duplicate_groups
 from rexnet_ai_real.data.facts import PictureFacts, measure
 from rexnet_ai_real.data.facts_cache import FactsCache, cache_folder
+from rexnet_ai_real.data.limits import MAX_PIXELS
 from rexnet_ai_real.data.sources import Listed
 from rexnet_ai_real.files import write_csv
+from rexnet_ai_real.progress import progress_bar
 
 COLUMNS: Final = (
     *("path", "label", "source", "sha256", "dhash", "group", "width", "height", "format", "bytes", "split", "problem"),
@@ -123,10 +122,9 @@ def _measure_all(
             known.put(path, stamp, fact)
             return fact
 
-        columns = TextColumn("Reading pictures"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        bar = Progress(*columns, console=Console(stderr=True), disable=not progress or not waiting, transient=True)
+        bar = progress_bar(shown=progress and bool(waiting), transient=True)
         with bar, ThreadPoolExecutor(workers) as pool:
-            task = bar.add_task("", total=len(files), completed=len(files) - len(waiting))
+            task = bar.add_task("Reading pictures", total=len(files), completed=len(files) - len(waiting))
             try:
                 jobs = {pool.submit(measured, index): index for index in waiting}
                 for job in as_completed(jobs):

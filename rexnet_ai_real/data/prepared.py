@@ -17,12 +17,11 @@ from typing import Any, Final
 
 import numpy as np
 import PIL
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rexnet_ai_real.data.decode import UnreadablePicture
 from rexnet_ai_real.files import write_atomically, write_text
 from rexnet_ai_real.preprocessing import Pixels, Preprocessing, read_pixels
+from rexnet_ai_real.progress import progress_bar
 
 _LAYOUT: Final = 1
 """Counts up when decoding, resizing or the layout of the blocks change."""
@@ -66,6 +65,12 @@ class PreparedPictures:
     def kept(self) -> int:
         """How many of the pictures are not read from their files."""
         return sum(source.sha256 in self._places for source in self.sources)
+
+    def part(self, sources: Sequence[Source]) -> "PreparedPictures":
+        """Other pictures out of the same blocks; what is not in them is read from its file."""
+        part = PreparedPictures(sources, self.preprocessing, self.max_pixels)
+        part._blocks, part._places = self._blocks, self._places
+        return part
 
     def _from_file(self, row: int) -> Pixels:
         source = self.sources[row]
@@ -114,10 +119,10 @@ def prepare_pictures(
         return prepared
     folder = cache / "prepared" / _key(preprocessing)
     wanted = {source.sha256: row for row, source in reversed(list(enumerate(sources)))}
-    for block, shas in _kept_blocks(folder):
-        if wanted.keys() & set(shas) and _is_whole(block):
-            prepared._open(block, shas)
-            os.utime(block.with_suffix(".json"))
+    for kept in _kept_blocks(folder):
+        if wanted.keys() & set(kept.shas) and kept.is_whole():
+            prepared._open(kept.block, kept.shas)
+            os.utime(kept.block.with_suffix(".json"))
     missing = [row for sha, row in sorted(wanted.items(), key=lambda item: item[1]) if sha not in prepared._places]
     size = preprocessing.image_size**2 * 3
     room = max_bytes - sum(block.nbytes for block in prepared._blocks)
@@ -131,12 +136,11 @@ def prepare_pictures(
 def _build(
     prepared: PreparedPictures, rows: Sequence[int], folder: Path, block_rows: int, workers: int, progress: bool
 ) -> None:
-    columns = TextColumn("Preparing pictures"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     side = prepared.preprocessing.image_size
     pool = ThreadPoolExecutor(workers, thread_name_prefix="prepare")
     try:
-        with Progress(*columns, console=Console(stderr=True), disable=not progress, transient=True) as bar:
-            task = bar.add_task("", total=len(rows))
+        with progress_bar(shown=progress, transient=True) as bar:
+            task = bar.add_task("Preparing pictures", total=len(rows))
             for start in range(0, len(rows), block_rows):
                 part = rows[start : start + block_rows]
                 pixels = np.empty((len(part), side, side, 3), np.uint8)
@@ -157,22 +161,31 @@ def _write_block(folder: Path, shas: Sequence[str], pixels: Pixels) -> Path:
     return block
 
 
-def _kept_blocks(folder: Path) -> list[tuple[Path, list[str]]]:
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A block as its index describes it."""
+
+    block: Path
+    shas: list[str]
+    digest: str
+
+    def is_whole(self) -> bool:
+        """Whether the pixels are those that were written; reading them once also brings them into memory."""
+        try:
+            return self.digest == _digest(self.block)
+        except OSError:
+            return False
+
+
+def _kept_blocks(folder: Path) -> list[_Kept]:
     kept = []
     for index in sorted(folder.glob("*.json")):
         try:
-            kept.append((index.with_suffix(".npy"), [str(sha) for sha in json.loads(index.read_text())["pictures"]]))
+            plain = json.loads(index.read_text())
+            kept.append(_Kept(index.with_suffix(".npy"), [str(sha) for sha in plain["pictures"]], plain["pixels"]))
         except (OSError, ValueError, KeyError, TypeError):  # damaged, or removed by another run at this moment
             continue
     return kept
-
-
-def _is_whole(block: Path) -> bool:
-    """Whether the pixels are those that were written; reading them once also brings them into memory."""
-    try:
-        return bool(json.loads(block.with_suffix(".json").read_text())["pixels"] == _digest(block))
-    except (OSError, ValueError, KeyError):
-        return False
 
 
 def _digest(block: Path) -> str:

@@ -13,8 +13,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
 from rexnet_ai_real.cam import METHODS
@@ -22,6 +20,7 @@ from rexnet_ai_real.detector import Detector
 from rexnet_ai_real.evaluation.bootstrap import Estimate, percentile_interval, resampling_weights
 from rexnet_ai_real.evaluation.heat_probe import DIRECTIONS, ORDERS, Direction, Example, HeatProbe, Order, Traces
 from rexnet_ai_real.evaluation.scores import FloatArray, IntArray
+from rexnet_ai_real.progress import progress_bar
 
 PRIORS: Final[tuple[Order, ...]] = ("random", "centre")
 ALIKE: Final = 0.5
@@ -174,7 +173,7 @@ def evaluate_explanations(
     traces: list[Traces] = []
     done = 0
     probe: HeatProbe | None = None
-    with _bar(progress) as bar:
+    with progress_bar(shown=progress) as bar:
         task = bar.add_task("Explanations", total=n)
         for current, batch in _batches(pictures, detectors, batch_size):
             if probe is None or probe.detector is not current:
@@ -254,8 +253,3 @@ def _batches(pictures: Iterable[Tensor], detectors: Sequence[Detector], size: in
 
 def _signed(estimate: Estimate) -> str:
     return f"{estimate.value:+.3f} [{estimate.low:+.3f}, {estimate.high:+.3f}]"
-
-
-def _bar(shown: bool) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), disable=not shown)

@@ -16,23 +16,16 @@ import numpy as np
 import pandas as pd
 import PIL
 from PIL.Image import Image
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress, TaskID
 
-from rexnet_ai_real.data.decode import MAX_PIXELS, UnreadablePicture, decode
+from rexnet_ai_real.data.decode import UnreadablePicture, decode
+from rexnet_ai_real.data.limits import MAX_PIXELS
 from rexnet_ai_real.evaluation.bootstrap import Estimate, percentile_interval
 from rexnet_ai_real.evaluation.corruptions import CORRUPTIONS, NONE, VERSION, Corruption
 from rexnet_ai_real.evaluation.metrics import METRICS, evaluate_scores, resampled_metrics
 from rexnet_ai_real.evaluation.scores import FloatArray, Scores
 from rexnet_ai_real.files import write_atomically
+from rexnet_ai_real.progress import progress_bar
 
 CELL_METRICS: Final = ("accuracy", "auroc", "recall", "specificity")
 """What the table tells of each corruption; recall and specificity are TPR and TNR at the fixed threshold."""
@@ -192,7 +185,7 @@ def corrupted_logits(
     found: list[FloatArray] = []
     pool = ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="corruption")
     try:
-        with _bar(progress) as bar:
+        with progress_bar(shown=progress) as bar:
             task = bar.add_task(title, total=len(pictures) * len(corruptions))
             for piece in pieces:
                 kept = cache / f"{_digest(piece, corruptions, fingerprint)}.npy"
@@ -308,8 +301,3 @@ def _digest(pictures: Sequence[Picture], corruptions: Sequence[Corruption], fing
 
 def _interval(row: "pd.Series[Any]") -> str:
     return f"{row.value:.2f} [{row.low:.2f}, {row.high:.2f}]"
-
-
-def _bar(shown: bool) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), disable=not shown)
