@@ -19,13 +19,12 @@ from safetensors.numpy import save_file
 from torchvision import transforms
 from torchvision.datasets.folder import default_loader
 
+from benchmarks.pictures import readable_pictures
 from benchmarks.side_by_side import table, take_turns, write_section
 from rexnet_ai_real.config import DataConfig, preprocessing_of
-from rexnet_ai_real.data.decode import MAX_PIXELS, UnreadablePicture
+from rexnet_ai_real.data.limits import MAX_PIXELS
 from rexnet_ai_real.data.prepared import PreparedPictures, Source, prepare_pictures
 from rexnet_ai_real.data.transforms import normalise, unit_range
-from rexnet_ai_real.picture_files import picture_files
-from rexnet_ai_real.preprocessing import read_pixels
 
 BATCH = 32
 PREPROCESSING = preprocessing_of(DataConfig(name="folder"))
@@ -45,7 +44,7 @@ def main() -> None:
 
 def measure(folder: Path, count: int) -> None:
     """One section of the results."""
-    files = _readable(folder, count)
+    files = readable_pictures(folder, count)
     with tempfile.TemporaryDirectory() as place:
         cache = Path(place)
         sources = [Source(file, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files]
@@ -68,20 +67,6 @@ def measure(folder: Path, count: int) -> None:
         "\n\n" + table(timings, USUAL)
     )
     write_section(f"Loading pictures: {folder.name}", text, threads=1)
-
-
-def _readable(folder: Path, count: int) -> list[Path]:
-    files = [Path(file.path) for file in picture_files(folder)]
-    chosen: list[Path] = []
-    for file in sorted(files, key=lambda file: hashlib.sha256(file.name.encode(errors="surrogateescape")).digest()):
-        try:
-            read_pixels(file, PREPROCESSING)
-        except UnreadablePicture:
-            continue
-        chosen.append(file)
-        if len(chosen) == count:
-            break
-    return chosen
 
 
 def _usual(files: Sequence[Path]) -> None:

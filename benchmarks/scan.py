@@ -12,11 +12,10 @@ import torch
 from PIL import Image
 from torchvision import transforms
 
+from benchmarks.pictures import readable_pictures
 from benchmarks.side_by_side import table, take_turns, write_section
 from rexnet_ai_real import Detector
-from rexnet_ai_real.data.decode import UnreadablePicture, decode
-from rexnet_ai_real.engines import BACKENDS
-from rexnet_ai_real.picture_files import picture_files
+from rexnet_ai_real.backends import BACKENDS
 
 USUAL = "a plain PyTorch script"
 
@@ -34,21 +33,12 @@ def main() -> None:
         if (options.detector / file).is_file()
     }
     for folder in options.folders:
-        files = [path for path in (Path(file.path) for file in picture_files(folder)) if _readable(path)]
-        files = files[:: max(1, len(files) // options.count)][: options.count]
+        files = readable_pictures(folder, options.count)
         things: dict[str, Callable[[], object]] = {USUAL: _script(files)}
         things |= {name: _scan(detector, files) for name, detector in detectors.items()}
         timings = take_turns(things, items=len(files), pairs=5)
         text = f"{len(files)} files of `{folder.name}`, decoding included.\n\n{table(timings, USUAL)}"
         write_section(f"Scanning files: {folder.name}", text, threads=torch.get_num_threads())
-
-
-def _readable(path: Path) -> bool:
-    try:
-        decode(path)
-    except UnreadablePicture:
-        return False
-    return True
 
 
 def _script(files: list[Path]) -> Callable[[], None]:

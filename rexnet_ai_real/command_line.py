@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import IO, Final
 
+from rexnet_ai_real.backends import BACKENDS
+from rexnet_ai_real.data.limits import MAX_PIXELS
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.patterns import is_pattern, matching
 
@@ -16,7 +18,6 @@ SOME_FAILED: Final = 1
 WRONG: Final = 2
 """Exit code of a command that cannot be carried out."""
 INTERRUPTED: Final = 130
-BACKENDS: Final = ("auto", "torch", "onnx", "onnx-int8", "openvino")
 
 
 def add_detector(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +25,7 @@ def add_detector(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="run folder, .ckpt, multirun of folds, or exported detector")
     parser.add_argument(
         "--backend",
-        choices=BACKENDS,
+        choices=("auto", *BACKENDS),
         default="auto",
         help="auto: ONNX Runtime where the detector was exported for it, else PyTorch",
     )
@@ -44,7 +45,7 @@ def add_pictures(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-pixels",
         type=positive,
-        default=100_000_000,
+        default=MAX_PIXELS,
         help="a picture with more fails (default: %(default)s)",
     )
 

@@ -12,7 +12,6 @@ from rexnet_ai_real.files import write_text
 from rexnet_ai_real.labels import LABELS
 from rexnet_ai_real.preprocessing import Preprocessing
 
-WEIGHTS_FILE: Final = "model.safetensors"
 DETECTOR_FILE: Final = "detector.json"
 VERSION: Final = 1
 

@@ -10,18 +10,19 @@ PyTorch is imported only for detectors that run on it: an exported one needs ONN
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rexnet_ai_real.data.decode import MAX_PIXELS, UnreadablePicture
+from rexnet_ai_real.backends import BACKENDS
+from rexnet_ai_real.data.limits import MAX_PIXELS
 from rexnet_ai_real.description import DETECTOR_FILE, UNCALIBRATED, Description, NotADetector, read_description
-from rexnet_ai_real.engines import BACKENDS, Engine, choose_backend
+from rexnet_ai_real.engines import Engine, choose_backend
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluation.operating_point import Calibration
-from rexnet_ai_real.picture_files import PictureFile, made_ahead, picture_files
+from rexnet_ai_real.picture_batches import prepared_batches
+from rexnet_ai_real.picture_files import PictureFile, picture_files
 from rexnet_ai_real.preprocessing import Pixels, Preprocessing, read_pixels
 from rexnet_ai_real.verdict import Verdict, verdicts
 
@@ -154,7 +155,7 @@ class Detector:
         Raises:
             UserError: the detector does not run on PyTorch.
         """
-        return self._torch.networks
+        return self.torch_engine.networks
 
     @property
     def device(self) -> "torch.device":
@@ -163,7 +164,7 @@ class Detector:
         Raises:
             UserError: the detector does not run on PyTorch.
         """
-        return self._torch.device
+        return self.torch_engine.device
 
     def logits(self, pictures: "Tensor") -> "Tensor":
         """Uncalibrated log-odds of "AI-generated" (N,), float32, on the CPU; averaged over the networks.
@@ -175,10 +176,15 @@ class Detector:
             ValueError: not of that shape.
             UserError: the detector does not run on PyTorch.
         """
-        return self._torch.logits_of(pictures)
+        return self.torch_engine.logits_of(pictures)
 
     @property
-    def _torch(self) -> "TorchEngine":
+    def torch_engine(self) -> "TorchEngine":
+        """The engine, where it is PyTorch.
+
+        Raises:
+            UserError: it is another.
+        """
         from rexnet_ai_real.engines.torch_engine import TorchEngine
 
         if not isinstance(self.engine, TorchEngine):
@@ -229,18 +235,10 @@ class Detector:
     def _predict(
         self, files: Iterable[PictureFile], batch_size: int, workers: int, max_pixels: int
     ) -> Iterator[Verdict]:
-        def prepare(file: PictureFile) -> Pixels | str:
-            if file.error is not None:
-                return file.error
-            try:
-                return read_pixels(Path(file.path), self.preprocessing, max_pixels=max_pixels)
-            except UnreadablePicture as error:
-                return str(error)
-            except Exception as error:  # a name with a zero byte, a picture larger than the memory left: one bad row
-                return f"cannot be prepared: {type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        def prepare(path: Path) -> Pixels:
+            return read_pixels(path, self.preprocessing, max_pixels=max_pixels)
 
-        prepared = made_ahead(prepare, files, workers=workers, ahead=2 * batch_size)
-        while batch := list(islice(prepared, batch_size)):
+        for batch in prepared_batches(prepare, files, batch_size=batch_size, workers=workers):
             yield from self._verdicts(batch)
 
     def _verdicts(self, batch: list[tuple[PictureFile, Pixels | str]]) -> list[Verdict]:

@@ -16,10 +16,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from rexnet_ai_real.backends import WEIGHTS_FILE
 from rexnet_ai_real.description import (
     DETECTOR_FILE,
     UNCALIBRATED,
-    WEIGHTS_FILE,
     Description,
     NotADetector,
     mapping,

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rexnet_ai_real.command_line import DONE, INTERRUPTED, SOME_FAILED, command, positive
+from rexnet_ai_real.exporting.formats import FORMATS, PIXEL_TYPES
 
 if TYPE_CHECKING:
     from rexnet_ai_real.exporting.folder import Exported
-
-FORMATS = ("safetensors", "onnx", "onnx-int8", "openvino")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -68,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--formats",
         nargs="+",
-        choices=FORMATS,
+        choices=tuple(FORMATS),
         default=["safetensors", "onnx"],
         help="safetensors for PyTorch; onnx; onnx-int8, a third of the size; openvino (default: safetensors onnx)",
     )
@@ -81,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--count", type=positive, default=1000, help="pictures to compare on, at most (default: 1000)")
     parser.add_argument(
-        "--input", choices=("uint8", "float32"), default="uint8", help="type of the graphs' input, 0 to 255 (uint8)"
+        "--input", choices=PIXEL_TYPES, default=PIXEL_TYPES[0], help="type of the graphs' input, 0 to 255 (uint8)"
     )
     parser.add_argument(
         "--average-weights",

@@ -1,12 +1,22 @@
-"""Words on pictures: any file name in the letters that Pillow's own font has, cut or broken to a width."""
+"""What drawn sheets share: small pictures, and words in the letters of Pillow's own font, cut or broken to fit."""
 
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Callable
 
-from PIL import ImageFont
+from PIL import Image, ImageFont
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+
+def small(picture: Image.Image, side: int) -> Image.Image:
+    """A picture in the same shape whose longer side is `side` pixels.
+
+    Tiny ones are enlarged without smoothing, so that their pixels can be seen.
+    """
+    scale = side / max(picture.size)
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    return picture.resize(size, Image.Resampling.LANCZOS if scale < 1.5 else Image.Resampling.NEAREST)
 
 
 def font(size: int) -> Font:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rexnet_ai_real.command_line import add_pictures, command, listed_paths
-from rexnet_ai_real.engines import BACKENDS
+from rexnet_ai_real.backends import BACKENDS
+from rexnet_ai_real.command_line import add_detector, add_pictures, command, listed_paths
 from rexnet_ai_real.errors import UserError
 
 
@@ -78,13 +78,14 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
 
 
 def test_backends_offered_are_those_there_are() -> None:
-    from rexnet_ai_real.command_line import BACKENDS as OFFERED
-
-    assert set(OFFERED) == {"auto", *BACKENDS}
+    parser = argparse.ArgumentParser()
+    add_detector(parser)
+    (offered,) = [action.choices for action in parser._actions if action.dest == "backend"]
+    assert set(offered or ()) == {"auto", *BACKENDS}
 
 
 def test_the_limit_of_pixels_is_that_of_the_decoder() -> None:
-    from rexnet_ai_real.data.decode import MAX_PIXELS
+    from rexnet_ai_real.data.limits import MAX_PIXELS
 
     parser = argparse.ArgumentParser()
     add_pictures(parser)

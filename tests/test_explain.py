@@ -25,13 +25,13 @@ from rexnet_ai_real.cam import METHODS as LIBRARY_METHODS
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.explain import main
 from rexnet_ai_real.labels import AI, REAL
+from rexnet_ai_real.lettering import fitted, font, plain, wrapped
 from rexnet_ai_real.overlays import caption as captions
 from rexnet_ai_real.overlays import contact_sheet, folder, overlay
 from rexnet_ai_real.overlays.colours import heat_colours, painted
 from rexnet_ai_real.overlays.explainer import Explainer
 from rexnet_ai_real.overlays.explanation import Explanation, Scale
 from rexnet_ai_real.overlays.folder import ExplanationFolder, drawn, overlay_name, set_aside
-from rexnet_ai_real.overlays.lettering import fitted, font, plain, wrapped
 from rexnet_ai_real.overlays.methods import METHODS
 from rexnet_ai_real.overlays.placement import heat_on_picture, seen, spread
 from rexnet_ai_real.picture_files import picture_files

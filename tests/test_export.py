@@ -30,6 +30,7 @@ from rexnet_ai_real.detector import Detector
 from rexnet_ai_real.detector_files import StoredDetector, read_detector, write_detector
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.exporting import folder, parity
+from rexnet_ai_real.exporting.formats import FORMATS
 from rexnet_ai_real.exporting.graph import CannotExport, ExportedNetwork, has_exact_map, onnx_graph
 from rexnet_ai_real.exporting.parity import Answers, ParityFailed
 from rexnet_ai_real.exporting.sample import Sample
@@ -187,7 +188,7 @@ def beside(run: RunFolder) -> list[str]:
 @pytest.fixture(scope="module")
 def exported(sure_run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("export") / "detector"
-    arguments = ["--formats", *export.FORMATS, "--license", "mit", *beside(sure_run)]
+    arguments = ["--formats", *FORMATS, "--license", "mit", *beside(sure_run)]
     assert export.main([str(sure_run.path), str(out), *arguments]) == 0
     return out
 

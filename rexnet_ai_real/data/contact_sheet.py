@@ -1,17 +1,18 @@
 """A contact sheet: pictures of each class side by side, to see with one's own eyes what a data set holds."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 import pandas as pd
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from rexnet_ai_real.data.decode import MAX_PIXELS, UnreadablePicture, decode
+from rexnet_ai_real.data.decode import UnreadablePicture, decode
+from rexnet_ai_real.data.limits import MAX_PIXELS
 from rexnet_ai_real.data.manifest import usable
 from rexnet_ai_real.labels import AI, REAL
+from rexnet_ai_real.lettering import fitted, font, small
 
 THUMBNAIL: Final = 168
 GAP: Final = 14
@@ -69,13 +70,11 @@ def _draw_panel(sheet: Image.Image, panel: Panel, root: Path, top: int, columns:
     draw = ImageDraw.Draw(sheet)
     colour = CLASS_COLOURS[panel.label]
     draw.rectangle((MARGIN, top, MARGIN + 7, top + 30), fill=colour)
-    title, small = ImageFont.load_default(24), ImageFont.load_default(12)
+    title, letters = font(24), font(12)
     heading = {AI: "AI-generated", REAL: "Real"}[panel.label]
     draw.text((MARGIN + 20, top), heading, font=title, fill=INK)
     after = MARGIN + 20 + draw.textlength(heading, font=title) + 14
-    draw.text(
-        (after, top + 11), f"{len(panel.rows)} of {panel.total:,} pictures", font=ImageFont.load_default(14), fill=FAINT
-    )
+    draw.text((after, top + 11), f"{len(panel.rows)} of {panel.total:,} pictures", font=font(14), fill=FAINT)
     for index, (path, source, width, height, kind) in enumerate(panel.rows):
         left = MARGIN + index % columns * (THUMBNAIL + GAP)
         upper = top + HEADING + index // columns * (THUMBNAIL + CAPTION + GAP)
@@ -85,7 +84,9 @@ def _draw_panel(sheet: Image.Image, panel: Panel, root: Path, top: int, columns:
             sheet.paste(picture, (left + (THUMBNAIL - picture.width) // 2, upper + (THUMBNAIL - picture.height) // 2))
         names = [PurePosixPath(path).name, f"{width} x {height}  {kind}  {source}"]
         for line, (text, ink) in enumerate(zip(names, (INK, FAINT), strict=True)):
-            draw.text((left, upper + THUMBNAIL + 3 + line * 15), _fitted(draw, text, small), font=small, fill=ink)
+            draw.text(
+                (left, upper + THUMBNAIL + 3 + line * 15), fitted(text, letters, THUMBNAIL), font=letters, fill=ink
+            )
 
 
 def _thumbnail(path: Path, max_pixels: int) -> Image.Image | None:
@@ -93,17 +94,4 @@ def _thumbnail(path: Path, max_pixels: int) -> Image.Image | None:
         picture = decode(path, max_pixels=max_pixels)
     except UnreadablePicture:  # gone or changed since the manifest was made: its place stays empty
         return None
-    scale = THUMBNAIL / max(picture.size)
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    # Tiny pictures are enlarged without smoothing, so that their pixels can be seen.
-    return picture.resize(size, Image.Resampling.LANCZOS if scale < 1.5 else Image.Resampling.NEAREST)
-
-
-def _fitted(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    """Shortened in the middle to the width of a thumbnail; what the font cannot show becomes a question mark."""
-    text = "".join(letter if letter.isprintable() and ord(letter) < 0x250 else "?" for letter in text)
-    if draw.textlength(text, font=font) <= THUMBNAIL:
-        return text
-    keep: Sequence[int] = range(len(text) - 1, 1, -1)
-    candidates = (f"{text[: (n + 1) // 2]}...{text[len(text) - n // 2 :]}" for n in keep)
-    return next(short for short in candidates if draw.textlength(short, font=font) <= THUMBNAIL)
+    return small(picture, THUMBNAIL)

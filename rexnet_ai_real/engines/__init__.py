@@ -7,21 +7,10 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rexnet_ai_real.description import WEIGHTS_FILE, NotADetector
+from rexnet_ai_real.backends import BACKENDS
+from rexnet_ai_real.description import NotADetector
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.preprocessing import Pixels
-
-ONNX_FILE: Final = "model.onnx"
-INT8_FILE: Final = "model.int8.onnx"
-OPENVINO_FILE: Final = "openvino/model.xml"
-
-BACKENDS: Final = {
-    "onnx": (ONNX_FILE, "onnxruntime"),
-    "torch": (WEIGHTS_FILE, "torch"),
-    "onnx-int8": (INT8_FILE, "onnxruntime"),
-    "openvino": (OPENVINO_FILE, "openvino"),
-}
-"""Backend -> its file in an exported folder and the library that runs it, in the order in which `auto` looks."""
 
 FINGERPRINT: Final = "fingerprint"
 """Key in the metadata of an exported graph: of the detector that it was exported from."""

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rexnet_ai_real.data.transforms import normalise, unit_range
 from rexnet_ai_real.device import AUTOCAST, autocast, best_device, best_precision
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.labels import AI, REAL
@@ -20,9 +21,8 @@ class TorchEngine:
 
     networks: tuple[nn.Module, ...]
     """In evaluation mode, on `device`: normalised pictures (N, 3, H, W) -> logits (N, 2)."""
-    mean: Tensor
-    """Of the preprocessing, (1, 3, 1, 1), times 255."""
-    std: Tensor
+    preprocessing: Preprocessing
+    """That of the training."""
     device: torch.device
     precision: str
     """bf16-mixed, 16-mixed or 32-true."""
@@ -51,15 +51,14 @@ class TorchEngine:
             network.eval().requires_grad_(False).to(chosen, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return cls(
             networks=tuple(networks),
-            mean=torch.tensor(preprocessing.mean, device=chosen).view(1, 3, 1, 1) * 255,
-            std=torch.tensor(preprocessing.std, device=chosen).view(1, 3, 1, 1) * 255,
+            preprocessing=preprocessing,
             device=chosen,
             precision=best_precision(chosen) if precision == "auto" else precision,
         )
 
     def logits(self, pictures: Pixels) -> NDArray[np.float32]:
         """As `Engine.logits`."""
-        return self.logits_of(self._normalised(pictures)).numpy()
+        return self.logits_of(self.normalised(pictures)).numpy()
 
     def logits_of(self, pictures: Tensor) -> Tensor:
         """Uncalibrated log-odds of "AI-generated" (N,), float32, on the CPU.
@@ -83,7 +82,7 @@ class TorchEngine:
         """As `Engine.logits_and_maps`, both from one feature map."""
         from rexnet_ai_real.cam import map_of_features, map_weights  # brings grad-cam and torchvision along: seconds
 
-        batch = self._normalised(pictures)
+        batch = self.normalised(pictures)
         logits, maps = [], []
         with torch.inference_mode(), autocast(self.device, self.precision):
             for network in self.networks:
@@ -97,10 +96,9 @@ class TorchEngine:
                 maps.append(map_of_features(features, evidence).float())
         return torch.stack(logits).mean(0).cpu().numpy(), torch.stack(maps).mean(0).cpu().numpy()
 
-    def _normalised(self, pictures: Pixels) -> Tensor:
-        # (N, H, W, 3) permuted is channels_last already: nothing is copied but the change of type.
-        batch = torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2)
-        return (batch.float() - self.mean) / self.std
+    def normalised(self, pictures: Pixels) -> Tensor:
+        """Pixels (N, size, size, 3) -> what the networks see, (N, 3, size, size), on `device`."""
+        return normalise(unit_range(torch.from_numpy(pictures).to(self.device)), self.preprocessing)
 
 
 def _device(name: str) -> torch.device:

@@ -12,13 +12,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from rexnet_ai_real.description import DETECTOR_FILE, WEIGHTS_FILE, Description, write_description
+from rexnet_ai_real.backends import BACKENDS, INT8_FILE, ONNX_FILE, OPENVINO_FILE
+from rexnet_ai_real.description import DETECTOR_FILE, Description, write_description
 from rexnet_ai_real.detector_files import StoredDetector, write_detector
-from rexnet_ai_real.engines import BACKENDS, INT8_FILE, ONNX_FILE, OPENVINO_FILE, Engine
+from rexnet_ai_real.engines import Engine
 from rexnet_ai_real.engines.graph_engines import GraphEngine, OnnxGraph, OpenVinoGraph
 from rexnet_ai_real.engines.torch_engine import TorchEngine
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.exporting import parity
+from rexnet_ai_real.exporting.formats import FORMATS
 from rexnet_ai_real.exporting.graph import has_exact_map, onnx_graph
 from rexnet_ai_real.exporting.int8 import CALIBRATION, quantised
 from rexnet_ai_real.exporting.model_card import model_card
@@ -32,13 +34,6 @@ from rexnet_ai_real.models import build_trained
 
 PARITY_FILE: Final = "parity.json"
 CARD_FILE: Final = "README.md"
-FORMATS: Final = {
-    "safetensors": (WEIGHTS_FILE, ()),
-    "onnx": (ONNX_FILE, ("onnx", "onnxscript", "onnxruntime")),
-    "onnx-int8": (INT8_FILE, ("onnx", "onnxscript", "onnxruntime")),
-    "openvino": (OPENVINO_FILE, ("onnx", "onnxscript", "openvino")),
-}
-"""Format -> its file and the packages that make and check it."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,6 @@ from rexnet_ai_real.preprocessing import Preprocessing
 LOGITS: Final = "logits"
 """Output (N, 2), by class; `LOGIT` is their difference."""
 OPSET: Final = 18
-INPUTS: Final = {"uint8": torch.uint8, "float32": torch.float32}
 
 
 class CannotExport(UserError, ValueError):
@@ -89,14 +88,14 @@ def onnx_graph(networks: Sequence[nn.Module], description: Description, pixel_ty
     Args:
         networks: on the CPU, in evaluation mode.
         description: what they are; stands in the metadata, so that the file explains itself.
-        pixel_type: one of `INPUTS`, of the input.
+        pixel_type: one of `PIXEL_TYPES`, of the input.
 
     Raises:
         CannotExport: PyTorch cannot trace the network.
     """
     network = ExportedNetwork(networks, description.preprocessing).eval()
     size = description.preprocessing.image_size
-    pixels = torch.zeros(2, size, size, 3, dtype=INPUTS[pixel_type])
+    pixels = torch.zeros(2, size, size, 3, dtype=getattr(torch, pixel_type))
     try:
         program = torch.onnx.export(
             network,

@@ -6,9 +6,9 @@ from typing import Final
 
 from PIL import Image, ImageDraw
 
+from rexnet_ai_real.lettering import fitted, font, small, wrapped
 from rexnet_ai_real.overlays.caption import ANSWER_COLOURS, FAINT, INK, PAPER, answer, draw_bar
 from rexnet_ai_real.overlays.explanation import CLASSES, Explanation, Scale
-from rexnet_ai_real.overlays.lettering import fitted, font, wrapped
 from rexnet_ai_real.overlays.placement import heat_on_picture, seen
 from rexnet_ai_real.provenance import CAVEAT
 
@@ -38,12 +38,9 @@ class Tile:
 
 def tile(picture: Image.Image, explanation: Explanation, scale: Scale, resize: str) -> Tile:
     """Small versions of a picture, as it is and under its heat. The arguments are those of `overlay`."""
-    share = _SIDE / max(picture.size)
-    size = (max(1, round(picture.width * share)), max(1, round(picture.height * share)))
-    # Tiny pictures are enlarged without smoothing, so that their pixels can be seen.
-    small = picture.resize(size, Image.Resampling.LANCZOS if share < 1.5 else Image.Resampling.NEAREST)
-    heated = heat_on_picture(small, scale.positions(explanation), resize)
-    return Tile(explanation, small, heated, seen(picture.size, resize) != (0, 0, *picture.size))
+    shown = small(picture, _SIDE)
+    heated = heat_on_picture(shown, scale.positions(explanation), resize)
+    return Tile(explanation, shown, heated, seen(picture.size, resize) != (0, 0, *picture.size))
 
 
 def page(tiles: Sequence[Tile], number: int, scale: Scale) -> Image.Image:

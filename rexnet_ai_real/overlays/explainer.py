@@ -2,20 +2,21 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rexnet_ai_real.data.decode import MAX_PIXELS, UnreadablePicture, read
+from rexnet_ai_real.data.decode import read
+from rexnet_ai_real.data.limits import MAX_PIXELS
 from rexnet_ai_real.detector import Detector
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.labels import AI, LABELS
 from rexnet_ai_real.overlays.explanation import Explanation
 from rexnet_ai_real.overlays.methods import EXACT, METHODS
-from rexnet_ai_real.picture_files import PictureFile, made_ahead
+from rexnet_ai_real.picture_batches import prepared_batches
+from rexnet_ai_real.picture_files import PictureFile
 from rexnet_ai_real.preprocessing import Pixels, read_pixels
 from rexnet_ai_real.provenance import read_provenance
 from rexnet_ai_real.verdict import Verdict, verdicts
@@ -64,21 +65,13 @@ class Explainer:
         Raises:
             UserError: a network that has no such map.
         """
-        prepared = made_ahead(self._prepare, files, workers=workers, ahead=2 * batch_size)
-        while batch := list(islice(prepared, batch_size)):
+        for batch in prepared_batches(self._prepare, files, batch_size=batch_size, workers=workers):
             yield from self._explained(batch)
 
-    def _prepare(self, file: PictureFile) -> _Prepared | str:
-        if file.error is not None:
-            return file.error
-        try:
-            data = read(Path(file.path))
-            pixels = read_pixels(data, self.detector.preprocessing, max_pixels=self.max_pixels)
-            return _Prepared(pixels, read_provenance(data).verdict)
-        except UnreadablePicture as error:
-            return str(error)
-        except Exception as error:  # a name with a zero byte, a picture larger than the memory left: one bad row
-            return f"cannot be prepared: {type(error).__name__}: {' '.join(str(error).split())[:120]}"
+    def _prepare(self, path: Path) -> _Prepared:
+        data = read(path)
+        pixels = read_pixels(data, self.detector.preprocessing, max_pixels=self.max_pixels)
+        return _Prepared(pixels, read_provenance(data).verdict)
 
     def _explained(self, batch: list[tuple[PictureFile, _Prepared | str]]) -> Iterator[Explanation]:
         good = [(file.path, made) for file, made in batch if isinstance(made, _Prepared)]
@@ -118,12 +111,9 @@ class Explainer:
 
     def _gradient_heat(self, pictures: Pixels, targets: NDArray[np.intp]) -> NDArray[np.float32]:
         """The mean of the networks' heat maps."""
-        import torch
-
         from rexnet_ai_real.cam import NoFeatureMap, heat_maps
 
-        mean, std = torch.tensor(self.detector.preprocessing.mean), torch.tensor(self.detector.preprocessing.std)
-        batch = ((torch.from_numpy(pictures) / 255 - mean) / std).permute(0, 3, 1, 2)
+        batch = self.detector.torch_engine.normalised(pictures)
         try:
             maps = [heat_maps(net, batch, targets.tolist(), method=self.method) for net in self.detector.networks]
         except NoFeatureMap as error:

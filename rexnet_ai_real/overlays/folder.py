@@ -14,7 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final, Self
 
-from rexnet_ai_real.data.decode import MAX_PIXELS, UnreadablePicture, decode
+from rexnet_ai_real.data.decode import UnreadablePicture, decode
+from rexnet_ai_real.data.limits import MAX_PIXELS
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.files import write_atomically
 from rexnet_ai_real.labels import LABELS

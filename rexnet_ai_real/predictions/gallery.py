@@ -4,8 +4,11 @@ import base64
 import html
 import io
 import json
+import math
+from array import array
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from typing import BinaryIO, Final
@@ -43,11 +46,11 @@ class Gallery:
 
     def __call__(self, records: Path, path: Path) -> None:
         """Write the page at `path`, whole or not at all. Only the places of the rows are in memory."""
-        places, probabilities = _index(records)
-        failed = np.isnan(probabilities)
-        order = places[~failed][np.argsort(-probabilities[~failed], kind="stable")][: self.most]
+        index = _Index.of(records)
+        failed = np.isnan(index.probabilities)
+        order = index.places[~failed][np.argsort(-index.probabilities[~failed], kind="stable")][: self.most]
         with records.open("rb") as file, write_atomically(path) as temporary, temporary.open("wb") as page:
-            page.write(self._head(records, len(order)).encode())
+            page.write(self._head(index, len(order)).encode())
             page.write(b'<div class="pictures">\n')
             shown = made_ahead(self._thumbnail, _rows(file, order), workers=self.workers, ahead=32)
             console = Console(stderr=True)
@@ -55,17 +58,11 @@ class Gallery:
                 page.write(_card(row, thumbnail).encode())
             page.write(b"</div>\n")
             if failed.any():
-                page.write(_errors(file, places[failed]).encode())
+                page.write(_errors(file, index.places[failed]).encode())
             page.write(b"</body>\n</html>\n")
 
-    def _head(self, records: Path, shown: int) -> str:
-        counts: Counter[str] = Counter()
-        provenance = False
-        with records.open("rb") as file:
-            for line in file:
-                row = json.loads(line)
-                counts[row["label"] or "failed"] += 1
-                provenance |= "provenance" in row
+    def _head(self, index: "_Index", shown: int) -> str:
+        counts = index.counts
         answered = sum(counts.values()) - counts["failed"]
         parts = [f"{counts[label]:,} {said}" for label, said in _SAID.items() if counts[label]]
         summary = f"{answered:,} pictures: {', '.join(parts) or 'none'}."
@@ -83,7 +80,7 @@ class Gallery:
             count=f"{answered:,}",
             summary=html.escape(summary),
             rule=html.escape(rule),
-            metadata=f" {html.escape(CAVEAT)}" if provenance else "",
+            metadata=f" {html.escape(CAVEAT)}" if index.has_provenance else "",
         )
 
     def _thumbnail(self, row: Row) -> str:
@@ -98,16 +95,32 @@ class Gallery:
         return f"data:image/jpeg;base64,{base64.b64encode(stored.getvalue()).decode('ascii')}"
 
 
-def _index(records: Path) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Where each row begins, and its probability; NaN where it has none."""
-    places, probabilities, place = [np.empty(0, np.int64)], [np.empty(0)], 0
-    with records.open("rb") as file:
-        while lines := file.readlines(1 << 20):
-            sizes = np.array([len(line) for line in lines])
-            places.append(place + np.concatenate([[0], np.cumsum(sizes)[:-1]]))
-            probabilities.append(np.array([json.loads(line)["probability"] for line in lines], dtype=np.float64))
-            place += int(sizes.sum())
-    return np.concatenate(places), np.concatenate(probabilities)
+@dataclass(frozen=True)
+class _Index:
+    """What is known of the rows without keeping them."""
+
+    places: NDArray[np.int64]
+    """Where each row begins."""
+    probabilities: NDArray[np.float64]
+    """NaN where a row has none."""
+    counts: Counter[str]
+    """Rows by label, and "failed"."""
+    has_provenance: bool
+
+    @classmethod
+    def of(cls, records: Path) -> "_Index":
+        places, probabilities = array("q"), array("d")
+        counts: Counter[str] = Counter()
+        place, has_provenance = 0, False
+        with records.open("rb") as file:
+            for line in file:
+                row = json.loads(line)
+                places.append(place)
+                probabilities.append(math.nan if row["probability"] is None else row["probability"])
+                counts[row["label"] or "failed"] += 1
+                has_provenance |= "provenance" in row
+                place += len(line)
+        return cls(np.array(places, np.int64), np.array(probabilities), counts, has_provenance)
 
 
 def _rows(file: BinaryIO, places: NDArray[np.int64]) -> Iterator[Row]:
