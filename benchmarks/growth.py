@@ -12,12 +12,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
 
 from benchmarks.side_by_side import write_section
+from rexnet_ai_real.files import write_atomically
 
 SIZES = (1_000, 10_000, 100_000)
 STEPS = (
@@ -29,6 +32,8 @@ STEPS = (
     "predict",
 )
 SIDE = 12
+MEMORY = "peak memory, MB"
+FIGURE = Path(__file__).with_name("growth.png")
 
 
 def main() -> None:
@@ -54,8 +59,26 @@ def main() -> None:
         sizes = list(found)
         exponent = math.log(values[-1] / values[-2]) / math.log(sizes[-1] / sizes[-2])
         lines.append(f"| {step} | {' | '.join(f'{value:,.2f}' for value in values)} | {exponent:.2f} |")
+    draw(found, FIGURE)
     text = f"Seconds per step on generated pictures of {SIDE} px; the exponent is that of the last two sizes.\n\n"
-    write_section("Growth", text + "\n".join(lines), threads=2)
+    picture = f"\n\n![Seconds of each step against the number of pictures]({FIGURE.name})"
+    write_section("Growth", text + "\n".join(lines) + picture, threads=2)
+
+
+def draw(found: Mapping[int, Mapping[str, float]], file: Path) -> None:
+    """Seconds of every step against the number of pictures, both in powers of ten, beside a line that is linear."""
+    sizes = list(found)
+    figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
+    for step in (step for step in next(iter(found.values())) if step != MEMORY):
+        axes.loglog(sizes, [found[size][step] for size in sizes], marker="o", label=step)
+    slowest = max(value for step, value in found[sizes[0]].items() if step != MEMORY)
+    axes.loglog(sizes, [2 * slowest * size / sizes[0] for size in sizes], color="grey", linestyle=":", label="linear")
+    axes.set(xlabel="pictures", ylabel="seconds")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    with write_atomically(file) as temporary:
+        figure.savefig(temporary, dpi=120)
+    plt.close(figure)
 
 
 def measure(count: int, detector: Path | None) -> dict[str, float]:
@@ -100,7 +123,7 @@ def measure(count: int, detector: Path | None) -> dict[str, float]:
             for _ in loaded.predict(root):
                 pass
             timed(STEPS[5], started)
-    seconds["peak memory, MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    seconds[MEMORY] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return seconds
 
 
