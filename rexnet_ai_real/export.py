@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rexnet_ai_real.command_line import DONE, INTERRUPTED, SOME_FAILED, command, positive
+from rexnet_ai_real.cli.arguments import DONE, INTERRUPTED, SOME_FAILED, command, positive
 from rexnet_ai_real.exporting.formats import FORMATS, PIXEL_TYPES
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rexnet_ai_real.command_line import (
+from rexnet_ai_real.cli.arguments import (
     DONE,
     SOME_FAILED,
     add_detector,

@@ -10,7 +10,7 @@ Every key with its type and meaning: TrainConfig in rexnet_ai_real/config.py.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rexnet_ai_real.help_page import CONF, show_help
+from rexnet_ai_real.cli.hydra_help import CONF, show_help
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rexnet_ai_real.backends import BACKENDS
-from rexnet_ai_real.command_line import add_detector, add_pictures, command, listed_paths
+from rexnet_ai_real.cli.arguments import add_detector, add_pictures, command, listed_paths
 from rexnet_ai_real.errors import UserError
 
 
@@ -68,7 +68,7 @@ def test_ends_are_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     program = (
-        "import sys; from rexnet_ai_real.command_line import command\n"
+        "import sys; from rexnet_ai_real.cli.arguments import command\n"
         "def run():\n    while True: print('x' * 1000, flush=True)\n"
         "sys.exit(command(run))"
     )

@@ -7,7 +7,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rexnet_ai_real import config
 from rexnet_ai_real.config import ConfigError, TrainConfig
-from rexnet_ai_real.help_page import CONF
+from rexnet_ai_real.cli.hydra_help import CONF
 
 
 def composed(*overrides: str) -> TrainConfig:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rexnet_ai_real.patterns import is_pattern, matching
+from rexnet_ai_real.cli.patterns import is_pattern, matching
 from rexnet_ai_real.picture_files import picture_files
 
 FILES = (

@@ -10,7 +10,7 @@ from typing import IO, Final
 from rexnet_ai_real.backends import BACKENDS
 from rexnet_ai_real.data.limits import MAX_PIXELS
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.patterns import is_pattern, matching
+from rexnet_ai_real.cli.patterns import is_pattern, matching
 
 DONE: Final = 0
 SOME_FAILED: Final = 1
