@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.side_by_side import table, take_turns, write_section
 from rexnet_ai_real import Detector
-from rexnet_ai_real.backends import BACKENDS
+from rexnet_ai_real.detector.backends import BACKENDS
 
 USUAL = "timm in PyTorch, float32, NCHW, eager"
 BATCHES = 4

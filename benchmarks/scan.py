@@ -15,7 +15,7 @@ from torchvision import transforms
 from benchmarks.pictures import readable_pictures
 from benchmarks.side_by_side import table, take_turns, write_section
 from rexnet_ai_real import Detector
-from rexnet_ai_real.backends import BACKENDS
+from rexnet_ai_real.detector.backends import BACKENDS
 
 USUAL = "a plain PyTorch script"
 

@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
 def explain(options: argparse.Namespace) -> int:
     """Carry out the command."""
     # Not above: --help needs none of it.
-    from rexnet_ai_real.detector import Detector
+    from rexnet_ai_real.detector.detector import Detector
     from rexnet_ai_real.overlays.explainer import Explainer
     from rexnet_ai_real.overlays.folder import is_output
     from rexnet_ai_real.picture_files import picture_files

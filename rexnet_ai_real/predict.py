@@ -26,7 +26,7 @@ from rexnet_ai_real.cli.arguments import (
 )
 
 if TYPE_CHECKING:
-    from rexnet_ai_real.detector import Detector
+    from rexnet_ai_real.detector.detector import Detector
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -78,7 +78,7 @@ def predict(options: argparse.Namespace) -> int:
     # Not above: --help needs none of it.
     from rich.console import Console
 
-    from rexnet_ai_real.detector import Detector
+    from rexnet_ai_real.detector.detector import Detector
     from rexnet_ai_real.memory import keep_freed_memory
     from rexnet_ai_real.predictions.output import Output, check_suffix
     from rexnet_ai_real.predictions.progress import shown

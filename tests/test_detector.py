@@ -26,17 +26,17 @@ from torch import nn
 from rexnet_ai_real import Detector, Verdict
 from rexnet_ai_real.config import TrainerConfig
 from rexnet_ai_real.data.transforms import evaluation_transform
-from rexnet_ai_real.detector import UNCALIBRATED, NotADetector
-from rexnet_ai_real.detector_files import StoredDetector
+from rexnet_ai_real.detector.detector import UNCALIBRATED, NotADetector
+from rexnet_ai_real.detector.storage import StoredDetector
 from rexnet_ai_real.engines.torch_engine import TorchEngine
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.evaluation.operating_point import Calibration
+from rexnet_ai_real.detector.calibration import Calibration
 from rexnet_ai_real.models import build_trained
 from rexnet_ai_real.picture_files import made_ahead, picture_files
 from rexnet_ai_real.preprocessing import Preprocessing
 from rexnet_ai_real.run_folder import RunFolder
 from rexnet_ai_real.training.run import resolve_precision
-from rexnet_ai_real.verdict import verdicts
+from rexnet_ai_real.detector.verdict import verdicts
 
 BAND = replace(UNCALIBRATED, temperature=2.0, threshold=0.6, unsure_low=0.4, unsure_high=0.8, n_real=50, n_ai=50)
 
@@ -174,7 +174,7 @@ def test_a_detector_is_saved_over_another_whole_or_not(
 ) -> None:
     detector.save(tmp_path)
     other = otherwise_prepared(detector, image_size=40)
-    monkeypatch.setattr("rexnet_ai_real.detector_files.save_file", _full_disk)
+    monkeypatch.setattr("rexnet_ai_real.detector.storage.save_file", _full_disk)
     with pytest.raises(OSError, match="No space left"):
         other.save(tmp_path)
     assert Detector.load(tmp_path).fingerprint == detector.fingerprint

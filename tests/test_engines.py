@@ -17,8 +17,8 @@ from PIL import Image
 
 import rexnet_ai_real
 from rexnet_ai_real import Detector
-from rexnet_ai_real.backends import BACKENDS
-from rexnet_ai_real.description import NotADetector
+from rexnet_ai_real.detector.backends import BACKENDS
+from rexnet_ai_real.detector.description import NotADetector
 from rexnet_ai_real.engines import choose_backend
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.export import main as export

@@ -24,7 +24,7 @@ from rexnet_ai_real.config import ConfigError, DataConfig, EvaluateConfig
 from rexnet_ai_real.data.manifest import build_manifest, usable, write_manifest
 from rexnet_ai_real.data.sources import listing
 from rexnet_ai_real.data.split import assign_split
-from rexnet_ai_real.description import NotADetector
+from rexnet_ai_real.detector.description import NotADetector
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluation import report
 from rexnet_ai_real.evaluation.report import write_report

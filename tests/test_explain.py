@@ -37,7 +37,7 @@ from rexnet_ai_real.overlays.placement import heat_on_picture, seen, spread
 from rexnet_ai_real.picture_files import picture_files
 from rexnet_ai_real.preprocessing import Preprocessing
 from rexnet_ai_real.run_folder import RunFolder
-from rexnet_ai_real.verdict import Verdict
+from rexnet_ai_real.detector.verdict import Verdict
 
 
 def random_map(rows: int, columns: int) -> NDArray[np.float32]:
@@ -361,8 +361,8 @@ sys.modules |= dict.fromkeys(("torch", "torchvision", "matplotlib", "pandas", "s
 from pathlib import Path
 import numpy as np
 import rexnet_ai_real.explain
-from rexnet_ai_real.description import UNCALIBRATED, Description
-from rexnet_ai_real.detector import Detector
+from rexnet_ai_real.detector.description import UNCALIBRATED, Description
+from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.overlays.explainer import Explainer
 from rexnet_ai_real.overlays.explanation import Scale
 from rexnet_ai_real.overlays.folder import ExplanationFolder, drawn

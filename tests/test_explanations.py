@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms.v2.functional import gaussian_blur
 
-from rexnet_ai_real.description import UNCALIBRATED, Description
-from rexnet_ai_real.detector import Detector
+from rexnet_ai_real.detector.description import UNCALIBRATED, Description
+from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.engines.torch_engine import TorchEngine
 from rexnet_ai_real.evaluation.explanation_figures import courses_figure, examples_figure
 from rexnet_ai_real.evaluation.explanations import ExplanationAudit, evaluate_explanations

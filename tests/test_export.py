@@ -25,9 +25,9 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 from torch import Tensor, nn
 
 from rexnet_ai_real import export
-from rexnet_ai_real.description import UNCALIBRATED, read_description
-from rexnet_ai_real.detector import Detector
-from rexnet_ai_real.detector_files import StoredDetector, read_detector, write_detector
+from rexnet_ai_real.detector.description import UNCALIBRATED, read_description
+from rexnet_ai_real.detector.detector import Detector
+from rexnet_ai_real.detector.storage import StoredDetector, read_detector, write_detector
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.exporting import folder, parity
 from rexnet_ai_real.exporting.formats import FORMATS

@@ -28,8 +28,8 @@ from PIL.PngImagePlugin import PngInfo
 from rich.console import Console
 
 from rexnet_ai_real import Detector, Verdict
-from rexnet_ai_real.backends import ONNX_FILE
-from rexnet_ai_real.description import UNCALIBRATED, Description, write_description
+from rexnet_ai_real.detector.backends import ONNX_FILE
+from rexnet_ai_real.detector.description import UNCALIBRATED, Description, write_description
 from rexnet_ai_real.engines import FINGERPRINT
 from rexnet_ai_real.engines.graph_engines import LOGIT, PICTURES
 from rexnet_ai_real.picture_files import PictureFile

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import accuracy_score, log_loss, recall_score, roc_auc_score
 
 from rexnet_ai_real.config import DataConfig
-from rexnet_ai_real.description import UNCALIBRATED
+from rexnet_ai_real.detector.description import UNCALIBRATED
 from rexnet_ai_real.evaluation.bootstrap import Estimate
 from rexnet_ai_real.evaluation.document import (
     Document,

@@ -7,8 +7,8 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rexnet_ai_real.backends import BACKENDS
-from rexnet_ai_real.description import NotADetector
+from rexnet_ai_real.detector.backends import BACKENDS
+from rexnet_ai_real.detector.description import NotADetector
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.preprocessing import Pixels
 

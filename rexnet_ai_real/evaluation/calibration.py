@@ -26,7 +26,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 from scipy.special import bdtr, betaincinv, expit
 
-from rexnet_ai_real.evaluation.operating_point import NEVER_AI, Calibration
+from rexnet_ai_real.detector.calibration import NEVER_AI, Calibration
 from rexnet_ai_real.evaluation.scores import FloatArray, IntArray, Scores
 from rexnet_ai_real.labels import AI, REAL
 

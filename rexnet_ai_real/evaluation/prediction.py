@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rexnet_ai_real.config import DataConfig
 from rexnet_ai_real.data.transforms import evaluation_transform
-from rexnet_ai_real.detector import Detector
+from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.evaluation.corruptions import NONE, Corruption
 from rexnet_ai_real.evaluation.part import Part
 from rexnet_ai_real.evaluation.robustness import corrupted_logits

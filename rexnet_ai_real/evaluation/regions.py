@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rexnet_ai_real.detector import Detector
+from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.labels import AI, REAL
 
 Array = npt.NDArray[np.float64]

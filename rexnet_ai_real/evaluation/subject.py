@@ -11,8 +11,8 @@ import pandas as pd
 from rexnet_ai_real.config import OWN, DataConfig, SyntheticConfig
 from rexnet_ai_real.data.manifest import build_manifest, read_manifest, usable
 from rexnet_ai_real.data.sources import listing, locate
-from rexnet_ai_real.description import DETECTOR_FILE
-from rexnet_ai_real.detector import Detector
+from rexnet_ai_real.detector.description import DETECTOR_FILE
+from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluation.leaks import find_leaks
 from rexnet_ai_real.evaluation.part import ONE, Part

@@ -12,9 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from rexnet_ai_real.backends import BACKENDS, INT8_FILE, ONNX_FILE, OPENVINO_FILE
-from rexnet_ai_real.description import DETECTOR_FILE, Description, write_description
-from rexnet_ai_real.detector_files import StoredDetector, write_detector
+from rexnet_ai_real.detector.backends import BACKENDS, INT8_FILE, ONNX_FILE, OPENVINO_FILE
+from rexnet_ai_real.detector.description import DETECTOR_FILE, Description, write_description
+from rexnet_ai_real.detector.storage import StoredDetector, write_detector
 from rexnet_ai_real.engines import Engine
 from rexnet_ai_real.engines.graph_engines import GraphEngine, OnnxGraph, OpenVinoGraph
 from rexnet_ai_real.engines.torch_engine import TorchEngine

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from rexnet_ai_real.backends import INT8_FILE, ONNX_FILE, OPENVINO_FILE, WEIGHTS_FILE
+from rexnet_ai_real.detector.backends import INT8_FILE, ONNX_FILE, OPENVINO_FILE, WEIGHTS_FILE
 
 FORMATS: Final = {
     "safetensors": (WEIGHTS_FILE, ()),

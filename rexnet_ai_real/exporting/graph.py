@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rexnet_ai_real.cam import class_activation_map
-from rexnet_ai_real.description import Description
+from rexnet_ai_real.detector.description import Description
 from rexnet_ai_real.engines import FINGERPRINT
 from rexnet_ai_real.engines.graph_engines import LOGIT, MAP, PICTURES
 from rexnet_ai_real.errors import UserError

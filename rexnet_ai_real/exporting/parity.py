@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from rexnet_ai_real.engines import Engine
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.evaluation.operating_point import Calibration
+from rexnet_ai_real.detector.calibration import Calibration
 from rexnet_ai_real.exporting.sample import Sample
 
 LOGIT: Final = 1e-4

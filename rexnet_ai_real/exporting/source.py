@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from rexnet_ai_real.data.manifest import read_manifest
-from rexnet_ai_real.description import DETECTOR_FILE, read_description
-from rexnet_ai_real.detector_files import StoredDetector, read_detector
+from rexnet_ai_real.detector.description import DETECTOR_FILE, read_description
+from rexnet_ai_real.detector.storage import StoredDetector, read_detector
 from rexnet_ai_real.evaluation.subject import data_of
 from rexnet_ai_real.exporting.sample import (
     PictureRow,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rexnet_ai_real.data.decode import read
 from rexnet_ai_real.data.limits import MAX_PIXELS
-from rexnet_ai_real.detector import Detector
+from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.labels import AI, LABELS
 from rexnet_ai_real.overlays.explanation import Explanation
@@ -19,7 +19,7 @@ from rexnet_ai_real.picture_batches import prepared_batches
 from rexnet_ai_real.picture_files import PictureFile
 from rexnet_ai_real.preprocessing import Pixels, read_pixels
 from rexnet_ai_real.provenance import read_provenance
-from rexnet_ai_real.verdict import Verdict, verdicts
+from rexnet_ai_real.detector.verdict import Verdict, verdicts
 
 Target = Literal["predicted", "ai", "real"]
 

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from rexnet_ai_real.verdict import Verdict
+from rexnet_ai_real.detector.verdict import Verdict
 
 CLASSES: Final = ("a real picture", "an AI-generated picture")
 """What heat speaks for, by the number of the class."""

@@ -23,7 +23,7 @@ from rexnet_ai_real.overlays.contact_sheet import PER_PAGE, Tile, page, tile
 from rexnet_ai_real.overlays.explanation import Explanation, Scale
 from rexnet_ai_real.overlays.overlay import overlay
 from rexnet_ai_real.picture_files import made_ahead
-from rexnet_ai_real.verdict import Verdict
+from rexnet_ai_real.detector.verdict import Verdict
 
 TABLE: Final = "explained.csv"
 OVERLAYS: Final = "overlays"

@@ -6,7 +6,7 @@ from rexnet_ai_real.evaluation.bootstrap import Estimate
 from rexnet_ai_real.evaluation.curves import pr_band, reliability, risk_coverage, roc_band
 from rexnet_ai_real.evaluation.document import Block, Cell, Note, Paragraph, Risk, Section, Table, percent
 from rexnet_ai_real.evaluation.evaluation import Evaluation
-from rexnet_ai_real.evaluation.operating_point import Calibration
+from rexnet_ai_real.detector.calibration import Calibration
 from rexnet_ai_real.evaluation.plots import (
     histogram_figure,
     pr_figure,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.evaluation.operating_point import Calibration
+from rexnet_ai_real.detector.calibration import Calibration
 from rexnet_ai_real.files import write_text
 from rexnet_ai_real.labels import LABELS
 from rexnet_ai_real.preprocessing import Preprocessing

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from rexnet_ai_real.evaluation.operating_point import Calibration
+from rexnet_ai_real.detector.calibration import Calibration
 
 Answer = Literal["ai", "real", "unsure"]
 

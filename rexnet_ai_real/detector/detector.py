@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rexnet_ai_real.backends import BACKENDS
+from rexnet_ai_real.detector.backends import BACKENDS
 from rexnet_ai_real.data.limits import MAX_PIXELS
-from rexnet_ai_real.description import DETECTOR_FILE, UNCALIBRATED, Description, NotADetector, read_description
+from rexnet_ai_real.detector.description import DETECTOR_FILE, UNCALIBRATED, Description, NotADetector, read_description
 from rexnet_ai_real.engines import Engine, choose_backend
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.evaluation.operating_point import Calibration
+from rexnet_ai_real.detector.calibration import Calibration
 from rexnet_ai_real.picture_batches import prepared_batches
 from rexnet_ai_real.picture_files import PictureFile, picture_files
 from rexnet_ai_real.preprocessing import Pixels, Preprocessing, read_pixels
-from rexnet_ai_real.verdict import Verdict, verdicts
+from rexnet_ai_real.detector.verdict import Verdict, verdicts
 
 if TYPE_CHECKING:
     import torch
@@ -80,7 +80,7 @@ class Detector:
     @classmethod
     def on_torch(cls, path: str | Path, *, device: str = "auto", precision: str = "auto") -> "Detector":
         """`load` with backend="torch"."""
-        from rexnet_ai_real.detector_files import read_detector
+        from rexnet_ai_real.detector.storage import read_detector
         from rexnet_ai_real.engines.torch_engine import TorchEngine
         from rexnet_ai_real.models import build_trained
 
@@ -114,7 +114,7 @@ class Detector:
             OSError: the folder cannot be written.
             UserError: the detector does not run on PyTorch.
         """
-        from rexnet_ai_real.detector_files import StoredDetector, write_detector
+        from rexnet_ai_real.detector.storage import StoredDetector, write_detector
 
         states = tuple(network.state_dict() for network in self.networks)
         write_detector(Path(folder), StoredDetector(self.description, states))

@@ -16,8 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from rexnet_ai_real.backends import WEIGHTS_FILE
-from rexnet_ai_real.description import (
+from rexnet_ai_real.detector.backends import WEIGHTS_FILE
+from rexnet_ai_real.detector.description import (
     DETECTOR_FILE,
     UNCALIBRATED,
     Description,
