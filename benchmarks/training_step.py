@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.side_by_side import Timing, table, take_turns, write_section
-from rexnet_ai_real.memory import keep_freed_memory
+from rexnet_ai_real.detector.engines.memory import keep_freed_memory
 from rexnet_ai_real.models import rexnet
 
 BATCH, SIDE = 32, 224

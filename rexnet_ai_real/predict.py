@@ -79,7 +79,7 @@ def predict(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from rexnet_ai_real.detector.detector import Detector
-    from rexnet_ai_real.memory import keep_freed_memory
+    from rexnet_ai_real.detector.engines.memory import keep_freed_memory
     from rexnet_ai_real.predictions.output import Output, check_suffix
     from rexnet_ai_real.predictions.progress import shown
     from rexnet_ai_real.predictions.row import columns, detector_name

@@ -28,7 +28,7 @@ from rexnet_ai_real.config import TrainerConfig
 from rexnet_ai_real.data.transforms import evaluation_transform
 from rexnet_ai_real.detector.detector import UNCALIBRATED, NotADetector
 from rexnet_ai_real.detector.storage import StoredDetector
-from rexnet_ai_real.engines.torch_engine import TorchEngine
+from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.detector.calibration import Calibration
 from rexnet_ai_real.models import build_trained

@@ -19,7 +19,7 @@ import rexnet_ai_real
 from rexnet_ai_real import Detector
 from rexnet_ai_real.detector.backends import BACKENDS
 from rexnet_ai_real.detector.description import NotADetector
-from rexnet_ai_real.engines import choose_backend
+from rexnet_ai_real.detector.engines.engine import choose_backend
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.export import main as export
 from rexnet_ai_real.run_folder import RunFolder
@@ -77,7 +77,7 @@ def test_the_first_backend_that_can_is_taken(copy: Path, monkeypatch: pytest.Mon
     assert Detector.load(copy).engine.backend == "onnx"
     assert Detector.load(copy, device="cpu", backend="torch").engine.backend == "torch"
     installed = {"torch", "openvino"}
-    monkeypatch.setattr("rexnet_ai_real.engines.find_spec", lambda name: name in installed or None)
+    monkeypatch.setattr("rexnet_ai_real.detector.engines.engine.find_spec", lambda name: name in installed or None)
     assert choose_backend(copy, "auto") == "torch"
     installed.remove("torch")
     assert choose_backend(copy, "auto") == "openvino"

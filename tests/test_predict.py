@@ -30,8 +30,8 @@ from rich.console import Console
 from rexnet_ai_real import Detector, Verdict
 from rexnet_ai_real.detector.backends import ONNX_FILE
 from rexnet_ai_real.detector.description import UNCALIBRATED, Description, write_description
-from rexnet_ai_real.engines import FINGERPRINT
-from rexnet_ai_real.engines.graph_engines import LOGIT, PICTURES
+from rexnet_ai_real.detector.engines.engine import FINGERPRINT
+from rexnet_ai_real.detector.engines.graphs import LOGIT, PICTURES
 from rexnet_ai_real.picture_files import PictureFile
 from rexnet_ai_real.predict import main
 from rexnet_ai_real.predictions.output import Known, Output

@@ -18,7 +18,7 @@ import numpy as np
 from rexnet_ai_real.detector.backends import BACKENDS
 from rexnet_ai_real.data.limits import MAX_PIXELS
 from rexnet_ai_real.detector.description import DETECTOR_FILE, UNCALIBRATED, Description, NotADetector, read_description
-from rexnet_ai_real.engines import Engine, choose_backend
+from rexnet_ai_real.detector.engines.engine import Engine, choose_backend
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.detector.calibration import Calibration
 from rexnet_ai_real.picture_batches import prepared_batches
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from rexnet_ai_real.engines.torch_engine import TorchEngine
+    from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
 
 __all__ = ["UNCALIBRATED", "Detector", "NotADetector", "Verdict"]
 
@@ -81,7 +81,7 @@ class Detector:
     def on_torch(cls, path: str | Path, *, device: str = "auto", precision: str = "auto") -> "Detector":
         """`load` with backend="torch"."""
         from rexnet_ai_real.detector.storage import read_detector
-        from rexnet_ai_real.engines.torch_engine import TorchEngine
+        from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
         from rexnet_ai_real.models import build_trained
 
         stored = read_detector(Path(path))
@@ -95,7 +95,7 @@ class Detector:
 
     @classmethod
     def _on_a_graph(cls, folder: Path, backend: str, device: str, precision: str) -> "Detector":
-        from rexnet_ai_real.engines.graph_engines import GraphEngine, OnnxGraph, OpenVinoGraph
+        from rexnet_ai_real.detector.engines.graphs import GraphEngine, OnnxGraph, OpenVinoGraph
 
         if device not in ("auto", "cpu"):
             raise UserError(f"device={device}: backend={backend} runs on the CPU; use backend=torch")
@@ -185,7 +185,7 @@ class Detector:
         Raises:
             UserError: it is another.
         """
-        from rexnet_ai_real.engines.torch_engine import TorchEngine
+        from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
 
         if not isinstance(self.engine, TorchEngine):
             raise UserError(f"this detector runs on backend={self.engine.backend}: load it with backend=torch")

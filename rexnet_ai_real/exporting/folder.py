@@ -15,9 +15,9 @@ from typing import Final
 from rexnet_ai_real.detector.backends import BACKENDS, INT8_FILE, ONNX_FILE, OPENVINO_FILE
 from rexnet_ai_real.detector.description import DETECTOR_FILE, Description, write_description
 from rexnet_ai_real.detector.storage import StoredDetector, write_detector
-from rexnet_ai_real.engines import Engine
-from rexnet_ai_real.engines.graph_engines import GraphEngine, OnnxGraph, OpenVinoGraph
-from rexnet_ai_real.engines.torch_engine import TorchEngine
+from rexnet_ai_real.detector.engines.engine import Engine
+from rexnet_ai_real.detector.engines.graphs import GraphEngine, OnnxGraph, OpenVinoGraph
+from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.exporting import parity
 from rexnet_ai_real.exporting.formats import FORMATS

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from rexnet_ai_real.cam import class_activation_map
 from rexnet_ai_real.detector.description import Description
-from rexnet_ai_real.engines import FINGERPRINT
-from rexnet_ai_real.engines.graph_engines import LOGIT, MAP, PICTURES
+from rexnet_ai_real.detector.engines.engine import FINGERPRINT
+from rexnet_ai_real.detector.engines.graphs import LOGIT, MAP, PICTURES
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.labels import AI, LABELS, REAL
 from rexnet_ai_real.preprocessing import Preprocessing

@@ -24,7 +24,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from rexnet_ai_real.engines.graph_engines import PICTURES
+from rexnet_ai_real.detector.engines.graphs import PICTURES
 from rexnet_ai_real.preprocessing import Pixels
 
 CALIBRATION: Final = 128

@@ -6,7 +6,7 @@ Weights stay float32. Stored as float16 they take half the room (7.0 for 14.0 MB
 
 from pathlib import Path
 
-from rexnet_ai_real.engines import FINGERPRINT
+from rexnet_ai_real.detector.engines.engine import FINGERPRINT
 
 
 def write_openvino(onnx_file: Path, file: Path, fingerprint: str) -> None:

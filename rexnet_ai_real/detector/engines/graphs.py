@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rexnet_ai_real.detector.description import NotADetector
-from rexnet_ai_real.engines import FINGERPRINT, check_fingerprint
+from rexnet_ai_real.detector.engines.engine import FINGERPRINT, check_fingerprint
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.preprocessing import Pixels
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rexnet_ai_real.data.transforms import normalise, unit_range
-from rexnet_ai_real.device import AUTOCAST, autocast, best_device, best_precision
+from rexnet_ai_real.detector.engines.device import AUTOCAST, autocast, best_device, best_precision
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.preprocessing import Pixels, Preprocessing
