@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageOps
 from scipy.ndimage import gaussian_filter
 
-from rexnet_ai_real.evaluation.corruptions import CORRUPTIONS, NONE, Corruption
+from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS, NONE, Corruption
 
 BY_NAME = {corruption.name: corruption for corruption in CORRUPTIONS}
 RANDOM = {name for name in BY_NAME if name.startswith(("noise", "rotation", "crop", "ai-genbench"))}

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rexnet_ai_real.evaluation.leaks import find_leaks, parts_of
+from rexnet_ai_real.evaluate.leaks import find_leaks, parts_of
 
 
 def rows(hashes: list[int], *, name: str, label: int = 0) -> pd.DataFrame:

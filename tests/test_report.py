@@ -27,7 +27,7 @@ from rexnet_ai_real.evaluation.document import (
     written,
 )
 from rexnet_ai_real.evaluation.opening import largest_risk
-from rexnet_ai_real.evaluation.part import ONE, Part, measure
+from rexnet_ai_real.evaluate.part import ONE, Part, measure
 from rexnet_ai_real.evaluation.report_html import html
 from rexnet_ai_real.evaluation.report_markdown import markdown
 from rexnet_ai_real.evaluation.scores import Scores

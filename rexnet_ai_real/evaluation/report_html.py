@@ -20,7 +20,7 @@ def html(document: Document) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"cell": _cell, "data_uri": _data_uri, "bar": _bar, "rows": _rows}
     environment.filters["kind"] = lambda block: type(block).__name__
-    template = files("rexnet_ai_real.evaluation").joinpath(TEMPLATE).read_text(encoding="utf-8")
+    template = files("rexnet_ai_real.evaluate").joinpath(TEMPLATE).read_text(encoding="utf-8")
     return environment.from_string(template).render(document=document)
 
 

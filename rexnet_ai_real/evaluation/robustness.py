@@ -21,7 +21,7 @@ from rich.progress import Progress, TaskID
 from rexnet_ai_real.data.decode import UnreadablePicture, decode
 from rexnet_ai_real.data.limits import MAX_PIXELS
 from rexnet_ai_real.evaluation.bootstrap import Estimate, percentile_interval
-from rexnet_ai_real.evaluation.corruptions import CORRUPTIONS, NONE, VERSION, Corruption
+from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS, NONE, VERSION, Corruption
 from rexnet_ai_real.evaluation.metrics import METRICS, evaluate_scores, resampled_metrics
 from rexnet_ai_real.evaluation.scores import FloatArray, Scores
 from rexnet_ai_real.files import write_atomically

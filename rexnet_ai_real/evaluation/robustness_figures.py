@@ -10,7 +10,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from rexnet_ai_real.evaluation.corruptions import NONE
+from rexnet_ai_real.evaluate.corruptions import NONE
 
 # Okabe and Ito's colours stay apart in the common kinds of colour blindness; markers tell the lines apart in print.
 _LOOK: Final = {

@@ -8,7 +8,7 @@ import yaml
 from jinja2 import Environment, StrictUndefined
 
 from rexnet_ai_real.detector.description import Description
-from rexnet_ai_real.evaluation.corruptions import CORRUPTIONS
+from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS
 from rexnet_ai_real.evaluation.sections.metrics import SAID
 from rexnet_ai_real.exporting.graph import has_exact_map
 from rexnet_ai_real.exporting.int8 import CALIBRATION

@@ -9,7 +9,7 @@ from typing import Any, Final
 from rexnet_ai_real.data.manifest import read_manifest
 from rexnet_ai_real.detector.description import DETECTOR_FILE, read_description
 from rexnet_ai_real.detector.storage import StoredDetector, read_detector
-from rexnet_ai_real.evaluation.subject import data_of
+from rexnet_ai_real.evaluate.subject import data_of
 from rexnet_ai_real.exporting.sample import (
     PictureRow,
     Sample,

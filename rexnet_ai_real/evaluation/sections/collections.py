@@ -9,11 +9,11 @@ from rexnet_ai_real.evaluation.bootstrap import Estimate
 from rexnet_ai_real.evaluation.document import Block, Cell, Paragraph, Risk, Section, Table
 from rexnet_ai_real.evaluation.evaluation import Evaluation
 from rexnet_ai_real.evaluation.metrics import Metrics
-from rexnet_ai_real.evaluation.part import Part, measure
+from rexnet_ai_real.evaluate.part import Part, measure
 from rexnet_ai_real.evaluation.plots import interval_figure
 from rexnet_ai_real.evaluation.sections.metrics import metrics_of
 from rexnet_ai_real.evaluation.sections.sources import source_blocks
-from rexnet_ai_real.evaluation.subject import read_collection
+from rexnet_ai_real.evaluate.subject import read_collection
 
 
 def section(evaluation: Evaluation) -> Section:

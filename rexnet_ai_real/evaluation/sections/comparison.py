@@ -12,7 +12,7 @@ from rexnet_ai_real.evaluation.comparison import Comparison, Predictions, compar
 from rexnet_ai_real.evaluation.document import Cell, Paragraph, Section, Signed, Table
 from rexnet_ai_real.evaluation.evaluation import Evaluation
 from rexnet_ai_real.evaluation.metrics import LOWER_IS_BETTER
-from rexnet_ai_real.evaluation.part import Part
+from rexnet_ai_real.evaluate.part import Part
 from rexnet_ai_real.evaluation.sections.metrics import SAID
 from rexnet_ai_real.figures import NAMES
 from rexnet_ai_real.files import write_csv

@@ -12,7 +12,7 @@ from rexnet_ai_real.evaluation.evaluation import Evaluation
 from rexnet_ai_real.evaluation.explanation_figures import courses_figure, examples_figure
 from rexnet_ai_real.evaluation.explanations import PRIORS, ExplanationAudit, evaluate_explanations
 from rexnet_ai_real.evaluation.heat_probe import DIRECTIONS, ORDERS
-from rexnet_ai_real.evaluation.part import Part
+from rexnet_ai_real.evaluate.part import Part
 from rexnet_ai_real.preprocessing import ENOUGH
 
 _SAID = {"heat": "by the heat map", "random": "at random", "centre": "from the centre"}

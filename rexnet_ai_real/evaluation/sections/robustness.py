@@ -6,7 +6,7 @@ from typing import Any, Final
 import pandas as pd
 
 from rexnet_ai_real.evaluation.bootstrap import Estimate
-from rexnet_ai_real.evaluation.corruptions import CORRUPTIONS, NONE
+from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS, NONE
 from rexnet_ai_real.evaluation.document import Cell, Paragraph, Risk, Section, Table
 from rexnet_ai_real.evaluation.evaluation import Evaluation
 from rexnet_ai_real.evaluation.robustness import CELL_METRICS, Robustness, summarise_robustness

@@ -13,7 +13,7 @@ from rexnet_ai_real.evaluation.container import read_containers
 from rexnet_ai_real.evaluation.document import Block, Paragraph, Risk, Section, Signed, Table, signed, split_lead
 from rexnet_ai_real.evaluation.evaluation import Evaluation
 from rexnet_ai_real.evaluation.label_errors import contact_sheet, find_label_errors
-from rexnet_ai_real.evaluation.leaks import LeakAudit, find_leaks, parts_of
+from rexnet_ai_real.evaluate.leaks import LeakAudit, find_leaks, parts_of
 from rexnet_ai_real.evaluation.plots import interval_figure
 from rexnet_ai_real.evaluation.shortcuts import FileAudit, audit_files
 from rexnet_ai_real.evaluation.swaps import ENCODINGS, swap_audit
