@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
-from rexnet_ai_real.evaluation.container import ContainerFacts, container_facts, read_containers
+from rexnet_ai_real.evaluate.audits.container import ContainerFacts, container_facts, read_containers
 
 
 def picture(width: int = 48, height: int = 32) -> Image.Image:

@@ -18,9 +18,9 @@ from rexnet_ai_real.detector.description import UNCALIBRATED, Description
 from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
 from rexnet_ai_real.evaluation.explanation_figures import courses_figure, examples_figure
-from rexnet_ai_real.evaluation.explanations import ExplanationAudit, evaluate_explanations
-from rexnet_ai_real.evaluation.heat_probe import DIRECTIONS, ORDERS, random_weights, rank_correlation
-from rexnet_ai_real.evaluation.regions import Regions, blurred, class_probabilities, ordered
+from rexnet_ai_real.evaluate.audits.explanations import ExplanationAudit, evaluate_explanations
+from rexnet_ai_real.evaluate.audits.heat_probe import DIRECTIONS, ORDERS, random_weights, rank_correlation
+from rexnet_ai_real.evaluate.audits.regions import Regions, blurred, class_probabilities, ordered
 from rexnet_ai_real.figures import pixels
 from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.models import ReXNet

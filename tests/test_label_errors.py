@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rexnet_ai_real.evaluation.label_errors import LabelAudit, SuspectedLabel, contact_sheet, find_label_errors
+from rexnet_ai_real.evaluate.audits.label_errors import LabelAudit, SuspectedLabel, contact_sheet, find_label_errors
 
 
 def noisy_set(seed: int, n: int = 60) -> tuple[list[str], np.ndarray, np.ndarray, set[str]]:

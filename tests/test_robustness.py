@@ -15,7 +15,7 @@ from sklearn.metrics import accuracy_score, recall_score, roc_auc_score
 
 from rexnet_ai_real.data.decode import UnreadablePicture, decode
 from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS, NONE, Corruption
-from rexnet_ai_real.evaluation.robustness import Picture, Predict, Robustness, evaluate_robustness, robustness_table
+from rexnet_ai_real.evaluate.audits.robustness import Picture, Predict, Robustness, evaluate_robustness, robustness_table
 from rexnet_ai_real.evaluation.robustness_figures import curves_figure, heat_figure
 
 GRID = tuple(

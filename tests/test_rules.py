@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score
 
-from rexnet_ai_real.evaluation.rules import Condition, Feature, _conditions, strongest_rule
+from rexnet_ai_real.evaluate.audits.rules import Condition, Feature, _conditions, strongest_rule
 
 
 def features_of(n: int, seed: int) -> list[Feature]:

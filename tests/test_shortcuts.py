@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from rexnet_ai_real.evaluation.container import ContainerFacts, read_containers
-from rexnet_ai_real.evaluation.shortcuts import FileAudit, audit_files
+from rexnet_ai_real.evaluate.audits.container import ContainerFacts, read_containers
+from rexnet_ai_real.evaluate.audits.shortcuts import FileAudit, audit_files
 
 Write = Callable[[Image.Image, Path, int], Path]
 DRAWS = 200

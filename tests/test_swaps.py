@@ -8,8 +8,8 @@ import pytest
 from PIL import Image, ImageFilter
 
 from rexnet_ai_real.data.decode import decode
-from rexnet_ai_real.evaluation.robustness import Picture
-from rexnet_ai_real.evaluation.swaps import COMMON_SIDE, ENCODINGS, SWAPS, SwapAudit, swap_audit, swap_test
+from rexnet_ai_real.evaluate.audits.robustness import Picture
+from rexnet_ai_real.evaluate.audits.swaps import COMMON_SIDE, ENCODINGS, SWAPS, SwapAudit, swap_audit, swap_test
 
 ALL_PNG, ALL_JPEG, REAL_PNG, REAL_JPEG, RESIZED = range(len(SWAPS))
 

@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from rexnet_ai_real.evaluation.explanations import ExplanationAudit
-from rexnet_ai_real.evaluation.heat_probe import DIRECTIONS, ORDERS, SHOWN_SHARE, Example
+from rexnet_ai_real.evaluate.audits.explanations import ExplanationAudit
+from rexnet_ai_real.evaluate.audits.heat_probe import DIRECTIONS, ORDERS, SHOWN_SHARE, Example
 from rexnet_ai_real.figures import BLUE, GREEN, NAMES, VERMILLION, overlay, styled
 
 # Markers and dashes tell the lines apart in print.

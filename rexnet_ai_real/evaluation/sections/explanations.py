@@ -10,8 +10,8 @@ from rexnet_ai_real.data.transforms import evaluation_transform
 from rexnet_ai_real.evaluation.document import Cell, Paragraph, Risk, Section, Signed, Table, split_lead
 from rexnet_ai_real.evaluation.evaluation import Evaluation
 from rexnet_ai_real.evaluation.explanation_figures import courses_figure, examples_figure
-from rexnet_ai_real.evaluation.explanations import PRIORS, ExplanationAudit, evaluate_explanations
-from rexnet_ai_real.evaluation.heat_probe import DIRECTIONS, ORDERS
+from rexnet_ai_real.evaluate.audits.explanations import PRIORS, ExplanationAudit, evaluate_explanations
+from rexnet_ai_real.evaluate.audits.heat_probe import DIRECTIONS, ORDERS
 from rexnet_ai_real.evaluate.part import Part
 from rexnet_ai_real.preprocessing import ENOUGH
 

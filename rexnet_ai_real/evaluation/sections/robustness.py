@@ -9,7 +9,7 @@ from rexnet_ai_real.evaluation.bootstrap import Estimate
 from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS, NONE
 from rexnet_ai_real.evaluation.document import Cell, Paragraph, Risk, Section, Table
 from rexnet_ai_real.evaluation.evaluation import Evaluation
-from rexnet_ai_real.evaluation.robustness import CELL_METRICS, Robustness, summarise_robustness
+from rexnet_ai_real.evaluate.audits.robustness import CELL_METRICS, Robustness, summarise_robustness
 from rexnet_ai_real.evaluation.robustness_figures import curves_figure, heat_figure
 from rexnet_ai_real.figures import styled
 

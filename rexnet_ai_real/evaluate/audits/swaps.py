@@ -21,7 +21,7 @@ from rexnet_ai_real.data.limits import MAX_PIXELS
 from rexnet_ai_real.evaluation.bootstrap import Estimate, percentile_interval
 from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS, NONE, Corruption
 from rexnet_ai_real.evaluation.metrics import METRICS, evaluate_scores, resampled_metrics
-from rexnet_ai_real.evaluation.robustness import Picture, Predict, Prepare, corrupted_logits
+from rexnet_ai_real.evaluate.audits.robustness import Picture, Predict, Prepare, corrupted_logits
 from rexnet_ai_real.evaluation.scores import FloatArray, Scores
 from rexnet_ai_real.labels import AI
 

@@ -18,10 +18,10 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.tree import DecisionTreeClassifier
 
 from rexnet_ai_real.evaluation.bootstrap import Estimate
-from rexnet_ai_real.evaluation.container import ContainerFacts
-from rexnet_ai_real.evaluation.file_features import file_features, numeric_columns
+from rexnet_ai_real.evaluate.audits.container import ContainerFacts
+from rexnet_ai_real.evaluate.audits.file_features import file_features, numeric_columns
 from rexnet_ai_real.evaluation.metrics import Metrics, evaluate_scores
-from rexnet_ai_real.evaluation.rules import Feature, Rule, strongest_rule
+from rexnet_ai_real.evaluate.audits.rules import Feature, Rule, strongest_rule
 from rexnet_ai_real.evaluation.scores import FloatArray, IntArray, Scores
 from rexnet_ai_real.labels import LABELS
 

@@ -5,8 +5,8 @@ from typing import Final
 
 import numpy as np
 
-from rexnet_ai_real.evaluation.container import ContainerFacts
-from rexnet_ai_real.evaluation.rules import Feature
+from rexnet_ai_real.evaluate.audits.container import ContainerFacts
+from rexnet_ai_real.evaluate.audits.rules import Feature
 from rexnet_ai_real.evaluation.scores import FloatArray
 
 # Names (container, table fingerprint ...) become columns where at least this share of the files has them.
