@@ -27,7 +27,7 @@ from rexnet_ai_real.data.split import assign_split
 from rexnet_ai_real.detector.description import NotADetector
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluate import report
-from rexnet_ai_real.evaluation.report import write_report
+from rexnet_ai_real.evaluate.report.write import write_report
 from rexnet_ai_real.evaluate.subject import NothingToEvaluate
 from rexnet_ai_real.files import write_text
 from rexnet_ai_real.run_folder import RunFolder

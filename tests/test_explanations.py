@@ -17,7 +17,7 @@ from torchvision.transforms.v2.functional import gaussian_blur
 from rexnet_ai_real.detector.description import UNCALIBRATED, Description
 from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
-from rexnet_ai_real.evaluation.explanation_figures import courses_figure, examples_figure
+from rexnet_ai_real.evaluate.report.explanation_figures import courses_figure, examples_figure
 from rexnet_ai_real.evaluate.audits.explanations import ExplanationAudit, evaluate_explanations
 from rexnet_ai_real.evaluate.audits.heat_probe import DIRECTIONS, ORDERS, random_weights, rank_correlation
 from rexnet_ai_real.evaluate.audits.regions import Regions, blurred, class_probabilities, ordered

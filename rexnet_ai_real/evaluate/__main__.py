@@ -36,7 +36,7 @@ def run(composed: "DictConfig") -> None:
 
     try:
         settings = config.load_evaluation(composed)
-        from rexnet_ai_real.evaluation.report import write_report  # PyTorch takes seconds
+        from rexnet_ai_real.evaluate.report.write import write_report  # PyTorch takes seconds
 
         failures = write_report(settings)
     except UserError as error:

@@ -4,10 +4,10 @@ import numpy as np
 
 from rexnet_ai_real.evaluation.bootstrap import Estimate
 from rexnet_ai_real.evaluation.curves import pr_band, reliability, risk_coverage, roc_band
-from rexnet_ai_real.evaluation.document import Block, Cell, Note, Paragraph, Risk, Section, Table, percent
-from rexnet_ai_real.evaluation.evaluation import Evaluation
+from rexnet_ai_real.evaluate.report.document import Block, Cell, Note, Paragraph, Risk, Section, Table, percent
+from rexnet_ai_real.evaluate.report.evaluation import Evaluation
 from rexnet_ai_real.detector.calibration import Calibration
-from rexnet_ai_real.evaluation.plots import (
+from rexnet_ai_real.evaluate.report.plots import (
     histogram_figure,
     pr_figure,
     reliability_figure,

@@ -6,11 +6,11 @@ from typing import Any
 
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluation.bootstrap import Estimate
-from rexnet_ai_real.evaluation.document import Block, Cell, Paragraph, Risk, Section, Table
-from rexnet_ai_real.evaluation.evaluation import Evaluation
+from rexnet_ai_real.evaluate.report.document import Block, Cell, Paragraph, Risk, Section, Table
+from rexnet_ai_real.evaluate.report.evaluation import Evaluation
 from rexnet_ai_real.evaluation.metrics import Metrics
 from rexnet_ai_real.evaluate.part import Part, measure
-from rexnet_ai_real.evaluation.plots import interval_figure
+from rexnet_ai_real.evaluate.report.plots import interval_figure
 from rexnet_ai_real.evaluation.sections.metrics import metrics_of
 from rexnet_ai_real.evaluation.sections.sources import source_blocks
 from rexnet_ai_real.evaluate.subject import read_collection

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from rexnet_ai_real.data.decode import UnreadablePicture, decode
 from rexnet_ai_real.data.transforms import evaluation_transform
-from rexnet_ai_real.evaluation.document import Cell, Paragraph, Risk, Section, Signed, Table, split_lead
-from rexnet_ai_real.evaluation.evaluation import Evaluation
-from rexnet_ai_real.evaluation.explanation_figures import courses_figure, examples_figure
+from rexnet_ai_real.evaluate.report.document import Cell, Paragraph, Risk, Section, Signed, Table, split_lead
+from rexnet_ai_real.evaluate.report.evaluation import Evaluation
+from rexnet_ai_real.evaluate.report.explanation_figures import courses_figure, examples_figure
 from rexnet_ai_real.evaluate.audits.explanations import PRIORS, ExplanationAudit, evaluate_explanations
 from rexnet_ai_real.evaluate.audits.heat_probe import DIRECTIONS, ORDERS
 from rexnet_ai_real.evaluate.part import Part

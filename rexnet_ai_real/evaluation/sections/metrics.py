@@ -3,8 +3,8 @@
 import pandas as pd
 
 from rexnet_ai_real.evaluation.bootstrap import Estimate
-from rexnet_ai_real.evaluation.document import Block, Note, Paragraph, Risk, Section, Table, percent
-from rexnet_ai_real.evaluation.evaluation import Evaluation
+from rexnet_ai_real.evaluate.report.document import Block, Note, Paragraph, Risk, Section, Table, percent
+from rexnet_ai_real.evaluate.report.evaluation import Evaluation
 from rexnet_ai_real.evaluation.metrics import METRICS, Metrics, evaluate
 from rexnet_ai_real.evaluate.part import DECISIONS, Part
 from rexnet_ai_real.evaluation.sections.sources import source_blocks

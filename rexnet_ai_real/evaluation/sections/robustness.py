@@ -7,10 +7,10 @@ import pandas as pd
 
 from rexnet_ai_real.evaluation.bootstrap import Estimate
 from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS, NONE
-from rexnet_ai_real.evaluation.document import Cell, Paragraph, Risk, Section, Table
-from rexnet_ai_real.evaluation.evaluation import Evaluation
+from rexnet_ai_real.evaluate.report.document import Cell, Paragraph, Risk, Section, Table
+from rexnet_ai_real.evaluate.report.evaluation import Evaluation
 from rexnet_ai_real.evaluate.audits.robustness import CELL_METRICS, Robustness, summarise_robustness
-from rexnet_ai_real.evaluation.robustness_figures import curves_figure, heat_figure
+from rexnet_ai_real.evaluate.report.robustness_figures import curves_figure, heat_figure
 from rexnet_ai_real.figures import styled
 
 _RATES: Final = ("recall", "specificity")

@@ -10,11 +10,11 @@ from rexnet_ai_real.data.manifest import read_manifest
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluation.comparison import Predictions, compare
 from rexnet_ai_real.evaluate.audits.container import read_containers
-from rexnet_ai_real.evaluation.document import Block, Paragraph, Risk, Section, Signed, Table, signed, split_lead
-from rexnet_ai_real.evaluation.evaluation import Evaluation
+from rexnet_ai_real.evaluate.report.document import Block, Paragraph, Risk, Section, Signed, Table, signed, split_lead
+from rexnet_ai_real.evaluate.report.evaluation import Evaluation
 from rexnet_ai_real.evaluate.audits.label_errors import contact_sheet, find_label_errors
 from rexnet_ai_real.evaluate.leaks import LeakAudit, find_leaks, parts_of
-from rexnet_ai_real.evaluation.plots import interval_figure
+from rexnet_ai_real.evaluate.report.plots import interval_figure
 from rexnet_ai_real.evaluate.audits.shortcuts import FileAudit, audit_files
 from rexnet_ai_real.evaluate.audits.swaps import ENCODINGS, swap_audit
 from rexnet_ai_real.figures import NAMES

@@ -9,7 +9,7 @@ import numpy as np
 from rexnet_ai_real.config import OWN, EvaluateConfig
 from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.evaluate.corruptions import Corruption
-from rexnet_ai_real.evaluation.document import Gallery
+from rexnet_ai_real.evaluate.report.document import Gallery
 from rexnet_ai_real.evaluate.fitting import Fitted, fit
 from rexnet_ai_real.evaluation.metrics import Metrics
 from rexnet_ai_real.detector.calibration import Calibration

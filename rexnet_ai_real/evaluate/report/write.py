@@ -14,11 +14,11 @@ from rich.table import Table as ScreenTable
 
 from rexnet_ai_real.config import ConfigError, EvaluateConfig
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.evaluation.document import TITLES, Document, Section, Table, written
-from rexnet_ai_real.evaluation.evaluation import Evaluation
-from rexnet_ai_real.evaluation.opening import opening
-from rexnet_ai_real.evaluation.report_html import html
-from rexnet_ai_real.evaluation.report_markdown import markdown
+from rexnet_ai_real.evaluate.report.document import TITLES, Document, Section, Table, written
+from rexnet_ai_real.evaluate.report.evaluation import Evaluation
+from rexnet_ai_real.evaluate.report.opening import opening
+from rexnet_ai_real.evaluate.report.html import html
+from rexnet_ai_real.evaluate.report.markdown import markdown
 from rexnet_ai_real.evaluation.sections import (
     calibration,
     collections,

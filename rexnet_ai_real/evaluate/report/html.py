@@ -9,7 +9,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from rexnet_ai_real.evaluation.bootstrap import Estimate
-from rexnet_ai_real.evaluation.document import Block, Cell, Document, Illustration, Signed, known, written
+from rexnet_ai_real.evaluate.report.document import Block, Cell, Document, Illustration, Signed, known, written
 
 TEMPLATE: Final = "report.html.jinja"
 _SHORT: Final = 14  # characters: "diffusion1 (10)" may break, "1,200 + 1,200" may not

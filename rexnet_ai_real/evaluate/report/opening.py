@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
-from rexnet_ai_real.evaluation.document import Risk, Section, percent
-from rexnet_ai_real.evaluation.evaluation import Evaluation
+from rexnet_ai_real.evaluate.report.document import Risk, Section, percent
+from rexnet_ai_real.evaluate.report.evaluation import Evaluation
 from rexnet_ai_real.evaluation.metrics import Metrics
 from rexnet_ai_real.evaluation.sections.metrics import majority
 
