@@ -31,7 +31,7 @@ from rexnet_ai_real.evaluate.part import ONE, Part, measure
 from rexnet_ai_real.evaluate.report.html import html
 from rexnet_ai_real.evaluate.report.markdown import markdown
 from rexnet_ai_real.evaluation.scores import Scores
-from rexnet_ai_real.evaluation.sections.sources import source_blocks
+from rexnet_ai_real.evaluate.report.sections.sources import source_blocks
 from rexnet_ai_real.evaluation.selective import measure_answers
 
 NASTY = 'a<script>alert("x")</script>|b\nc.png'

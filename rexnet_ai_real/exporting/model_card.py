@@ -9,7 +9,7 @@ from jinja2 import Environment, StrictUndefined
 
 from rexnet_ai_real.detector.description import Description
 from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS
-from rexnet_ai_real.evaluation.sections.metrics import SAID
+from rexnet_ai_real.evaluate.report.sections.metrics import SAID
 from rexnet_ai_real.exporting.graph import has_exact_map
 from rexnet_ai_real.exporting.int8 import CALIBRATION
 from rexnet_ai_real.exporting.parity import ACCURACY, AUROC, LOGIT, Parity

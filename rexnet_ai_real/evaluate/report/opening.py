@@ -6,7 +6,7 @@ from typing import Final
 from rexnet_ai_real.evaluate.report.document import Risk, Section, percent
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
 from rexnet_ai_real.evaluation.metrics import Metrics
-from rexnet_ai_real.evaluation.sections.metrics import majority
+from rexnet_ai_real.evaluate.report.sections.metrics import majority
 
 _UNTESTED: Final = {
     "collections": "whether it holds beyond the collection that it comes from (others=[PATH,...])",

@@ -19,7 +19,7 @@ from rexnet_ai_real.evaluate.report.evaluation import Evaluation
 from rexnet_ai_real.evaluate.report.opening import opening
 from rexnet_ai_real.evaluate.report.html import html
 from rexnet_ai_real.evaluate.report.markdown import markdown
-from rexnet_ai_real.evaluation.sections import (
+from rexnet_ai_real.evaluate.report.sections import (
     calibration,
     collections,
     comparison,

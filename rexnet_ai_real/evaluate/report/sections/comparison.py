@@ -13,7 +13,7 @@ from rexnet_ai_real.evaluate.report.document import Cell, Paragraph, Section, Si
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
 from rexnet_ai_real.evaluation.metrics import LOWER_IS_BETTER
 from rexnet_ai_real.evaluate.part import Part
-from rexnet_ai_real.evaluation.sections.metrics import SAID
+from rexnet_ai_real.evaluate.report.sections.metrics import SAID
 from rexnet_ai_real.figures import NAMES
 from rexnet_ai_real.files import write_csv
 

@@ -7,7 +7,7 @@ from rexnet_ai_real.evaluate.report.document import Block, Note, Paragraph, Risk
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
 from rexnet_ai_real.evaluation.metrics import METRICS, Metrics, evaluate
 from rexnet_ai_real.evaluate.part import DECISIONS, Part
-from rexnet_ai_real.evaluation.sections.sources import source_blocks
+from rexnet_ai_real.evaluate.report.sections.sources import source_blocks
 from rexnet_ai_real.figures import NAMES
 from rexnet_ai_real.labels import AI, REAL
 

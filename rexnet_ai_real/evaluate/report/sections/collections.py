@@ -11,8 +11,8 @@ from rexnet_ai_real.evaluate.report.evaluation import Evaluation
 from rexnet_ai_real.evaluation.metrics import Metrics
 from rexnet_ai_real.evaluate.part import Part, measure
 from rexnet_ai_real.evaluate.report.plots import interval_figure
-from rexnet_ai_real.evaluation.sections.metrics import metrics_of
-from rexnet_ai_real.evaluation.sections.sources import source_blocks
+from rexnet_ai_real.evaluate.report.sections.metrics import metrics_of
+from rexnet_ai_real.evaluate.report.sections.sources import source_blocks
 from rexnet_ai_real.evaluate.subject import read_collection
 
 
