@@ -23,17 +23,17 @@ from torch.nn import functional as F
 from rexnet_ai_real import Detector
 from rexnet_ai_real.cam import METHODS as LIBRARY_METHODS
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.explain import main
+from rexnet_ai_real.explain.__main__ import main
 from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.lettering import fitted, font, plain, wrapped
-from rexnet_ai_real.overlays import caption as captions
-from rexnet_ai_real.overlays import contact_sheet, folder, overlay
-from rexnet_ai_real.overlays.colours import heat_colours, painted
-from rexnet_ai_real.overlays.explainer import Explainer
-from rexnet_ai_real.overlays.explanation import Explanation, Scale
-from rexnet_ai_real.overlays.folder import ExplanationFolder, drawn, overlay_name, set_aside
-from rexnet_ai_real.overlays.methods import METHODS
-from rexnet_ai_real.overlays.placement import heat_on_picture, seen, spread
+from rexnet_ai_real.explain import caption as captions
+from rexnet_ai_real.explain import contact_sheet, folder, overlay
+from rexnet_ai_real.explain.colours import heat_colours, painted
+from rexnet_ai_real.explain.explainer import Explainer
+from rexnet_ai_real.explain.explanation import Explanation, Scale
+from rexnet_ai_real.explain.folder import ExplanationFolder, drawn, overlay_name, set_aside
+from rexnet_ai_real.explain.methods import METHODS
+from rexnet_ai_real.explain.placement import heat_on_picture, seen, spread
 from rexnet_ai_real.picture_files import picture_files
 from rexnet_ai_real.preprocessing import Preprocessing
 from rexnet_ai_real.run_folder import RunFolder
@@ -128,7 +128,7 @@ def test_strips_join_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
     picture = Image.fromarray(random.integers(0, 256, (77, 130, 3), dtype=np.uint8))
     for resize in ("squash", "crop"):
         whole = heat_on_picture(picture, random_map(7, 7), resize)
-        monkeypatch.setattr("rexnet_ai_real.overlays.placement._ROWS", 10)
+        monkeypatch.setattr("rexnet_ai_real.explain.placement._ROWS", 10)
         strips = heat_on_picture(picture, random_map(7, 7), resize)
         np.testing.assert_allclose(np.asarray(strips, int), np.asarray(whole, int), atol=1)
         monkeypatch.undo()
@@ -363,9 +363,9 @@ import numpy as np
 import rexnet_ai_real.explain
 from rexnet_ai_real.detector.description import UNCALIBRATED, Description
 from rexnet_ai_real.detector.detector import Detector
-from rexnet_ai_real.overlays.explainer import Explainer
-from rexnet_ai_real.overlays.explanation import Scale
-from rexnet_ai_real.overlays.folder import ExplanationFolder, drawn
+from rexnet_ai_real.explain.explainer import Explainer
+from rexnet_ai_real.explain.explanation import Scale
+from rexnet_ai_real.explain.folder import ExplanationFolder, drawn
 from rexnet_ai_real.picture_files import picture_files
 from rexnet_ai_real.preprocessing import Preprocessing
 

@@ -19,9 +19,9 @@ from rexnet_ai_real.data.limits import MAX_PIXELS
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.files import write_atomically
 from rexnet_ai_real.labels import LABELS
-from rexnet_ai_real.overlays.contact_sheet import PER_PAGE, Tile, page, tile
-from rexnet_ai_real.overlays.explanation import Explanation, Scale
-from rexnet_ai_real.overlays.overlay import overlay
+from rexnet_ai_real.explain.contact_sheet import PER_PAGE, Tile, page, tile
+from rexnet_ai_real.explain.explanation import Explanation, Scale
+from rexnet_ai_real.explain.overlay import overlay
 from rexnet_ai_real.picture_files import made_ahead
 from rexnet_ai_real.detector.verdict import Verdict
 

@@ -22,10 +22,10 @@ from rexnet_ai_real.cli.arguments import (
     listed_paths,
 )
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.overlays.methods import METHODS
+from rexnet_ai_real.explain.methods import METHODS
 
 if TYPE_CHECKING:
-    from rexnet_ai_real.overlays.explainer import Explainer
+    from rexnet_ai_real.explain.explainer import Explainer
     from rexnet_ai_real.picture_files import PictureFile
 
 
@@ -80,8 +80,8 @@ def explain(options: argparse.Namespace) -> int:
     """Carry out the command."""
     # Not above: --help needs none of it.
     from rexnet_ai_real.detector.detector import Detector
-    from rexnet_ai_real.overlays.explainer import Explainer
-    from rexnet_ai_real.overlays.folder import is_output
+    from rexnet_ai_real.explain.explainer import Explainer
+    from rexnet_ai_real.explain.folder import is_output
     from rexnet_ai_real.picture_files import picture_files
 
     _check_output(options.output, options.overwrite)
@@ -93,8 +93,8 @@ def explain(options: argparse.Namespace) -> int:
 
 
 def _write(explainer: "Explainer", files: "Iterator[PictureFile]", options: argparse.Namespace) -> int:
-    from rexnet_ai_real.overlays.explanation import Scale
-    from rexnet_ai_real.overlays.folder import TABLE, ExplanationFolder, drawn, set_aside
+    from rexnet_ai_real.explain.explanation import Scale
+    from rexnet_ai_real.explain.folder import TABLE, ExplanationFolder, drawn, set_aside
     from rexnet_ai_real.progress import progress_bar
 
     count = failed = 0

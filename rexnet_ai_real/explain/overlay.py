@@ -5,9 +5,9 @@ from typing import Final
 
 from PIL import Image
 
-from rexnet_ai_real.overlays.caption import caption
-from rexnet_ai_real.overlays.explanation import Explanation, Scale
-from rexnet_ai_real.overlays.placement import heat_on_picture, seen
+from rexnet_ai_real.explain.caption import caption
+from rexnet_ai_real.explain.explanation import Explanation, Scale
+from rexnet_ai_real.explain.placement import heat_on_picture, seen
 
 LARGEST: Final = 25_000_000
 """Pixels of an overlay; larger pictures are shown smaller."""

@@ -13,8 +13,8 @@ from rexnet_ai_real.data.limits import MAX_PIXELS
 from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.labels import AI, LABELS
-from rexnet_ai_real.overlays.explanation import Explanation
-from rexnet_ai_real.overlays.methods import EXACT, METHODS
+from rexnet_ai_real.explain.explanation import Explanation
+from rexnet_ai_real.explain.methods import EXACT, METHODS
 from rexnet_ai_real.picture_batches import prepared_batches
 from rexnet_ai_real.picture_files import PictureFile
 from rexnet_ai_real.preprocessing import Pixels, read_pixels

@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from rexnet_ai_real.lettering import fitted, font, wrapped
-from rexnet_ai_real.overlays.colours import painted
-from rexnet_ai_real.overlays.explanation import CLASSES, Explanation, Scale
+from rexnet_ai_real.explain.colours import painted
+from rexnet_ai_real.explain.explanation import CLASSES, Explanation, Scale
 
 PAPER: Final = "#ffffff"
 INK: Final = "#1a1a1a"
