@@ -29,12 +29,12 @@ from rexnet_ai_real.detector.description import UNCALIBRATED, read_description
 from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.detector.storage import StoredDetector, read_detector, write_detector
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.exporting import folder, parity
-from rexnet_ai_real.exporting.formats import FORMATS
-from rexnet_ai_real.exporting.graph import CannotExport, ExportedNetwork, has_exact_map, onnx_graph
-from rexnet_ai_real.exporting.parity import Answers, ParityFailed
-from rexnet_ai_real.exporting.sample import Sample
-from rexnet_ai_real.exporting.weights import mean_weights, with_new_statistics
+from rexnet_ai_real.export import folder, parity
+from rexnet_ai_real.export.formats import FORMATS
+from rexnet_ai_real.export.graph import CannotExport, ExportedNetwork, has_exact_map, onnx_graph
+from rexnet_ai_real.export.parity import Answers, ParityFailed
+from rexnet_ai_real.export.sample import Sample
+from rexnet_ai_real.export.weights import mean_weights, with_new_statistics
 from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.models import build
 from rexnet_ai_real.preprocessing import Preprocessing

@@ -13,8 +13,8 @@ import pytest
 from huggingface_hub import HfApi
 
 from rexnet_ai_real import export
-from rexnet_ai_real.exporting import hub
-from rexnet_ai_real.exporting.hub import NotPushed
+from rexnet_ai_real.export import hub
+from rexnet_ai_real.export.hub import NotPushed
 
 
 @dataclass

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rexnet_ai_real.cli.arguments import DONE, INTERRUPTED, SOME_FAILED, command, positive
-from rexnet_ai_real.exporting.formats import FORMATS, PIXEL_TYPES
+from rexnet_ai_real.export.formats import FORMATS, PIXEL_TYPES
 
 if TYPE_CHECKING:
-    from rexnet_ai_real.exporting.folder import Exported
+    from rexnet_ai_real.export.folder import Exported
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def export(options: argparse.Namespace) -> int:
     """Carry out the command."""
-    from rexnet_ai_real.exporting import folder, hub, parity  # seconds: --help needs none of it
+    from rexnet_ai_real.export import folder, hub, parity  # seconds: --help needs none of it
 
     request = folder.Request(
         formats=tuple(dict.fromkeys(options.formats)),

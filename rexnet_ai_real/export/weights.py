@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rexnet_ai_real.exporting.graph import ExportedNetwork
+from rexnet_ai_real.export.graph import ExportedNetwork
 from rexnet_ai_real.models import build_trained
 from rexnet_ai_real.preprocessing import Pixels, Preprocessing
 

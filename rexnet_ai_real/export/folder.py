@@ -19,16 +19,16 @@ from rexnet_ai_real.detector.engines.engine import Engine
 from rexnet_ai_real.detector.engines.graphs import GraphEngine, OnnxGraph, OpenVinoGraph
 from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.exporting import parity
-from rexnet_ai_real.exporting.formats import FORMATS
-from rexnet_ai_real.exporting.graph import has_exact_map, onnx_graph
-from rexnet_ai_real.exporting.int8 import CALIBRATION, quantised
-from rexnet_ai_real.exporting.model_card import model_card
-from rexnet_ai_real.exporting.openvino import has_bfloat16, write_openvino
-from rexnet_ai_real.exporting.parity import Answers, Parity
-from rexnet_ai_real.exporting.sample import Sample
-from rexnet_ai_real.exporting.source import Source
-from rexnet_ai_real.exporting.weights import mean_weights, with_new_statistics
+from rexnet_ai_real.export import parity
+from rexnet_ai_real.export.formats import FORMATS
+from rexnet_ai_real.export.graph import has_exact_map, onnx_graph
+from rexnet_ai_real.export.int8 import CALIBRATION, quantised
+from rexnet_ai_real.export.model_card import model_card
+from rexnet_ai_real.export.openvino import has_bfloat16, write_openvino
+from rexnet_ai_real.export.parity import Answers, Parity
+from rexnet_ai_real.export.sample import Sample
+from rexnet_ai_real.export.source import Source
+from rexnet_ai_real.export.weights import mean_weights, with_new_statistics
 from rexnet_ai_real.files import write_text
 from rexnet_ai_real.models import build_trained
 

@@ -10,11 +10,11 @@ from jinja2 import Environment, StrictUndefined
 from rexnet_ai_real.detector.description import Description
 from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS
 from rexnet_ai_real.evaluate.report.sections.metrics import SAID
-from rexnet_ai_real.exporting.graph import has_exact_map
-from rexnet_ai_real.exporting.int8 import CALIBRATION
-from rexnet_ai_real.exporting.parity import ACCURACY, AUROC, LOGIT, Parity
-from rexnet_ai_real.exporting.sample import Sample
-from rexnet_ai_real.exporting.source import Source
+from rexnet_ai_real.export.graph import has_exact_map
+from rexnet_ai_real.export.int8 import CALIBRATION
+from rexnet_ai_real.export.parity import ACCURACY, AUROC, LOGIT, Parity
+from rexnet_ai_real.export.sample import Sample
+from rexnet_ai_real.export.source import Source
 from rexnet_ai_real.models import build_trained
 
 TEMPLATE: Final = "model_card.md.jinja"
@@ -45,7 +45,7 @@ def model_card(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     environment.filters |= {"estimate": _estimate, "percent": lambda share: f"{share:.1%}"}
-    template = files("rexnet_ai_real.exporting").joinpath(TEMPLATE).read_text(encoding="utf-8")
+    template = files("rexnet_ai_real.export").joinpath(TEMPLATE).read_text(encoding="utf-8")
     network = build_trained(description.architecture, source.stored.states[0]).eval()
     return environment.from_string(template).render(
         front_matter=_front_matter(source, license),

@@ -10,7 +10,7 @@ from rexnet_ai_real.data.manifest import read_manifest
 from rexnet_ai_real.detector.description import DETECTOR_FILE, read_description
 from rexnet_ai_real.detector.storage import StoredDetector, read_detector
 from rexnet_ai_real.evaluate.subject import data_of
-from rexnet_ai_real.exporting.sample import (
+from rexnet_ai_real.export.sample import (
     PictureRow,
     Sample,
     generated_sample,
