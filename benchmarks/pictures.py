@@ -3,8 +3,8 @@
 import hashlib
 from pathlib import Path
 
-from rexnet_ai_real.data.decode import UnreadablePicture, decode
-from rexnet_ai_real.picture_files import picture_files
+from rexnet_ai_real.images.decode import UnreadablePicture, decode
+from rexnet_ai_real.images.walk import picture_files
 
 
 def readable_pictures(folder: Path, count: int) -> list[Path]:

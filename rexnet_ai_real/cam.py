@@ -21,11 +21,11 @@ from pytorch_grad_cam.base_cam import BaseCAM
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rexnet_ai_real.data.decode import decode
-from rexnet_ai_real.data.transforms import denormalise, to_tensor
+from rexnet_ai_real.images.decode import decode
+from rexnet_ai_real.images.transforms import denormalise, to_tensor
 from rexnet_ai_real.figures import HeatPicture, heat_panel
 from rexnet_ai_real.labels import AI, REAL
-from rexnet_ai_real.preprocessing import ENOUGH, Preprocessing
+from rexnet_ai_real.images.preprocessing import ENOUGH, Preprocessing
 
 METHODS: Final[dict[str, type[BaseCAM]]] = {
     "gradcam": GradCAM,  # Selvaraju et al. 2017

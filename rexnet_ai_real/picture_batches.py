@@ -5,8 +5,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from rexnet_ai_real.data.decode import UnreadablePicture
-from rexnet_ai_real.picture_files import PictureFile, made_ahead
+from rexnet_ai_real.images.decode import UnreadablePicture
+from rexnet_ai_real.images.walk import PictureFile, made_ahead
 
 Made = TypeVar("Made")
 

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from rexnet_ai_real import cam
 from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.models import ReXNet
-from rexnet_ai_real.preprocessing import Preprocessing
+from rexnet_ai_real.images.preprocessing import Preprocessing
 
 ATOL = 1e-6
 

@@ -85,7 +85,7 @@ def test_backends_offered_are_those_there_are() -> None:
 
 
 def test_the_limit_of_pixels_is_that_of_the_decoder() -> None:
-    from rexnet_ai_real.data.limits import MAX_PIXELS
+    from rexnet_ai_real.images.limits import MAX_PIXELS
 
     parser = argparse.ArgumentParser()
     add_pictures(parser)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from rexnet_ai_real.data import decode as module
-from rexnet_ai_real.data.decode import HEAD_BYTES, UnreadablePicture, decode, read, sniff
+from rexnet_ai_real.images.decode import HEAD_BYTES, UnreadablePicture, decode, read, sniff
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
 

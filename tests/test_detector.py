@@ -25,15 +25,15 @@ from torch import nn
 
 from rexnet_ai_real import Detector, Verdict
 from rexnet_ai_real.config import TrainerConfig
-from rexnet_ai_real.data.transforms import evaluation_transform
+from rexnet_ai_real.images.transforms import evaluation_transform
 from rexnet_ai_real.detector.detector import UNCALIBRATED, NotADetector
 from rexnet_ai_real.detector.storage import StoredDetector
 from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.detector.calibration import Calibration
 from rexnet_ai_real.models import build_trained
-from rexnet_ai_real.picture_files import made_ahead, picture_files
-from rexnet_ai_real.preprocessing import Preprocessing
+from rexnet_ai_real.images.walk import made_ahead, picture_files
+from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.run_folder import RunFolder
 from rexnet_ai_real.training.run import resolve_precision
 from rexnet_ai_real.detector.verdict import verdicts

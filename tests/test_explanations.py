@@ -24,7 +24,7 @@ from rexnet_ai_real.evaluate.audits.regions import Regions, blurred, class_proba
 from rexnet_ai_real.figures import pixels
 from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.models import ReXNet
-from rexnet_ai_real.preprocessing import Preprocessing
+from rexnet_ai_real.images.preprocessing import Preprocessing
 
 GRID, CELL = 7, 8
 SIDE = GRID * CELL

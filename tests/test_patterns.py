@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rexnet_ai_real.cli.patterns import is_pattern, matching
-from rexnet_ai_real.picture_files import picture_files
+from rexnet_ai_real.images.walk import picture_files
 
 FILES = (
     *("a.jpg", "b.png", ".hidden.jpg", "real/a.jpg", "real/deep/c.jpg", "real/deep/deeper/d.JPG", "ai/x.jpg"),

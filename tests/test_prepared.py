@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from rexnet_ai_real.data import prepared as module
-from rexnet_ai_real.data.decode import UnreadablePicture
-from rexnet_ai_real.data.limits import MAX_PIXELS
+from rexnet_ai_real.images.decode import UnreadablePicture
+from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.data.prepared import PreparedPictures, Source, prepare_pictures
-from rexnet_ai_real.preprocessing import Pixels, Preprocessing, read_pixels
+from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing, read_pixels
 
 PREPROCESSING = Preprocessing(16, "squash", "bilinear", (0.5,) * 3, (0.5,) * 3)
 SIZE = 16 * 16 * 3
@@ -161,8 +161,8 @@ def test_a_kill_leaves_whole_blocks(sources: list[Source], cache: Path, monkeypa
 import os
 from pathlib import Path
 from rexnet_ai_real.data import prepared
-from rexnet_ai_real.data.limits import MAX_PIXELS
-from rexnet_ai_real.preprocessing import Preprocessing
+from rexnet_ai_real.images.limits import MAX_PIXELS
+from rexnet_ai_real.images.preprocessing import Preprocessing
 prepared._BLOCK_BYTES = 2 * {SIZE}
 write, written = prepared._write_block, []
 def stop(*arguments):

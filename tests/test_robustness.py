@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from sklearn.metrics import accuracy_score, recall_score, roc_auc_score
 
-from rexnet_ai_real.data.decode import UnreadablePicture, decode
+from rexnet_ai_real.images.decode import UnreadablePicture, decode
 from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS, NONE, Corruption
 from rexnet_ai_real.evaluate.audits.robustness import Picture, Predict, Robustness, evaluate_robustness, robustness_table
 from rexnet_ai_real.evaluate.report.robustness_figures import curves_figure, heat_figure

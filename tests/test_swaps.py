@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from rexnet_ai_real.data.decode import decode
+from rexnet_ai_real.images.decode import decode
 from rexnet_ai_real.evaluate.audits.robustness import Picture
 from rexnet_ai_real.evaluate.audits.swaps import COMMON_SIDE, ENCODINGS, SWAPS, SwapAudit, swap_audit, swap_test
 

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import IO, Final
 
 from rexnet_ai_real.detector.backends import BACKENDS
-from rexnet_ai_real.data.limits import MAX_PIXELS
+from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.cli.patterns import is_pattern, matching
 

@@ -19,7 +19,7 @@ from rexnet_ai_real.data.manifest import build_manifest, usable
 from rexnet_ai_real.data.prepared import PreparedPictures, Source, prepare_pictures
 from rexnet_ai_real.data.sources import Listed, listing, locate
 from rexnet_ai_real.data.split import assign_split
-from rexnet_ai_real.data.transforms import normalise, unit_range
+from rexnet_ai_real.images.transforms import normalise, unit_range
 
 Batch = tuple[Tensor, Tensor, Tensor]
 """Pictures, labels (N,), row numbers in the manifest (N,). Pictures come from the loader as pixels (N, S, S, 3), uint8,

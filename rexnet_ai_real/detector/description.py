@@ -10,7 +10,7 @@ from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.detector.calibration import Calibration
 from rexnet_ai_real.files import write_text
 from rexnet_ai_real.labels import LABELS
-from rexnet_ai_real.preprocessing import Preprocessing
+from rexnet_ai_real.images.preprocessing import Preprocessing
 
 DETECTOR_FILE: Final = "detector.json"
 VERSION: Final = 1

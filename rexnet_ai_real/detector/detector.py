@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rexnet_ai_real.detector.backends import BACKENDS
-from rexnet_ai_real.data.limits import MAX_PIXELS
+from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.detector.description import DETECTOR_FILE, UNCALIBRATED, Description, NotADetector, read_description
 from rexnet_ai_real.detector.engines.engine import Engine, choose_backend
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.detector.calibration import Calibration
 from rexnet_ai_real.picture_batches import prepared_batches
-from rexnet_ai_real.picture_files import PictureFile, picture_files
-from rexnet_ai_real.preprocessing import Pixels, Preprocessing, read_pixels
+from rexnet_ai_real.images.walk import PictureFile, picture_files
+from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing, read_pixels
 from rexnet_ai_real.detector.verdict import Verdict, verdicts
 
 if TYPE_CHECKING:

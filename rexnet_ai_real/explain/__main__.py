@@ -26,7 +26,7 @@ from rexnet_ai_real.explain.methods import METHODS
 
 if TYPE_CHECKING:
     from rexnet_ai_real.explain.explainer import Explainer
-    from rexnet_ai_real.picture_files import PictureFile
+    from rexnet_ai_real.images.walk import PictureFile
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -82,7 +82,7 @@ def explain(options: argparse.Namespace) -> int:
     from rexnet_ai_real.detector.detector import Detector
     from rexnet_ai_real.explain.explainer import Explainer
     from rexnet_ai_real.explain.folder import is_output
-    from rexnet_ai_real.picture_files import picture_files
+    from rexnet_ai_real.images.walk import picture_files
 
     _check_output(options.output, options.overwrite)
     paths = listed_paths(options.paths, null=options.null)

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageDraw
 
-from rexnet_ai_real.lettering import fitted, font, wrapped
+from rexnet_ai_real.images.lettering import fitted, font, wrapped
 from rexnet_ai_real.explain.colours import painted
 from rexnet_ai_real.explain.explanation import CLASSES, Explanation, Scale
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rexnet_ai_real.explain.colours import painted
-from rexnet_ai_real.preprocessing import centre_square
+from rexnet_ai_real.images.preprocessing import centre_square
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom, in pixels."""

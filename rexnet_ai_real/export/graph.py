@@ -19,7 +19,7 @@ from rexnet_ai_real.detector.engines.engine import FINGERPRINT
 from rexnet_ai_real.detector.engines.graphs import LOGIT, MAP, PICTURES
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.labels import AI, LABELS, REAL
-from rexnet_ai_real.preprocessing import Preprocessing
+from rexnet_ai_real.images.preprocessing import Preprocessing
 
 LOGITS: Final = "logits"
 """Output (N, 2), by class; `LOGIT` is their difference."""

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rexnet_ai_real.detector.engines.graphs import PICTURES
-from rexnet_ai_real.preprocessing import Pixels
+from rexnet_ai_real.images.preprocessing import Pixels
 
 CALIBRATION: Final = 128
 """Pictures that the ranges of the activations are read off."""

@@ -6,7 +6,7 @@ from itertools import chain, islice
 from typing import Protocol
 
 from rexnet_ai_real.detector.detector import Detector
-from rexnet_ai_real.picture_files import PictureFile, picture_files
+from rexnet_ai_real.images.walk import PictureFile, picture_files
 from rexnet_ai_real.predictions.row import Row, detector_name, rows
 from rexnet_ai_real.detector.verdict import Verdict
 

@@ -13,7 +13,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files, or folders of files")
     options = parser.parse_args(arguments)
-    from rexnet_ai_real.picture_files import picture_files
+    from rexnet_ai_real.images.walk import picture_files
     from rexnet_ai_real.provenance import read_provenance
 
     problems = 0

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, TypeVar
 
-from rexnet_ai_real.data.decode import HEAD_BYTES, UnreadablePicture, read, sniff
+from rexnet_ai_real.images.decode import HEAD_BYTES, UnreadablePicture, read, sniff
 from rexnet_ai_real.provenance.block import Block, Damaged, is_manifest_store, printable
 from rexnet_ai_real.provenance.containers import blocks
 from rexnet_ai_real.provenance.content_credentials import ContentCredentials, read_credentials

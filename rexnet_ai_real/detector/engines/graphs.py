@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rexnet_ai_real.detector.description import NotADetector
 from rexnet_ai_real.detector.engines.engine import FINGERPRINT, check_fingerprint
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.preprocessing import Pixels
+from rexnet_ai_real.images.preprocessing import Pixels
 
 PICTURES, LOGIT, MAP = "pictures", "logit", "cam"
 """Input (N, size, size, 3) and two of the outputs, (N,) and (N, h, w), by their names in the graph."""

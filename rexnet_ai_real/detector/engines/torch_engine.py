@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rexnet_ai_real.data.transforms import normalise, unit_range
+from rexnet_ai_real.images.transforms import normalise, unit_range
 from rexnet_ai_real.detector.engines.device import AUTOCAST, autocast, best_device, best_precision
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.labels import AI, REAL
-from rexnet_ai_real.preprocessing import Pixels, Preprocessing
+from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from rexnet_ai_real.cam import heat_maps, scaled
-from rexnet_ai_real.data.transforms import denormalise
+from rexnet_ai_real.images.transforms import denormalise
 from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.evaluate.audits.regions import Regions, class_probabilities, course, ordered, predicted_classes
 from rexnet_ai_real.evaluation.scores import FloatArray, IntArray

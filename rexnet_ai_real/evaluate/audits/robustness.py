@@ -18,8 +18,8 @@ import PIL
 from PIL.Image import Image
 from rich.progress import Progress, TaskID
 
-from rexnet_ai_real.data.decode import UnreadablePicture, decode
-from rexnet_ai_real.data.limits import MAX_PIXELS
+from rexnet_ai_real.images.decode import UnreadablePicture, decode
+from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.evaluation.bootstrap import Estimate, percentile_interval
 from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS, NONE, VERSION, Corruption
 from rexnet_ai_real.evaluation.metrics import METRICS, evaluate_scores, resampled_metrics

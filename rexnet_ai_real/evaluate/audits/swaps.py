@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rexnet_ai_real.data.decode import decode
-from rexnet_ai_real.data.limits import MAX_PIXELS
+from rexnet_ai_real.images.decode import decode
+from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.evaluation.bootstrap import Estimate, percentile_interval
 from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS, NONE, Corruption
 from rexnet_ai_real.evaluation.metrics import METRICS, evaluate_scores, resampled_metrics

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rexnet_ai_real.data.decode import decode
-from rexnet_ai_real.data.limits import MAX_PIXELS
+from rexnet_ai_real.images.decode import decode
+from rexnet_ai_real.images.limits import MAX_PIXELS
 
 RESIZES: Final = ("squash", "crop")
 FILTERS: Final = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}

@@ -6,7 +6,7 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
-from rexnet_ai_real.preprocessing import Preprocessing
+from rexnet_ai_real.images.preprocessing import Preprocessing
 
 Transform = Callable[[Image], Tensor]
 """RGB picture of any size -> (3, image_size, image_size), float32, normalised."""

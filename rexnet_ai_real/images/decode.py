@@ -14,7 +14,7 @@ from typing import Final, Literal
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
-from rexnet_ai_real.data.limits import MAX_BYTES, MAX_PIXELS
+from rexnet_ai_real.images.limits import MAX_BYTES, MAX_PIXELS
 from rexnet_ai_real.errors import UserError
 
 HEAD_BYTES: Final = 32
