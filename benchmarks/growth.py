@@ -88,8 +88,8 @@ def measure(count: int, detector: Path | None) -> dict[str, float]:
     from rexnet_ai_real.data.manifest import build_manifest
     from rexnet_ai_real.data.sources import listing
     from rexnet_ai_real.data.split import assign_split
-    from rexnet_ai_real.evaluation.metrics import evaluate_scores
-    from rexnet_ai_real.evaluation.scores import Scores
+    from rexnet_ai_real.metrics.binary import evaluate_scores
+    from rexnet_ai_real.metrics.scores import Scores
 
     seconds: dict[str, float] = {}
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from rexnet_ai_real.evaluation.calibration_error import ECE_BINS, bin_gaps, bin_numbers, class_balanced
-from rexnet_ai_real.evaluation.metrics import evaluate
-from rexnet_ai_real.evaluation.scores import FloatArray, IntArray
+from rexnet_ai_real.metrics.calibration_error import ECE_BINS, bin_gaps, bin_numbers, class_balanced
+from rexnet_ai_real.metrics.binary import evaluate
+from rexnet_ai_real.metrics.scores import FloatArray, IntArray
 
 
 def draw(random: np.random.Generator, n: int, overconfidence: float) -> tuple[IntArray, FloatArray]:

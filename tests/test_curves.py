@@ -9,8 +9,8 @@ from scipy.stats import norm
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from rexnet_ai_real.evaluation.curves import Band, pr_band, reliability, risk_coverage, roc_band
-from rexnet_ai_real.evaluation.scores import FloatArray, IntArray
+from rexnet_ai_real.metrics.curves import Band, pr_band, reliability, risk_coverage, roc_band
+from rexnet_ai_real.metrics.scores import FloatArray, IntArray
 
 
 def draw(random: np.random.Generator, n: int, decimals: int = 12) -> tuple[IntArray, FloatArray]:

@@ -12,9 +12,9 @@ from scipy.stats import norm
 from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
-from rexnet_ai_real.evaluation.bootstrap import resampling_weights
-from rexnet_ai_real.evaluation.metrics import METRICS, evaluate, resampled_metrics
-from rexnet_ai_real.evaluation.scores import FloatArray, IntArray, Scores
+from rexnet_ai_real.metrics.bootstrap import resampling_weights
+from rexnet_ai_real.metrics.binary import METRICS, evaluate, resampled_metrics
+from rexnet_ai_real.metrics.scores import FloatArray, IntArray, Scores
 
 
 def draw(random: np.random.Generator, n: int, separation: float = 2.0) -> tuple[IntArray, FloatArray]:

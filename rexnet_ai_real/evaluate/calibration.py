@@ -27,7 +27,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import bdtr, betaincinv, expit
 
 from rexnet_ai_real.detector.calibration import NEVER_AI, Calibration
-from rexnet_ai_real.evaluation.scores import FloatArray, IntArray, Scores
+from rexnet_ai_real.metrics.scores import FloatArray, IntArray, Scores
 from rexnet_ai_real.labels import AI, REAL
 
 __all__ = ["Calibration", "ThresholdRule", "fit_calibration", "fit_temperature", "fpr_threshold"]

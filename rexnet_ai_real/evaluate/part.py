@@ -12,10 +12,10 @@ from scipy.special import logit
 
 from rexnet_ai_real.config import DataConfig
 from rexnet_ai_real.data.sources import locate
-from rexnet_ai_real.evaluation.metrics import Metrics, evaluate_scores
+from rexnet_ai_real.metrics.binary import Metrics, evaluate_scores
 from rexnet_ai_real.detector.calibration import Calibration
 from rexnet_ai_real.evaluate.audits.robustness import Picture
-from rexnet_ai_real.evaluation.scores import FloatArray, Scores
+from rexnet_ai_real.metrics.scores import FloatArray, Scores
 
 ONE: Final = -1
 """Fold of pictures that are not predicted fold by fold."""

@@ -15,7 +15,7 @@ from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.evaluate.corruptions import NONE, Corruption
 from rexnet_ai_real.evaluate.part import Part
 from rexnet_ai_real.evaluate.audits.robustness import corrupted_logits
-from rexnet_ai_real.evaluation.scores import FloatArray
+from rexnet_ai_real.metrics.scores import FloatArray
 from rexnet_ai_real.images.preprocessing import ENOUGH
 
 UNTOUCHED: Final = (NONE,)

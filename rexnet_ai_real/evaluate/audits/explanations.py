@@ -17,9 +17,9 @@ from torch import Tensor
 
 from rexnet_ai_real.cam import METHODS
 from rexnet_ai_real.detector.detector import Detector
-from rexnet_ai_real.evaluation.bootstrap import Estimate, percentile_interval, resampling_weights
+from rexnet_ai_real.metrics.bootstrap import Estimate, percentile_interval, resampling_weights
 from rexnet_ai_real.evaluate.audits.heat_probe import DIRECTIONS, ORDERS, Direction, Example, HeatProbe, Order, Traces
-from rexnet_ai_real.evaluation.scores import FloatArray, IntArray
+from rexnet_ai_real.metrics.scores import FloatArray, IntArray
 from rexnet_ai_real.progress import progress_bar
 
 PRIORS: Final[tuple[Order, ...]] = ("random", "centre")

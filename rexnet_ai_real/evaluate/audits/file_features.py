@@ -7,7 +7,7 @@ import numpy as np
 
 from rexnet_ai_real.evaluate.audits.container import ContainerFacts
 from rexnet_ai_real.evaluate.audits.rules import Feature
-from rexnet_ai_real.evaluation.scores import FloatArray
+from rexnet_ai_real.metrics.scores import FloatArray
 
 # Names (container, table fingerprint ...) become columns where at least this share of the files has them.
 _COMMON: Final = 0.01

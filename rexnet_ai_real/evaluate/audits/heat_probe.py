@@ -16,7 +16,7 @@ from rexnet_ai_real.cam import heat_maps, scaled
 from rexnet_ai_real.images.transforms import denormalise
 from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.evaluate.audits.regions import Regions, class_probabilities, course, ordered, predicted_classes
-from rexnet_ai_real.evaluation.scores import FloatArray, IntArray
+from rexnet_ai_real.metrics.scores import FloatArray, IntArray
 
 Order = Literal["heat", "random", "centre"]
 Direction = Literal["deletion", "insertion"]

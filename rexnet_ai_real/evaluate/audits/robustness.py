@@ -20,10 +20,10 @@ from rich.progress import Progress, TaskID
 
 from rexnet_ai_real.images.decode import UnreadablePicture, decode
 from rexnet_ai_real.images.limits import MAX_PIXELS
-from rexnet_ai_real.evaluation.bootstrap import Estimate, percentile_interval
+from rexnet_ai_real.metrics.bootstrap import Estimate, percentile_interval
 from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS, NONE, VERSION, Corruption
-from rexnet_ai_real.evaluation.metrics import METRICS, evaluate_scores, resampled_metrics
-from rexnet_ai_real.evaluation.scores import FloatArray, Scores
+from rexnet_ai_real.metrics.binary import METRICS, evaluate_scores, resampled_metrics
+from rexnet_ai_real.metrics.scores import FloatArray, Scores
 from rexnet_ai_real.files import write_atomically
 from rexnet_ai_real.progress import progress_bar
 

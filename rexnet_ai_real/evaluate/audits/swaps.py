@@ -18,11 +18,11 @@ from PIL import Image
 
 from rexnet_ai_real.images.decode import decode
 from rexnet_ai_real.images.limits import MAX_PIXELS
-from rexnet_ai_real.evaluation.bootstrap import Estimate, percentile_interval
+from rexnet_ai_real.metrics.bootstrap import Estimate, percentile_interval
 from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS, NONE, Corruption
-from rexnet_ai_real.evaluation.metrics import METRICS, evaluate_scores, resampled_metrics
+from rexnet_ai_real.metrics.binary import METRICS, evaluate_scores, resampled_metrics
 from rexnet_ai_real.evaluate.audits.robustness import Picture, Predict, Prepare, corrupted_logits
-from rexnet_ai_real.evaluation.scores import FloatArray, Scores
+from rexnet_ai_real.metrics.scores import FloatArray, Scores
 from rexnet_ai_real.labels import AI
 
 COMMON_SIDE: Final = 256

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from matplotlib.figure import Figure
 
-from rexnet_ai_real.evaluation.bootstrap import Estimate
+from rexnet_ai_real.metrics.bootstrap import Estimate
 from rexnet_ai_real.figures import save, styled
 
 

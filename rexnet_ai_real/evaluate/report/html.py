@@ -8,7 +8,7 @@ from typing import Any, Final
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from rexnet_ai_real.evaluation.bootstrap import Estimate
+from rexnet_ai_real.metrics.bootstrap import Estimate
 from rexnet_ai_real.evaluate.report.document import Block, Cell, Document, Illustration, Signed, known, written
 
 TEMPLATE: Final = "report.html.jinja"

@@ -5,7 +5,7 @@ from typing import Final
 
 from rexnet_ai_real.evaluate.report.document import Risk, Section, percent
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
-from rexnet_ai_real.evaluation.metrics import Metrics
+from rexnet_ai_real.metrics.binary import Metrics
 from rexnet_ai_real.evaluate.report.sections.metrics import majority
 
 _UNTESTED: Final = {

@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from rexnet_ai_real.evaluation.bootstrap import Estimate
+from rexnet_ai_real.metrics.bootstrap import Estimate
 from rexnet_ai_real.evaluate.report.document import Block, Note, Paragraph, Risk, Section, Table, percent
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
-from rexnet_ai_real.evaluation.metrics import METRICS, Metrics, evaluate
+from rexnet_ai_real.metrics.binary import METRICS, Metrics, evaluate
 from rexnet_ai_real.evaluate.part import DECISIONS, Part
 from rexnet_ai_real.evaluate.report.sections.sources import source_blocks
 from rexnet_ai_real.figures import NAMES

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from rexnet_ai_real.evaluation.bootstrap import Estimate
+from rexnet_ai_real.metrics.bootstrap import Estimate
 from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS, NONE
 from rexnet_ai_real.evaluate.report.document import Cell, Paragraph, Risk, Section, Table
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation

@@ -8,7 +8,7 @@ import pandas as pd
 
 from rexnet_ai_real.data.manifest import read_manifest
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.evaluation.comparison import Predictions, compare
+from rexnet_ai_real.metrics.comparison import Predictions, compare
 from rexnet_ai_real.evaluate.audits.container import read_containers
 from rexnet_ai_real.evaluate.report.document import Block, Paragraph, Risk, Section, Signed, Table, signed, split_lead
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation

@@ -5,9 +5,9 @@ from typing import Final
 
 import numpy as np
 
-from rexnet_ai_real.evaluation.bootstrap import Estimate
+from rexnet_ai_real.metrics.bootstrap import Estimate
 from rexnet_ai_real.evaluate.report.document import Block, Note, Risk, Table, percent
-from rexnet_ai_real.evaluation.metrics import evaluate_scores
+from rexnet_ai_real.metrics.binary import evaluate_scores
 from rexnet_ai_real.evaluate.part import Part
 from rexnet_ai_real.figures import NAMES
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rexnet_ai_real.evaluation.scores import FloatArray, IntArray
+from rexnet_ai_real.metrics.scores import FloatArray, IntArray
 
 LEVEL = 0.95
 _CHUNK_ELEMENTS = (

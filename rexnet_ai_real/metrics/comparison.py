@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rexnet_ai_real.evaluation.bootstrap import Estimate, percentile_interval
-from rexnet_ai_real.evaluation.metrics import LOWER_IS_BETTER, METRICS, resampled_metrics, summarise
-from rexnet_ai_real.evaluation.scores import FloatArray, Scores
+from rexnet_ai_real.metrics.bootstrap import Estimate, percentile_interval
+from rexnet_ai_real.metrics.binary import LOWER_IS_BETTER, METRICS, resampled_metrics, summarise
+from rexnet_ai_real.metrics.scores import FloatArray, Scores
 from rexnet_ai_real.labels import AI
 
 

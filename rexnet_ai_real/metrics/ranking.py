@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rexnet_ai_real.evaluation.scores import BoolArray, FloatArray, IntArray
+from rexnet_ai_real.metrics.scores import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
