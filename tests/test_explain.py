@@ -21,7 +21,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from rexnet_ai_real import Detector
-from rexnet_ai_real.cam import METHODS as LIBRARY_METHODS
+from rexnet_ai_real.models.cam import METHODS as LIBRARY_METHODS
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.explain.__main__ import main
 from rexnet_ai_real.labels import AI, REAL

@@ -28,7 +28,7 @@ from rexnet_ai_real.detector.description import (
 )
 from rexnet_ai_real.files import write_atomically
 from rexnet_ai_real.labels import LABELS
-from rexnet_ai_real.models.plain_file import AsksForCode, Damaged, read_plain
+from rexnet_ai_real.models.checkpoint import AsksForCode, Damaged, read_plain
 from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.run_folder import RunFolder
 

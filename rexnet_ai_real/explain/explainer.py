@@ -111,7 +111,7 @@ class Explainer:
 
     def _gradient_heat(self, pictures: Pixels, targets: NDArray[np.intp]) -> NDArray[np.float32]:
         """The mean of the networks' heat maps."""
-        from rexnet_ai_real.cam import NoFeatureMap, heat_maps
+        from rexnet_ai_real.models.cam import NoFeatureMap, heat_maps
 
         batch = self.detector.torch_engine.normalised(pictures)
         try:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rexnet_ai_real.cam import class_activation_map
+from rexnet_ai_real.models.cam import class_activation_map
 from rexnet_ai_real.detector.description import Description
 from rexnet_ai_real.detector.engines.engine import FINGERPRINT
 from rexnet_ai_real.detector.engines.graphs import LOGIT, MAP, PICTURES

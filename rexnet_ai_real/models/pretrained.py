@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.models.plain_file import AsksForCode, read_plain
+from rexnet_ai_real.models.checkpoint import AsksForCode, read_plain
 from rexnet_ai_real.models.rexnet import ARCHITECTURES, ReXNet, rexnet
 
 State = dict[str, Tensor]

@@ -15,7 +15,7 @@ from rich.table import Table
 from torch.nn import functional as F
 
 from rexnet_ai_real import figures
-from rexnet_ai_real.cam import NoFeatureMap, cam_panel
+from rexnet_ai_real.models.cam import NoFeatureMap, cam_panel
 from rexnet_ai_real.config import TrainConfig
 from rexnet_ai_real.data.datamodule import PictureDataModule
 from rexnet_ai_real.detector.engines.torch_engine import TorchEngine

@@ -80,7 +80,7 @@ class TorchEngine:
 
     def logits_and_maps(self, pictures: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """As `Engine.logits_and_maps`, both from one feature map."""
-        from rexnet_ai_real.cam import map_of_features, map_weights  # brings grad-cam and torchvision along: seconds
+        from rexnet_ai_real.models.cam import map_of_features, map_weights  # brings grad-cam and torchvision along: seconds
 
         batch = self.normalised(pictures)
         logits, maps = [], []
