@@ -33,12 +33,12 @@ from rexnet_ai_real.detector.description import UNCALIBRATED, Description, write
 from rexnet_ai_real.detector.engines.engine import FINGERPRINT
 from rexnet_ai_real.detector.engines.graphs import LOGIT, PICTURES
 from rexnet_ai_real.images.walk import PictureFile
-from rexnet_ai_real.predict import main
-from rexnet_ai_real.predictions.output import Known, Output
-from rexnet_ai_real.predictions.progress import shown
-from rexnet_ai_real.predictions.row import COLUMNS, PROVENANCE, Row, detector_name, readable
-from rexnet_ai_real.predictions.scan import Scan, written
-from rexnet_ai_real.predictions.screen import Table
+from rexnet_ai_real.predict.__main__ import main
+from rexnet_ai_real.predict.output import Known, Output
+from rexnet_ai_real.predict.progress import shown
+from rexnet_ai_real.predict.row import COLUMNS, PROVENANCE, Row, detector_name, readable
+from rexnet_ai_real.predict.scan import Scan, written
+from rexnet_ai_real.predict.screen import Table
 from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.run_folder import RunFolder
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from rexnet_ai_real.predictions.row import Row
+from rexnet_ai_real.predict.row import Row
 
 
 class Format(Protocol):

@@ -23,7 +23,7 @@ from rexnet_ai_real.images.decode import UnreadablePicture, decode
 from rexnet_ai_real.detector.calibration import Calibration
 from rexnet_ai_real.files import write_atomically
 from rexnet_ai_real.images.walk import made_ahead
-from rexnet_ai_real.predictions.row import Row, readable
+from rexnet_ai_real.predict.row import Row, readable
 from rexnet_ai_real.provenance import CAVEAT
 
 SIDE: Final = 240

@@ -80,11 +80,11 @@ def predict(options: argparse.Namespace) -> int:
 
     from rexnet_ai_real.detector.detector import Detector
     from rexnet_ai_real.detector.engines.memory import keep_freed_memory
-    from rexnet_ai_real.predictions.output import Output, check_suffix
-    from rexnet_ai_real.predictions.progress import shown
-    from rexnet_ai_real.predictions.row import columns, detector_name
-    from rexnet_ai_real.predictions.scan import Scan, written
-    from rexnet_ai_real.predictions.screen import standard_output
+    from rexnet_ai_real.predict.output import Output, check_suffix
+    from rexnet_ai_real.predict.progress import shown
+    from rexnet_ai_real.predict.row import columns, detector_name
+    from rexnet_ai_real.predict.scan import Scan, written
+    from rexnet_ai_real.predict.screen import standard_output
 
     _check(options)
     if options.output is not None:
@@ -122,10 +122,10 @@ def _check(options: argparse.Namespace) -> None:
 
 def _conversion(detector: "Detector", options: argparse.Namespace) -> "Callable[[Path, Path], None]":
     if options.output.suffix == ".parquet":
-        from rexnet_ai_real.predictions.parquet import to_parquet
+        from rexnet_ai_real.predict.parquet import to_parquet
 
         return to_parquet
-    from rexnet_ai_real.predictions.gallery import Gallery
+    from rexnet_ai_real.predict.gallery import Gallery
 
     return Gallery(
         detector.calibration, most=options.gallery_pictures, workers=options.workers, max_pixels=options.max_pixels

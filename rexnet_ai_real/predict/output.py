@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.predictions.records import CSV, JSON_LINES, LONGEST, Format, whole_records
-from rexnet_ai_real.predictions.row import Row, readable
+from rexnet_ai_real.predict.records import CSV, JSON_LINES, LONGEST, Format, whole_records
+from rexnet_ai_real.predict.row import Row, readable
 
 SUFFIXES: Final = (".csv", ".jsonl", ".parquet", ".html")
 
@@ -127,7 +127,7 @@ class Output:
         """Take the rows of a finished file back to where they can be added to."""
         if self.path.suffix != ".parquet":
             raise UserError(f"{self.path} is there already and cannot be added to: remove it, or give another name")
-        from rexnet_ai_real.predictions.parquet import from_parquet
+        from rexnet_ai_real.predict.parquet import from_parquet
 
         from_parquet(self.path, self.records, self.columns)
 
@@ -186,7 +186,7 @@ def check_suffix(path: Path) -> None:
     if path.suffix not in SUFFIXES:
         raise UserError(f"--output {path}: expected a name that ends in {', '.join(SUFFIXES)}")
     if path.suffix == ".parquet":
-        from rexnet_ai_real.predictions.parquet import check_parquet
+        from rexnet_ai_real.predict.parquet import check_parquet
 
         check_parquet()
 

@@ -8,8 +8,8 @@ from typing import Final
 
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.files import write_atomically
-from rexnet_ai_real.predictions.records import JSON_LINES
-from rexnet_ai_real.predictions.row import COLUMNS, Row, readable
+from rexnet_ai_real.predict.records import JSON_LINES
+from rexnet_ai_real.predict.row import COLUMNS, Row, readable
 
 ROW_GROUP: Final = 10_000
 _NUMBERS: Final = ("probability", "logit")

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from rexnet_ai_real.cli.arguments import close_stdout
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.predictions.records import CSV, JSON_LINES, Format
-from rexnet_ai_real.predictions.row import Row
+from rexnet_ai_real.predict.records import CSV, JSON_LINES, Format
+from rexnet_ai_real.predict.row import Row
 from rexnet_ai_real.provenance.block import printable
 
 _STYLES = {"ai": ("AI", "bold dark_orange3"), "real": ("real", "bold blue"), "unsure": ("unsure", "bold")}
