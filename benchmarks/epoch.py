@@ -23,7 +23,7 @@ from rexnet_ai_real.data.datamodule import PictureDataModule
 from rexnet_ai_real.detector.engines.device import autocast, best_precision
 from rexnet_ai_real.cli.hydra_help import CONF
 from rexnet_ai_real.detector.engines.memory import keep_freed_memory
-from rexnet_ai_real.run_folder import RunFolder
+from rexnet_ai_real.runs.folder import RunFolder
 from rexnet_ai_real.training.callbacks import History
 from rexnet_ai_real.training.classifier import Classifier
 from rexnet_ai_real.training.run import new_classifier, new_trainer

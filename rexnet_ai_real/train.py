@@ -34,7 +34,7 @@ def run(composed: "DictConfig") -> float | None:
 
     from rexnet_ai_real import config
     from rexnet_ai_real.errors import UserError
-    from rexnet_ai_real.run_folder import RunFolder
+    from rexnet_ai_real.runs.folder import RunFolder
 
     hydra_config = HydraConfig.get()
     try:

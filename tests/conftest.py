@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_dir
 from rexnet_ai_real import config
 from rexnet_ai_real.config import TrainConfig
 from rexnet_ai_real.cli.hydra_help import CONF
-from rexnet_ai_real.run_folder import RunFolder
+from rexnet_ai_real.runs.folder import RunFolder
 
 Compose = Callable[..., TrainConfig]
 

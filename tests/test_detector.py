@@ -34,7 +34,7 @@ from rexnet_ai_real.detector.calibration import Calibration
 from rexnet_ai_real.models import build_trained
 from rexnet_ai_real.images.walk import made_ahead, picture_files
 from rexnet_ai_real.images.preprocessing import Preprocessing
-from rexnet_ai_real.run_folder import RunFolder
+from rexnet_ai_real.runs.folder import RunFolder
 from rexnet_ai_real.training.run import resolve_precision
 from rexnet_ai_real.detector.verdict import verdicts
 

@@ -22,7 +22,7 @@ from rexnet_ai_real.detector.description import NotADetector
 from rexnet_ai_real.detector.engines.engine import choose_backend
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.export.__main__ import main as export
-from rexnet_ai_real.run_folder import RunFolder
+from rexnet_ai_real.runs.folder import RunFolder
 
 CHECKOUT = Path(rexnet_ai_real.__file__).resolve().parents[1]
 

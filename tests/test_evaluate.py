@@ -30,7 +30,7 @@ from rexnet_ai_real.evaluate import report
 from rexnet_ai_real.evaluate.report.write import write_report
 from rexnet_ai_real.evaluate.subject import NothingToEvaluate
 from rexnet_ai_real.files import write_text
-from rexnet_ai_real.run_folder import RunFolder
+from rexnet_ai_real.runs.folder import RunFolder
 
 QUICK = ["metrics", "calibration"]
 

@@ -36,7 +36,7 @@ from rexnet_ai_real.explain.methods import METHODS
 from rexnet_ai_real.explain.placement import heat_on_picture, seen, spread
 from rexnet_ai_real.images.walk import picture_files
 from rexnet_ai_real.images.preprocessing import Preprocessing
-from rexnet_ai_real.run_folder import RunFolder
+from rexnet_ai_real.runs.folder import RunFolder
 from rexnet_ai_real.detector.verdict import Verdict
 
 

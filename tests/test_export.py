@@ -38,7 +38,7 @@ from rexnet_ai_real.export.weights import mean_weights, with_new_statistics
 from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.models import build
 from rexnet_ai_real.images.preprocessing import Preprocessing
-from rexnet_ai_real.run_folder import RunFolder
+from rexnet_ai_real.runs.folder import RunFolder
 
 PREPROCESSING = Preprocessing(96, "squash", "bilinear", (0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
 ARCHITECTURE: dict[str, Any] = {"name": "rexnet_100", "width": 0.25}

@@ -40,7 +40,7 @@ from rexnet_ai_real.predict.row import COLUMNS, PROVENANCE, Row, detector_name, 
 from rexnet_ai_real.predict.scan import Scan, written
 from rexnet_ai_real.predict.screen import Table
 from rexnet_ai_real.images.preprocessing import Preprocessing
-from rexnet_ai_real.run_folder import RunFolder
+from rexnet_ai_real.runs.folder import RunFolder
 
 
 def description(fingerprint: str, temperature: float = 1.0) -> Description:

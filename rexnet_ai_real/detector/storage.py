@@ -30,7 +30,7 @@ from rexnet_ai_real.files import write_atomically
 from rexnet_ai_real.labels import LABELS
 from rexnet_ai_real.models.checkpoint import AsksForCode, Damaged, read_plain
 from rexnet_ai_real.images.preprocessing import Preprocessing
-from rexnet_ai_real.run_folder import RunFolder
+from rexnet_ai_real.runs.folder import RunFolder
 
 EXPECTED: Final = (
     f"expected a run folder, a .ckpt of one, the folder of a multirun of folds, or a folder with {DETECTOR_FILE}"
@@ -159,7 +159,7 @@ def read_folds(folder: Path) -> StoredDetector:
     Raises:
         NotADetector: no multirun, no finished job, or jobs that differ in more than the fold.
     """
-    from rexnet_ai_real.sweep.jobs import FOLD, NotASweep, read_jobs, varying  # brings Hydra along
+    from rexnet_ai_real.runs.jobs import FOLD, NotASweep, read_jobs, varying  # brings Hydra along
 
     try:
         jobs = read_jobs(folder)

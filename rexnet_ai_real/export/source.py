@@ -18,7 +18,7 @@ from rexnet_ai_real.export.sample import (
     rows_of_folder,
     rows_of_run,
 )
-from rexnet_ai_real.run_folder import RunFolder
+from rexnet_ai_real.runs.folder import RunFolder
 
 REPORT: Final = "report"
 

@@ -12,7 +12,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from rexnet_ai_real.files import write_text
-from rexnet_ai_real.sweep.jobs import ERROR_FILE, NotASweep
+from rexnet_ai_real.runs.jobs import ERROR_FILE, NotASweep
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import pandas as pd
 from rexnet_ai_real.data.manifest import read_manifest
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.metrics.binary import Metrics, evaluate
-from rexnet_ai_real.sweep.jobs import Job
+from rexnet_ai_real.runs.jobs import Job
 
 COLUMNS: Final = ("path", "label", "group", "fold", "logit", "probability")
 SCORES: Final = {"loss": "nll", "accuracy": "accuracy", "f1": "f1", "auroc": "auroc"}

@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from rexnet_ai_real.figures import PALETTE, VERMILLION, styled
-from rexnet_ai_real.sweep.jobs import PATIENCE, Job, describe, is_number, short
+from rexnet_ai_real.runs.jobs import PATIENCE, Job, describe, is_number, short
 
 DASHES: Final = ("-", (0, (4, 2)), (0, (1, 1.5)), "-.")
 SHOWN: Final = 10

@@ -18,7 +18,7 @@ from rexnet_ai_real.detector.engines.device import best_device, best_precision
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.detector.engines.memory import keep_freed_memory
 from rexnet_ai_real.models import load_pretrained
-from rexnet_ai_real.run_folder import RunFolder
+from rexnet_ai_real.runs.folder import RunFolder
 from rexnet_ai_real.training.callbacks import History, SeedOfEpoch, TensorBoardPictures
 from rexnet_ai_real.training.classifier import Classifier
 from rexnet_ai_real.training.outcome import write_outcome

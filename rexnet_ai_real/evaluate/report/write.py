@@ -29,7 +29,7 @@ from rexnet_ai_real.evaluate.report.sections import (
     shortcuts,
 )
 from rexnet_ai_real.files import write_csv, write_text
-from rexnet_ai_real.training.environment import environment
+from rexnet_ai_real.runs.environment import environment
 
 MAKERS: Final[dict[str, Callable[[Evaluation], Section]]] = {
     "metrics": metrics.section,

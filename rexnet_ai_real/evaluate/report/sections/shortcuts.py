@@ -20,7 +20,7 @@ from rexnet_ai_real.evaluate.audits.swaps import ENCODINGS, swap_audit
 from rexnet_ai_real.figures import NAMES
 from rexnet_ai_real.files import write_csv
 from rexnet_ai_real.labels import LABELS
-from rexnet_ai_real.run_folder import RunFolder
+from rexnet_ai_real.runs.folder import RunFolder
 
 SHOWN: Final = 12
 LISTED: Final = 40

@@ -11,7 +11,7 @@ import pandas as pd
 import yaml
 
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.run_folder import RunFolder
+from rexnet_ai_real.runs.folder import RunFolder
 
 ERROR_FILE: Final = "error.txt"
 OVERRIDES_FILE: Final = Path(".hydra", "overrides.yaml")
