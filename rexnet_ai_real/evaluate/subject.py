@@ -18,7 +18,7 @@ from rexnet_ai_real.evaluate.leaks import find_leaks
 from rexnet_ai_real.evaluate.part import ONE, Part
 from rexnet_ai_real.evaluate.prediction import predicted_logits
 from rexnet_ai_real.runs.folder import RunFolder
-from rexnet_ai_real.sweep.folds import out_of_fold
+from rexnet_ai_real.sweep.cross_validation import out_of_fold
 from rexnet_ai_real.runs.jobs import FOLD, NotASweep, alike_but_for, describe, read_jobs, varying
 
 ROWS: Final = ("path", "label", "source", "group", "sha256", "fold", "logit")

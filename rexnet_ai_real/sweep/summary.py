@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from rexnet_ai_real.sweep.folds import CrossValidation, FoldsDiffer, cross_validate
+from rexnet_ai_real.sweep.cross_validation import CrossValidation, FoldsDiffer, cross_validate
 from rexnet_ai_real.runs.jobs import ERROR_FILE, FOLD, PATIENCE, Job, alike_but_for, read_jobs, varying
 from rexnet_ai_real.sweep.patience import stops
 
