@@ -24,9 +24,9 @@ from rexnet_ai_real.detector.engines.device import autocast, best_precision
 from rexnet_ai_real.cli.hydra_help import CONF
 from rexnet_ai_real.detector.engines.memory import keep_freed_memory
 from rexnet_ai_real.runs.folder import RunFolder
-from rexnet_ai_real.training.callbacks import History
-from rexnet_ai_real.training.classifier import Classifier
-from rexnet_ai_real.training.run import new_classifier, new_trainer
+from rexnet_ai_real.train.callbacks import History
+from rexnet_ai_real.train.classifier import Classifier
+from rexnet_ai_real.train.run import new_classifier, new_trainer
 
 CPU = torch.device("cpu")
 

@@ -58,7 +58,7 @@ def compose_tiny(tiny: list[str]) -> Compose:
 @pytest.fixture(scope="session")
 def tiny_run(compose_tiny: Compose, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A finished run, for reading only."""
-    from rexnet_ai_real.training.run import train
+    from rexnet_ai_real.train.run import train
 
     folder = RunFolder(tmp_path_factory.mktemp("run"))
     train(compose_tiny(), folder)

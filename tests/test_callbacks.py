@@ -28,7 +28,7 @@ from rexnet_ai_real.config import (
     to_plain,
 )
 from rexnet_ai_real.figures import confusion
-from rexnet_ai_real.training.callbacks import (
+from rexnet_ai_real.train.callbacks import (
     COLUMNS,
     History,
     TensorBoardPictures,
@@ -36,7 +36,7 @@ from rexnet_ai_real.training.callbacks import (
     log_hyperparameters,
     settings_that_matter,
 )
-from rexnet_ai_real.training.classifier import Classifier, learning_rate_factor
+from rexnet_ai_real.train.classifier import Classifier, learning_rate_factor
 
 PREPROCESSING = preprocessing_of(DataConfig(name="synthetic", image_size=32))
 

@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
 from rexnet_ai_real.config import DataConfig, ModelConfig, OptimizerConfig, ScheduleConfig, preprocessing_of, to_plain
-from rexnet_ai_real.training.classifier import (
+from rexnet_ai_real.train.classifier import (
     Classifier,
     _parameter_groups,
     classification_metrics,

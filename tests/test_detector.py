@@ -35,7 +35,7 @@ from rexnet_ai_real.models import build_trained
 from rexnet_ai_real.images.walk import made_ahead, picture_files
 from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.runs.folder import RunFolder
-from rexnet_ai_real.training.run import resolve_precision
+from rexnet_ai_real.train.run import resolve_precision
 from rexnet_ai_real.detector.verdict import verdicts
 
 BAND = replace(UNCALIBRATED, temperature=2.0, threshold=0.6, unsure_low=0.4, unsure_high=0.8, n_real=50, n_ai=50)

@@ -42,7 +42,7 @@ def run(composed: "DictConfig") -> float | None:
         if settings.resume and hydra_config.mode == RunMode.MULTIRUN:
             raise config.ConfigError(f"resume={settings.resume}: one run is resumed at a time; leave out -m and sweeps")
         # PyTorch and Lightning take seconds to import: --cfg job needs neither.
-        from rexnet_ai_real.training.run import train
+        from rexnet_ai_real.train.run import train
 
         return train(settings, RunFolder(Path(hydra_config.runtime.output_dir)))
     except UserError as error:

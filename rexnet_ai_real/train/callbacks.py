@@ -24,7 +24,7 @@ from rexnet_ai_real.images.transforms import denormalise
 from rexnet_ai_real.figures import picture_grid, pixels
 from rexnet_ai_real.files import write_atomically
 from rexnet_ai_real.images.preprocessing import Preprocessing
-from rexnet_ai_real.training.classifier import Classifier
+from rexnet_ai_real.train.classifier import Classifier
 
 METRICS = tuple(f"{stage}/{name}" for stage in ("train", "val") for name in ("loss", "accuracy", "f1", "auroc"))
 COLUMNS = ("epoch", *(metric.replace("/", "_") for metric in METRICS), "lr", "seconds", "images_per_second")

@@ -20,8 +20,8 @@ from rexnet_ai_real.config import TrainConfig
 from rexnet_ai_real.data.datamodule import PictureDataModule
 from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
 from rexnet_ai_real.runs.folder import RunFolder
-from rexnet_ai_real.training.callbacks import log_figures, log_hyperparameters
-from rexnet_ai_real.training.classifier import Classifier, classification_metrics
+from rexnet_ai_real.train.callbacks import log_figures, log_hyperparameters
+from rexnet_ai_real.train.classifier import Classifier, classification_metrics
 from rexnet_ai_real.runs.environment import environment
 
 log = logging.getLogger(__name__)

@@ -19,9 +19,9 @@ from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.detector.engines.memory import keep_freed_memory
 from rexnet_ai_real.models import load_pretrained
 from rexnet_ai_real.runs.folder import RunFolder
-from rexnet_ai_real.training.callbacks import History, SeedOfEpoch, TensorBoardPictures
-from rexnet_ai_real.training.classifier import Classifier
-from rexnet_ai_real.training.outcome import write_outcome
+from rexnet_ai_real.train.callbacks import History, SeedOfEpoch, TensorBoardPictures
+from rexnet_ai_real.train.classifier import Classifier
+from rexnet_ai_real.train.outcome import write_outcome
 
 MONITOR = "val/loss"
 
