@@ -19,9 +19,9 @@ from torch.nn import functional as F
 
 from benchmarks.side_by_side import median_of, write_section
 from rexnet_ai_real import config
+from rexnet_ai_real.cli.hydra_help import CONF
 from rexnet_ai_real.data.datamodule import PictureDataModule
 from rexnet_ai_real.detector.engines.device import autocast, best_precision
-from rexnet_ai_real.cli.hydra_help import CONF
 from rexnet_ai_real.detector.engines.memory import keep_freed_memory
 from rexnet_ai_real.runs.folder import RunFolder
 from rexnet_ai_real.train.callbacks import History

@@ -22,8 +22,8 @@ from torchvision.datasets.folder import default_loader
 from benchmarks.pictures import readable_pictures
 from benchmarks.side_by_side import table, take_turns, write_section
 from rexnet_ai_real.config import DataConfig, preprocessing_of
-from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.data.prepared import PreparedPictures, Source, prepare_pictures
+from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.images.transforms import normalise, unit_range
 
 BATCH = 32

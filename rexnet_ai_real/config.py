@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.images.preprocessing import FILTERS, RESIZES, Preprocessing
 
 SOURCES = ("kaggle", "cifake", "folder", "synthetic")

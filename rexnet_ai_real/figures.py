@@ -1,25 +1,19 @@
 """The figures of a run, in one style: learning curves, the confusion matrix, pictures with their heat maps."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
 import matplotlib
 import numpy as np
-import pandas as pd
 from cycler import cycler
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from rexnet_ai_real.files import write_atomically
-from rexnet_ai_real.labels import AI, REAL
 
 # Okabe & Ito's colours (jfly.uni-koeln.de/color), told apart with every kind of colour vision, the darkest first.
 BLUE: Final = "#0072B2"
@@ -96,176 +90,6 @@ def pixels(figure: Figure, dpi: int = 120) -> NDArray[np.uint8]:
         canvas: Any = FigureCanvasAgg(figure)
         canvas.draw()
         return np.asarray(canvas.buffer_rgba())[..., :3].copy()
-
-
-def learning_curve(history: pd.DataFrame, quantity: str) -> Figure:
-    """One quantity over the epochs, training and validation, with the epoch of the lowest validation loss marked.
-
-    Args:
-        history: a run's history.csv, one row per epoch, epochs counted from 1.
-        quantity: loss, accuracy, f1 or auroc; columns train_... and val_... of `history`.
-    """
-    axis_label, is_share = _QUANTITIES[quantity]
-    with styled():
-        figure = Figure()
-        axes = figure.subplots()
-        epochs = history["epoch"]
-        train, val = history[f"train_{quantity}"], history[f"val_{quantity}"]
-        axes.plot(epochs, train, color=BLUE, linestyle="--", marker="o", label="training")
-        axes.plot(epochs, val, color=VERMILLION, marker="s", label="validation")
-        if history["val_loss"].notna().any():
-            row = history["val_loss"].idxmin()
-            best_epoch, best = int(epochs[row]), float(val[row])
-            value = f"{best:.1%}" if is_share else f"{best:.3f}"
-            axes.axvline(best_epoch, color="#4D4D4D", linestyle=":", linewidth=1.2, zorder=1)
-            star: dict[str, Any] = {"marker": "*", "markersize": 13, "color": VERMILLION, "markeredgecolor": "black"}
-            axes.plot(best_epoch, best, linestyle="none", zorder=4, label=f"best epoch {best_epoch} ({value})", **star)
-        axes.set(xlabel="epoch", ylabel=axis_label)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.set_xlim(float(epochs.min()) - 0.5, float(epochs.max()) + 0.5)
-        if is_share:
-            axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        figure.legend(loc="outside upper center", ncols=3, columnspacing=1.4, handlelength=2.2)
-    return figure
-
-
-_QUANTITIES: Final = {
-    "loss": ("cross-entropy loss", False),
-    "accuracy": ("accuracy", True),
-    "f1": ("F1 of the AI class", False),
-    "auroc": ("AUROC", False),
-}
-
-
-def confusion(labels: ArrayLike, probabilities: ArrayLike) -> Figure:
-    """How many pictures of each class were taken for which, as counts and as shares of the true class.
-
-    Args:
-        labels: true classes (N,), 0 for real and 1 for AI.
-        probabilities: P(AI) (N,); above 0.5 means that the detector says AI.
-    """
-    true, said = np.asarray(labels, dtype=int), (np.asarray(probabilities) > 0.5).astype(int)
-    counts = np.zeros((2, 2), dtype=int)
-    np.add.at(counts, (true, said), 1)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    with styled():
-        figure = Figure(figsize=(3.5, 3.5))
-        axes = figure.subplots()
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        axes.grid(visible=False)
-        for row, column in np.ndindex(2, 2):
-            share = shares[row, column]
-            style: dict[str, Any] = {"ha": "center", "color": "white" if share > 0.55 else "black"}
-            axes.text(column, row, f"{counts[row, column]:,}", va="bottom", fontsize=16, **style)
-            axes.text(column, row + 0.06, f"{share:.1%}", va="top", fontsize=10, **style)
-        totals = [f"{name}\n(n = {n:,})" for name, n in zip(NAMES, counts.sum(axis=1), strict=True)]
-        axes.set_xticks((REAL, AI), NAMES)
-        axes.set_yticks((REAL, AI), totals)
-        axes.tick_params(length=0)
-        for spine in axes.spines.values():
-            spine.set_visible(True)
-        axes.set(xlabel="predicted", ylabel="true")
-        axes.set_title(f"n = {counts.sum():,}, accuracy {np.trace(counts) / max(counts.sum(), 1):.1%}")
-    return figure
-
-
-def picture_grid(pictures: NDArray[np.float32], labels: Sequence[int], columns: int = 8) -> Figure:
-    """A batch of pictures under their classes.
-
-    Args:
-        pictures: (N, H, W, 3), from 0 to 1.
-        labels: N times 0 for real or 1 for AI.
-        columns: pictures in a row.
-    """
-    rows = -(-len(pictures) // columns)
-    height, width = pictures.shape[1:3]
-    with styled():
-        figure = Figure(figsize=(9, rows * (9 / columns * height / width + 0.25) + 0.1))
-        for axes, *shown in zip_longest(figure.subplots(rows, columns, squeeze=False).flat, pictures, labels):
-            axes.set_axis_off()
-            if shown[0] is not None:
-                axes.imshow(shown[0], interpolation="antialiased")
-                axes.set_title(NAMES[shown[1]], fontsize=9, pad=3, color=(BLUE, VERMILLION)[shown[1]])
-    return figure
-
-
-@dataclass(frozen=True, slots=True)
-class HeatPicture:
-    """A picture, where the evidence for the detector's verdict lies, and the verdict."""
-
-    picture: NDArray[np.float32]
-    """(H, W, 3), from 0 to 1."""
-    heat: NDArray[np.float32]
-    """(H, W), from 0 to 1."""
-    label: int
-    """The truth: 0 real, 1 AI."""
-    probability: float
-    """P(AI)."""
-
-    @property
-    def prediction(self) -> int:
-        """The class that the detector says."""
-        return AI if self.probability > 0.5 else REAL
-
-    @property
-    def correct(self) -> bool:
-        """Whether that is the truth."""
-        return self.prediction == self.label
-
-
-def heat_panel(pictures: Sequence[HeatPicture], columns: int = 4) -> Figure:
-    """Each picture over its heat map, with truth, verdict and its probability: correct ones first, wrong ones below.
-
-    Raises:
-        ValueError: no pictures.
-    """
-    groups = [[p for p in pictures if p.correct is correct] for correct in (True, False)]
-    rows = [group[i : i + columns] for group in groups for i in range(0, len(group), columns)]
-    if not rows:
-        raise ValueError("no pictures for the panel: give at least one")
-    width, tile, title, foot = 7.2, 1.68, 0.4, 0.55  # inches: a page of text is about seven wide
-    row_height = title + 2 * tile + 0.06
-    height = foot + len(rows) * row_height
-    pitch = width / columns
-    with styled():
-        figure = Figure(figsize=(width, height))
-        figure.set_layout_engine("none")  # placed by hand: tiles of one size
-
-        def place(left: float, bottom: float, wide: float, high: float) -> Axes:
-            return figure.add_axes((left / width, bottom / height, wide / width, high / height))
-
-        for row, shown_in_row in enumerate(rows):
-            top = height - row * row_height - title
-            for column, shown in enumerate(shown_in_row):
-                left = column * pitch + (pitch - tile) / 2
-                _draw_pair(place(left, top - tile, tile, tile), place(left, top - 2 * tile, tile, tile), shown)
-        _draw_scale(place(width / 2 - 1.2, 0.33, 2.4, 0.1))
-    return figure
-
-
-def _draw_pair(upper: Axes, lower: Axes, shown: HeatPicture) -> None:
-    upper.imshow(shown.picture, interpolation="antialiased", aspect="auto")
-    lower.imshow(overlay(shown.picture, shown.heat), interpolation="antialiased", aspect="auto")
-    for axes in (upper, lower):
-        axes.set(xticks=(), yticks=())
-        axes.grid(visible=False)
-        for spine in axes.spines.values():
-            spine.set(visible=True, edgecolor=GREEN if shown.correct else VERMILLION, linewidth=2.2)
-    confidence = shown.probability if shown.prediction == AI else 1 - shown.probability
-    mark = "\N{CHECK MARK}" if shown.correct else "\N{BALLOT X}"
-    upper.set_title(f"true {NAMES[shown.label]}\npredicted {NAMES[shown.prediction]} {confidence:.2f} {mark}", pad=4)
-
-
-def _draw_scale(axes: Axes) -> None:
-    axes.imshow(np.linspace(0, 1, 256)[None], cmap=HEAT_COLOURS, aspect="auto", extent=(0, 1, 0, 1))
-    axes.grid(visible=False)
-    axes.tick_params(length=0)
-    axes.set(yticks=(), xticks=())
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    axes.text(-0.03, 0.45, "none", ha="right", va="center", fontsize=9)
-    axes.text(1.03, 0.45, "strongest of the picture", ha="left", va="center", fontsize=9)
-    axes.set_xlabel("evidence for the predicted class", fontsize=9, labelpad=3)
 
 
 HEAT_COLOURS: Final = "inferno"

@@ -12,8 +12,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from rexnet_ai_real import config
-from rexnet_ai_real.config import TrainConfig
 from rexnet_ai_real.cli.hydra_help import CONF
+from rexnet_ai_real.config import TrainConfig
 from rexnet_ai_real.runs.folder import RunFolder
 
 Compose = Callable[..., TrainConfig]

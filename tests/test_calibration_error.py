@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from rexnet_ai_real.metrics.calibration_error import ECE_BINS, bin_gaps, bin_numbers, class_balanced
 from rexnet_ai_real.metrics.binary import evaluate
+from rexnet_ai_real.metrics.calibration_error import ECE_BINS, bin_gaps, bin_numbers, class_balanced
 from rexnet_ai_real.metrics.scores import FloatArray, IntArray
 
 

@@ -27,7 +27,6 @@ from rexnet_ai_real.config import (
     preprocessing_of,
     to_plain,
 )
-from rexnet_ai_real.figures import confusion
 from rexnet_ai_real.train.callbacks import (
     COLUMNS,
     History,
@@ -37,6 +36,7 @@ from rexnet_ai_real.train.callbacks import (
     settings_that_matter,
 )
 from rexnet_ai_real.train.classifier import Classifier, learning_rate_factor
+from rexnet_ai_real.train.figures import confusion
 
 PREPROCESSING = preprocessing_of(DataConfig(name="synthetic", image_size=32))
 

@@ -15,10 +15,10 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rexnet_ai_real import cam
-from rexnet_ai_real.labels import AI, REAL
-from rexnet_ai_real.models import ReXNet
 from rexnet_ai_real.images.preprocessing import Preprocessing
+from rexnet_ai_real.labels import AI, REAL
+from rexnet_ai_real.models import ReXNet, cam
+from rexnet_ai_real.train.figures import cam_panel, shown_rows
 
 ATOL = 1e-6
 
@@ -267,14 +267,14 @@ def predictions(count: int = 40) -> pd.DataFrame:
 
 def test_the_panel_takes_the_most_confident_of_each_kind_in_any_order_of_rows() -> None:
     rows = predictions()
-    chosen = cam.shown_rows(rows)
-    pd.testing.assert_frame_equal(chosen, cam.shown_rows(rows.sample(frac=1, random_state=1)))
+    chosen = shown_rows(rows)
+    pd.testing.assert_frame_equal(chosen, shown_rows(rows.sample(frac=1, random_state=1)))
     correct = (chosen["logit"] > 0) == (chosen["label"] == 1)
     assert correct.tolist() == [True] * 4 + [False] * 4
     assert chosen["label"].tolist()[:4] == [REAL, REAL, AI, AI]
     everyone_wrong = rows[(rows["logit"] > 0) != (rows["label"] == 1)]
     assert chosen["logit"].abs()[4:].tolist() == sorted(everyone_wrong["logit"].abs(), reverse=True)[:4]
-    assert cam.shown_rows(rows[:0]).empty
+    assert shown_rows(rows[:0]).empty
 
 
 def test_a_panel_is_drawn_from_files_as_the_network_sees_them(tmp_path: Path) -> None:
@@ -283,8 +283,8 @@ def test_a_panel_is_drawn_from_files_as_the_network_sees_them(tmp_path: Path) ->
     for name in rows["path"]:
         Image.fromarray(generator.integers(0, 255, (40, 60, 3), dtype=np.uint8)).save(tmp_path / name)
     preprocessing = Preprocessing(64, "squash", "bilinear", (0.5, 0.4, 0.3), (0.2, 0.2, 0.3))
-    figure = cam.cam_panel(rexnet(), tmp_path, rows, preprocessing)
-    chosen = cam.shown_rows(rows)
+    figure = cam_panel(rexnet(), tmp_path, rows, preprocessing)
+    chosen = shown_rows(rows)
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
     assert len(titles) == len(chosen)
     with Image.open(tmp_path / chosen["path"].iloc[0]) as picture:

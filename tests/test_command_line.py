@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from rexnet_ai_real.cli.arguments import add_pictures, command, listed_paths
+from rexnet_ai_real.detector.arguments import add_detector
 from rexnet_ai_real.detector.backends import BACKENDS
-from rexnet_ai_real.cli.arguments import add_detector, add_pictures, command, listed_paths
 from rexnet_ai_real.errors import UserError
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
-from rexnet_ai_real.metrics.comparison import Predictions, compare
 from rexnet_ai_real.metrics.binary import METRICS, evaluate
+from rexnet_ai_real.metrics.comparison import Predictions, compare
 from rexnet_ai_real.metrics.scores import FloatArray, IntArray
 
 NAMES = tuple(f"{k:03}.jpg" for k in range(300))

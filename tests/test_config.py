@@ -6,8 +6,8 @@ from hydra.errors import ConfigCompositionException
 from omegaconf.errors import OmegaConfBaseException
 
 from rexnet_ai_real import config
-from rexnet_ai_real.config import ConfigError, TrainConfig
 from rexnet_ai_real.cli.hydra_help import CONF
+from rexnet_ai_real.config import ConfigError, TrainConfig
 
 
 def composed(*overrides: str) -> TrainConfig:

@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from rexnet_ai_real.data import decode as module
+from rexnet_ai_real.images import decode as module
 from rexnet_ai_real.images.decode import HEAD_BYTES, UnreadablePicture, decode, read, sniff
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")

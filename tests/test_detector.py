@@ -25,18 +25,19 @@ from torch import nn
 
 from rexnet_ai_real import Detector, Verdict
 from rexnet_ai_real.config import TrainerConfig
-from rexnet_ai_real.images.transforms import evaluation_transform
-from rexnet_ai_real.detector.detector import UNCALIBRATED, NotADetector
-from rexnet_ai_real.detector.storage import StoredDetector
-from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
-from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.detector.calibration import Calibration
-from rexnet_ai_real.models import build_trained
-from rexnet_ai_real.images.walk import made_ahead, picture_files
+from rexnet_ai_real.detector.detector import UNCALIBRATED, NotADetector
+from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
+from rexnet_ai_real.detector.storage import StoredDetector
+from rexnet_ai_real.detector.verdict import verdicts
+from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.images.loading import made_ahead
 from rexnet_ai_real.images.preprocessing import Preprocessing
+from rexnet_ai_real.images.transforms import evaluation_transform
+from rexnet_ai_real.images.walk import picture_files
+from rexnet_ai_real.models.factory import build_trained
 from rexnet_ai_real.runs.folder import RunFolder
 from rexnet_ai_real.train.run import resolve_precision
-from rexnet_ai_real.detector.verdict import verdicts
 
 BAND = replace(UNCALIBRATED, temperature=2.0, threshold=0.6, unsure_low=0.4, unsure_high=0.8, n_real=50, n_ai=50)
 

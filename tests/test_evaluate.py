@@ -19,14 +19,15 @@ import yaml
 from PIL import Image
 from sklearn.metrics import accuracy_score, brier_score_loss, roc_auc_score
 
-from rexnet_ai_real import Detector, evaluate
+from rexnet_ai_real import Detector
 from rexnet_ai_real.config import ConfigError, DataConfig, EvaluateConfig
 from rexnet_ai_real.data.manifest import build_manifest, usable, write_manifest
 from rexnet_ai_real.data.sources import listing
 from rexnet_ai_real.data.split import assign_split
 from rexnet_ai_real.detector.description import NotADetector
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.evaluate import report
+from rexnet_ai_real.evaluate import __main__ as evaluate
+from rexnet_ai_real.evaluate.report import write as report
 from rexnet_ai_real.evaluate.report.write import write_report
 from rexnet_ai_real.evaluate.subject import NothingToEvaluate
 from rexnet_ai_real.files import write_text

@@ -21,23 +21,23 @@ from PIL import Image
 from torch.nn import functional as F
 
 from rexnet_ai_real import Detector
-from rexnet_ai_real.models.cam import METHODS as LIBRARY_METHODS
+from rexnet_ai_real.detector.verdict import Verdict
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.explain.__main__ import main
-from rexnet_ai_real.labels import AI, REAL
-from rexnet_ai_real.images.lettering import fitted, font, plain, wrapped
 from rexnet_ai_real.explain import caption as captions
 from rexnet_ai_real.explain import contact_sheet, folder, overlay
+from rexnet_ai_real.explain.__main__ import main
 from rexnet_ai_real.explain.colours import heat_colours, painted
 from rexnet_ai_real.explain.explainer import Explainer
 from rexnet_ai_real.explain.explanation import Explanation, Scale
 from rexnet_ai_real.explain.folder import ExplanationFolder, drawn, overlay_name, set_aside
 from rexnet_ai_real.explain.methods import METHODS
 from rexnet_ai_real.explain.placement import heat_on_picture, seen, spread
-from rexnet_ai_real.images.walk import picture_files
+from rexnet_ai_real.images.lettering import fitted, font, plain, wrapped
 from rexnet_ai_real.images.preprocessing import Preprocessing
+from rexnet_ai_real.images.walk import picture_files
+from rexnet_ai_real.labels import AI, REAL
+from rexnet_ai_real.models.cam import METHODS as LIBRARY_METHODS
 from rexnet_ai_real.runs.folder import RunFolder
-from rexnet_ai_real.detector.verdict import Verdict
 
 
 def random_map(rows: int, columns: int) -> NDArray[np.float32]:

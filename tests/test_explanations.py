@@ -17,14 +17,14 @@ from torchvision.transforms.v2.functional import gaussian_blur
 from rexnet_ai_real.detector.description import UNCALIBRATED, Description
 from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
-from rexnet_ai_real.evaluate.report.explanation_figures import courses_figure, examples_figure
 from rexnet_ai_real.evaluate.audits.explanations import ExplanationAudit, evaluate_explanations
 from rexnet_ai_real.evaluate.audits.heat_probe import DIRECTIONS, ORDERS, random_weights, rank_correlation
 from rexnet_ai_real.evaluate.audits.regions import Regions, blurred, class_probabilities, ordered
+from rexnet_ai_real.evaluate.report.explanation_figures import courses_figure, examples_figure
 from rexnet_ai_real.figures import pixels
+from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.models import ReXNet
-from rexnet_ai_real.images.preprocessing import Preprocessing
 
 GRID, CELL = 7, 8
 SIDE = GRID * CELL

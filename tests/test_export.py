@@ -24,20 +24,20 @@ from pytorch_grad_cam import GradCAM
 from sklearn.metrics import accuracy_score, roc_auc_score
 from torch import Tensor, nn
 
-from rexnet_ai_real import export
 from rexnet_ai_real.detector.description import UNCALIBRATED, read_description
 from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.detector.storage import StoredDetector, read_detector, write_detector
 from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.export import __main__ as export
 from rexnet_ai_real.export import folder, parity
 from rexnet_ai_real.export.formats import FORMATS
 from rexnet_ai_real.export.graph import CannotExport, ExportedNetwork, has_exact_map, onnx_graph
 from rexnet_ai_real.export.parity import Answers, ParityFailed
 from rexnet_ai_real.export.sample import Sample
 from rexnet_ai_real.export.weights import mean_weights, with_new_statistics
-from rexnet_ai_real.labels import AI, REAL
-from rexnet_ai_real.models import build
 from rexnet_ai_real.images.preprocessing import Preprocessing
+from rexnet_ai_real.labels import AI, REAL
+from rexnet_ai_real.models.factory import build
 from rexnet_ai_real.runs.folder import RunFolder
 
 PREPROCESSING = Preprocessing(96, "squash", "bilinear", (0.5, 0.4, 0.3), (0.2, 0.25, 0.3))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from huggingface_hub import HfApi
 
-from rexnet_ai_real import export
+from rexnet_ai_real.export import __main__ as export
 from rexnet_ai_real.export import hub
 from rexnet_ai_real.export.hub import NotPushed
 

@@ -13,8 +13,9 @@ from PIL import Image
 from sklearn.metrics import confusion_matrix
 
 from rexnet_ai_real import figures
-from rexnet_ai_real.figures import GREEN, VERMILLION, HeatPicture
+from rexnet_ai_real.figures import GREEN, VERMILLION
 from rexnet_ai_real.labels import AI, REAL
+from rexnet_ai_real.train.figures import HeatPicture, confusion, heat_panel, learning_curve, picture_grid
 
 
 def history(epochs: int = 6) -> pd.DataFrame:
@@ -33,13 +34,13 @@ def heat_picture(label: int, probability: float, size: int = 32) -> HeatPicture:
 PANEL = [heat_picture(REAL, 0.03), heat_picture(AI, 0.97), heat_picture(REAL, 0.8), heat_picture(AI, 0.3)]
 GRID = np.linspace(0, 1, 5 * 16 * 16 * 3, dtype=np.float32).reshape(5, 16, 16, 3)
 DRAWN = {
-    "loss": lambda: figures.learning_curve(history(), "loss"),
-    "accuracy": lambda: figures.learning_curve(history(), "accuracy"),
-    "f1": lambda: figures.learning_curve(history(1), "f1"),
-    "confusion": lambda: figures.confusion([0, 0, 1, 1, 1], [0.2, 0.7, 0.9, 0.4, 0.6]),
-    "heat": lambda: figures.heat_panel(PANEL),
-    "one heat": lambda: figures.heat_panel(PANEL[:1]),
-    "grid": lambda: figures.picture_grid(GRID, [0, 1, 0, 1, 1]),
+    "loss": lambda: learning_curve(history(), "loss"),
+    "accuracy": lambda: learning_curve(history(), "accuracy"),
+    "f1": lambda: learning_curve(history(1), "f1"),
+    "confusion": lambda: confusion([0, 0, 1, 1, 1], [0.2, 0.7, 0.9, 0.4, 0.6]),
+    "heat": lambda: heat_panel(PANEL),
+    "one heat": lambda: heat_panel(PANEL[:1]),
+    "grid": lambda: picture_grid(GRID, [0, 1, 0, 1, 1]),
 }
 
 
@@ -85,7 +86,7 @@ def test_drawing_leaves_the_settings_of_matplotlib_alone() -> None:
 def test_a_learning_curve_shows_both_parts_and_marks_the_lowest_validation_loss() -> None:
     table = history()
     for quantity in ("loss", "accuracy"):
-        lines = {line.get_label(): line for line in only_axes(figures.learning_curve(table, quantity)).lines}
+        lines = {line.get_label(): line for line in only_axes(learning_curve(table, quantity)).lines}
         for name, column in (("training", "train_"), ("validation", "val_")):
             np.testing.assert_array_equal(lines[name].get_xydata(), table[["epoch", column + quantity]])
         (star,) = (line for label, line in lines.items() if str(label).startswith("best epoch 3"))
@@ -94,7 +95,7 @@ def test_a_learning_curve_shows_both_parts_and_marks_the_lowest_validation_loss(
 
 @pytest.mark.parametrize("epochs", [1, 2, 5, 60])
 def test_the_epoch_axis_has_whole_numbers_and_begins_with_the_first(epochs: int) -> None:
-    axes = only_axes(figures.learning_curve(history(epochs), "loss"))
+    axes = only_axes(learning_curve(history(epochs), "loss"))
     low, high = axes.get_xlim()
     ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
     assert ticks
@@ -105,7 +106,7 @@ def test_the_epoch_axis_has_whole_numbers_and_begins_with_the_first(epochs: int)
 def test_a_run_whose_loss_never_was_a_number_is_drawn_without_a_mark() -> None:
     table = history()
     table["val_loss"] = np.nan
-    labels = [str(line.get_label()) for line in only_axes(figures.learning_curve(table, "accuracy")).lines]
+    labels = [str(line.get_label()) for line in only_axes(learning_curve(table, "accuracy")).lines]
     assert labels == ["training", "validation"]
 
 
@@ -113,7 +114,7 @@ def test_the_confusion_matrix_counts_as_scikit_learn_does() -> None:
     generator = np.random.default_rng(0)
     labels, probabilities = generator.integers(0, 2, 1500), generator.random(1500)
     counts = confusion_matrix(labels, probabilities > 0.5)
-    figure = figures.confusion(labels, probabilities)
+    figure = confusion(labels, probabilities)
     cells = [text.get_text() for text in only_axes(figure).texts]
     shares = counts / counts.sum(axis=1, keepdims=True)
     assert cells == [t for n, share in zip(counts.flat, shares.flat, strict=True) for t in (f"{n:,}", f"{share:.1%}")]
@@ -121,12 +122,12 @@ def test_the_confusion_matrix_counts_as_scikit_learn_does() -> None:
 
 
 def test_a_class_without_pictures_has_no_share_but_a_place() -> None:
-    cells = [text.get_text() for text in only_axes(figures.confusion([1, 1], [0.9, 0.1])).texts]
+    cells = [text.get_text() for text in only_axes(confusion([1, 1], [0.9, 0.1])).texts]
     assert cells == ["0", "0.0%", "0", "0.0%", "1", "50.0%", "1", "50.0%"]
 
 
 def test_the_heat_panel_says_truth_and_verdict_and_marks_errors_by_sign_and_colour() -> None:
-    figure = figures.heat_panel(PANEL)
+    figure = heat_panel(PANEL)
     titled = {axes.get_title(): axes for axes in figure.axes if axes.get_title()}
     assert list(titled) == [
         "true real\npredicted real 0.97 ✓",
@@ -138,7 +139,7 @@ def test_the_heat_panel_says_truth_and_verdict_and_marks_errors_by_sign_and_colo
     assert colours == [GREEN, GREEN, VERMILLION, VERMILLION]
     assert len(figure.axes) == 2 * len(PANEL) + 1
     with pytest.raises(ValueError, match="no pictures"):
-        figures.heat_panel([])
+        heat_panel([])
 
 
 def test_an_overlay_is_grey_without_heat_and_coloured_by_heat_alone() -> None:
@@ -154,7 +155,7 @@ def test_an_overlay_is_grey_without_heat_and_coloured_by_heat_alone() -> None:
 
 
 def test_a_grid_shows_each_picture_under_its_class() -> None:
-    shown = [axes for axes in figures.picture_grid(GRID, [0, 1, 0, 1, 1], columns=3).axes if axes.images]
+    shown = [axes for axes in picture_grid(GRID, [0, 1, 0, 1, 1], columns=3).axes if axes.images]
     assert [axes.get_title() for axes in shown] == ["real", "AI", "real", "AI", "AI"]
     for axes, picture in zip(shown, GRID, strict=True):
         np.testing.assert_array_equal(axes.images[0].get_array(), picture)

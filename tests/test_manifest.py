@@ -18,10 +18,10 @@ from rexnet_ai_real.config import DataConfig
 from rexnet_ai_real.data import manifest as module
 from rexnet_ai_real.data.facts import PictureFacts, measure
 from rexnet_ai_real.data.facts_cache import FactsCache, cache_folder
-from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.data.manifest import COLUMNS, build_manifest, read_manifest, usable, write_manifest
 from rexnet_ai_real.data.sources import listing
 from rexnet_ai_real.files import write_atomically
+from rexnet_ai_real.images.limits import MAX_PIXELS
 
 
 def picture(seed: int, size: tuple[int, int] = (24, 16)) -> Image.Image:

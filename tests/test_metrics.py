@@ -12,8 +12,8 @@ from scipy.stats import norm
 from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
-from rexnet_ai_real.metrics.bootstrap import resampling_weights
 from rexnet_ai_real.metrics.binary import METRICS, evaluate, resampled_metrics
+from rexnet_ai_real.metrics.bootstrap import resampling_weights
 from rexnet_ai_real.metrics.scores import FloatArray, IntArray, Scores
 
 

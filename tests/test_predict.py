@@ -32,6 +32,7 @@ from rexnet_ai_real.detector.backends import ONNX_FILE
 from rexnet_ai_real.detector.description import UNCALIBRATED, Description, write_description
 from rexnet_ai_real.detector.engines.engine import FINGERPRINT
 from rexnet_ai_real.detector.engines.graphs import LOGIT, PICTURES
+from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.images.walk import PictureFile
 from rexnet_ai_real.predict.__main__ import main
 from rexnet_ai_real.predict.output import Known, Output
@@ -39,7 +40,6 @@ from rexnet_ai_real.predict.progress import shown
 from rexnet_ai_real.predict.row import COLUMNS, PROVENANCE, Row, detector_name, readable
 from rexnet_ai_real.predict.scan import Scan, written
 from rexnet_ai_real.predict.screen import Table
-from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.runs.folder import RunFolder
 
 

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from rexnet_ai_real.data import prepared as module
+from rexnet_ai_real.data.prepared import PreparedPictures, Source, prepare_pictures
 from rexnet_ai_real.images.decode import UnreadablePicture
 from rexnet_ai_real.images.limits import MAX_PIXELS
-from rexnet_ai_real.data.prepared import PreparedPictures, Source, prepare_pictures
 from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing, read_pixels
 
 PREPROCESSING = Preprocessing(16, "squash", "bilinear", (0.5,) * 3, (0.5,) * 3)

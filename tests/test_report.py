@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, log_loss, recall_score, roc_auc_scor
 
 from rexnet_ai_real.config import DataConfig
 from rexnet_ai_real.detector.description import UNCALIBRATED
-from rexnet_ai_real.metrics.bootstrap import Estimate
+from rexnet_ai_real.evaluate.part import ONE, Part, measure
 from rexnet_ai_real.evaluate.report.document import (
     Document,
     Gallery,
@@ -26,12 +26,12 @@ from rexnet_ai_real.evaluate.report.document import (
     signed,
     written,
 )
-from rexnet_ai_real.evaluate.report.opening import largest_risk
-from rexnet_ai_real.evaluate.part import ONE, Part, measure
 from rexnet_ai_real.evaluate.report.html import html
 from rexnet_ai_real.evaluate.report.markdown import markdown
-from rexnet_ai_real.metrics.scores import Scores
+from rexnet_ai_real.evaluate.report.opening import largest_risk
 from rexnet_ai_real.evaluate.report.sections.sources import source_blocks
+from rexnet_ai_real.metrics.bootstrap import Estimate
+from rexnet_ai_real.metrics.scores import Scores
 from rexnet_ai_real.metrics.selective import measure_answers
 
 NASTY = 'a<script>alert("x")</script>|b\nc.png'

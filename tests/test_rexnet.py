@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rexnet_ai_real.models import ReXNet, block_table, build, rexnet, to_timm_layout
+from rexnet_ai_real.models import ReXNet, block_table, rexnet, to_timm_layout
+from rexnet_ai_real.models.factory import build
 from rexnet_ai_real.models.rexnet import ARCHITECTURES, BlockSpec, LinearBottleneck
 
 IN_TIMM = [name for name in ARCHITECTURES if "lite" not in name]

@@ -13,10 +13,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 from sklearn.metrics import accuracy_score, recall_score, roc_auc_score
 
-from rexnet_ai_real.images.decode import UnreadablePicture, decode
+from rexnet_ai_real.evaluate.audits.robustness import Robustness, evaluate_robustness, robustness_table
+from rexnet_ai_real.evaluate.cached_logits import Predict
 from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS, NONE, Corruption
-from rexnet_ai_real.evaluate.audits.robustness import Picture, Predict, Robustness, evaluate_robustness, robustness_table
+from rexnet_ai_real.evaluate.part import Picture
 from rexnet_ai_real.evaluate.report.robustness_figures import curves_figure, heat_figure
+from rexnet_ai_real.images.decode import UnreadablePicture, decode
 
 GRID = tuple(
     cell for cell in CORRUPTIONS if cell.name in {"none", "blur-2", "blur-4", "noise-0.05", "brightness-1.5", "crop-60"}

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from rexnet_ai_real.images.decode import decode
-from rexnet_ai_real.evaluate.audits.robustness import Picture
 from rexnet_ai_real.evaluate.audits.swaps import COMMON_SIDE, ENCODINGS, SWAPS, SwapAudit, swap_audit, swap_test
+from rexnet_ai_real.evaluate.part import Picture
+from rexnet_ai_real.images.decode import decode
 
 ALL_PNG, ALL_JPEG, REAL_PNG, REAL_JPEG, RESIZED = range(len(SWAPS))
 

@@ -25,8 +25,8 @@ from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 from rexnet_ai_real.data.manifest import COLUMNS, write_manifest
 from rexnet_ai_real.files import write_text
 from rexnet_ai_real.runs.folder import RunFolder
-from rexnet_ai_real.sweep.__main__ import main as command_line
 from rexnet_ai_real.runs.jobs import NotASweep, read_jobs
+from rexnet_ai_real.sweep.__main__ import main as command_line
 from rexnet_ai_real.sweep.patience import stopping_epoch
 from rexnet_ai_real.sweep.plots import grid_keys, heat_map
 from rexnet_ai_real.sweep.report import draw, report

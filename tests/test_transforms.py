@@ -9,8 +9,8 @@ from torchvision.transforms import v2
 
 from rexnet_ai_real.config import DataConfig, preprocessing_of
 from rexnet_ai_real.images.decode import UnreadablePicture, decode
-from rexnet_ai_real.images.transforms import denormalise, evaluation_transform
 from rexnet_ai_real.images.preprocessing import Preprocessing, read_pixels
+from rexnet_ai_real.images.transforms import denormalise, evaluation_transform
 
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406])
 IMAGENET_STD = np.array([0.229, 0.224, 0.225])

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import IO, Final
 
-from rexnet_ai_real.detector.backends import BACKENDS
-from rexnet_ai_real.images.limits import MAX_PIXELS
-from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.cli.patterns import is_pattern, matching
+from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.images.limits import MAX_PIXELS
 
 DONE: Final = 0
 SOME_FAILED: Final = 1
@@ -18,18 +17,6 @@ SOME_FAILED: Final = 1
 WRONG: Final = 2
 """Exit code of a command that cannot be carried out."""
 INTERRUPTED: Final = 130
-
-
-def add_detector(parser: argparse.ArgumentParser) -> None:
-    """MODEL and how to run it."""
-    parser.add_argument("model", metavar="MODEL", help="run folder, .ckpt, multirun of folds, or exported detector")
-    parser.add_argument(
-        "--backend",
-        choices=("auto", *BACKENDS),
-        default="auto",
-        help="auto: ONNX Runtime where the detector was exported for it, else PyTorch",
-    )
-    parser.add_argument("--device", default="auto", help="of PyTorch: cpu, cuda, cuda:1, mps (default: best)")
 
 
 def add_pictures(parser: argparse.ArgumentParser) -> None:

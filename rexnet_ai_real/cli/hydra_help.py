@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-_HERE: Final = Path(__file__).resolve().parent
+_HERE: Final = Path(__file__).resolve().parent.parent
 CONF: Final = _HERE / "conf" if (_HERE / "conf").is_dir() else _HERE.parent / "conf"
 """The YAML tree: inside an installed package, beside it in a checkout."""
 

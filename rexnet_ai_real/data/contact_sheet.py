@@ -8,11 +8,11 @@ from typing import Final
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from rexnet_ai_real.images.decode import UnreadablePicture, decode
-from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.data.manifest import usable
-from rexnet_ai_real.labels import AI, REAL
+from rexnet_ai_real.images.decode import UnreadablePicture, decode
 from rexnet_ai_real.images.lettering import fitted, font, small
+from rexnet_ai_real.images.limits import MAX_PIXELS
+from rexnet_ai_real.labels import AI, REAL
 
 THUMBNAIL: Final = 168
 GAP: Final = 14

@@ -4,8 +4,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from rexnet_ai_real.images.decode import HEAD_BYTES, UnreadablePicture, decode, read, sniff
 from rexnet_ai_real.data.duplicates import dhash
+from rexnet_ai_real.images.decode import HEAD_BYTES, UnreadablePicture, decode, read, sniff
 from rexnet_ai_real.images.limits import MAX_PIXELS
 
 

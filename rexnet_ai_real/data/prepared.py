@@ -18,8 +18,8 @@ from typing import Any, Final
 import numpy as np
 import PIL
 
-from rexnet_ai_real.images.decode import UnreadablePicture
 from rexnet_ai_real.files import write_atomically, write_text
+from rexnet_ai_real.images.decode import UnreadablePicture
 from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing, read_pixels
 from rexnet_ai_real.progress import progress_bar
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
-from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.detector.calibration import Calibration
+from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.files import write_text
-from rexnet_ai_real.labels import LABELS
 from rexnet_ai_real.images.preprocessing import Preprocessing
+from rexnet_ai_real.labels import LABELS
 
 DETECTOR_FILE: Final = "detector.json"
 VERSION: Final = 1

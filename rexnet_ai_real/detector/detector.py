@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rexnet_ai_real.detector.backends import BACKENDS
-from rexnet_ai_real.images.limits import MAX_PIXELS
+from rexnet_ai_real.detector.calibration import Calibration
 from rexnet_ai_real.detector.description import DETECTOR_FILE, UNCALIBRATED, Description, NotADetector, read_description
 from rexnet_ai_real.detector.engines.engine import Engine, choose_backend
-from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.detector.calibration import Calibration
-from rexnet_ai_real.picture_batches import prepared_batches
-from rexnet_ai_real.images.walk import PictureFile, picture_files
-from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing, read_pixels
 from rexnet_ai_real.detector.verdict import Verdict, verdicts
+from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.images.limits import MAX_PIXELS
+from rexnet_ai_real.images.loading import prepared_batches
+from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing, read_pixels
+from rexnet_ai_real.images.walk import PictureFile, picture_files
 
 if TYPE_CHECKING:
     import torch
@@ -80,9 +80,9 @@ class Detector:
     @classmethod
     def on_torch(cls, path: str | Path, *, device: str = "auto", precision: str = "auto") -> "Detector":
         """`load` with backend="torch"."""
-        from rexnet_ai_real.detector.storage import read_detector
         from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
-        from rexnet_ai_real.models import build_trained
+        from rexnet_ai_real.detector.storage import read_detector
+        from rexnet_ai_real.models.factory import build_trained
 
         stored = read_detector(Path(path))
         try:

@@ -27,9 +27,9 @@ from rexnet_ai_real.detector.description import (
     write_description,
 )
 from rexnet_ai_real.files import write_atomically
+from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.labels import LABELS
 from rexnet_ai_real.models.checkpoint import AsksForCode, Damaged, read_plain
-from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.runs.folder import RunFolder
 
 EXPECTED: Final = (

@@ -27,8 +27,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import bdtr, betaincinv, expit
 
 from rexnet_ai_real.detector.calibration import NEVER_AI, Calibration
-from rexnet_ai_real.metrics.scores import FloatArray, IntArray, Scores
 from rexnet_ai_real.labels import AI, REAL
+from rexnet_ai_real.metrics.scores import FloatArray, IntArray, Scores
 
 __all__ = ["Calibration", "ThresholdRule", "fit_calibration", "fit_temperature", "fpr_threshold"]
 

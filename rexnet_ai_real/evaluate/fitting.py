@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from rexnet_ai_real.config import EvaluateConfig
+from rexnet_ai_real.detector.calibration import Calibration
 from rexnet_ai_real.detector.description import UNCALIBRATED
 from rexnet_ai_real.evaluate.calibration import fit_calibration
-from rexnet_ai_real.detector.calibration import Calibration
 from rexnet_ai_real.evaluate.part import ONE
 from rexnet_ai_real.evaluate.subject import Subject
 

@@ -12,15 +12,24 @@ from scipy.special import logit
 
 from rexnet_ai_real.config import DataConfig
 from rexnet_ai_real.data.sources import locate
-from rexnet_ai_real.metrics.binary import Metrics, evaluate_scores
 from rexnet_ai_real.detector.calibration import Calibration
-from rexnet_ai_real.evaluate.audits.robustness import Picture
+from rexnet_ai_real.metrics.binary import Metrics, evaluate_scores
 from rexnet_ai_real.metrics.scores import FloatArray, Scores
 
 ONE: Final = -1
 """Fold of pictures that are not predicted fold by fold."""
 DECISIONS: Final = ("accuracy", "balanced_accuracy", "precision", "recall", "specificity", "f1")
 """Metrics that depend on the threshold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture of the evaluation: where it is, what it is, its duplicate group and the digest of its bytes."""
+
+    path: Path
+    label: int
+    group: str
+    sha256: str
 
 
 @dataclass(frozen=True)

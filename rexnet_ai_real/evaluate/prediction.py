@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from rexnet_ai_real.config import DataConfig
-from rexnet_ai_real.images.transforms import evaluation_transform
 from rexnet_ai_real.detector.detector import Detector
+from rexnet_ai_real.evaluate.cached_logits import corrupted_logits
 from rexnet_ai_real.evaluate.corruptions import NONE, Corruption
 from rexnet_ai_real.evaluate.part import Part
-from rexnet_ai_real.evaluate.audits.robustness import corrupted_logits
-from rexnet_ai_real.metrics.scores import FloatArray
 from rexnet_ai_real.images.preprocessing import ENOUGH
+from rexnet_ai_real.images.transforms import evaluation_transform
+from rexnet_ai_real.metrics.scores import FloatArray
 
 UNTOUCHED: Final = (NONE,)
 

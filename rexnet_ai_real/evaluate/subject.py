@@ -1,14 +1,14 @@
 """What is evaluated: a run, a checkpoint, a cross-validation or a saved detector, and the pictures it has not seen."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 
-from rexnet_ai_real.config import OWN, DataConfig, SyntheticConfig
+from rexnet_ai_real.config import OWN, DataConfig
 from rexnet_ai_real.data.manifest import build_manifest, read_manifest, usable
 from rexnet_ai_real.data.sources import listing, locate
 from rexnet_ai_real.detector.description import DETECTOR_FILE
@@ -17,8 +17,8 @@ from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluate.leaks import find_leaks
 from rexnet_ai_real.evaluate.part import ONE, Part
 from rexnet_ai_real.evaluate.prediction import predicted_logits
-from rexnet_ai_real.runs.folder import RunFolder
-from rexnet_ai_real.sweep.cross_validation import out_of_fold
+from rexnet_ai_real.runs.folder import RunFolder, data_of
+from rexnet_ai_real.runs.folds import out_of_fold
 from rexnet_ai_real.runs.jobs import FOLD, NotASweep, alike_but_for, describe, read_jobs, varying
 
 ROWS: Final = ("path", "label", "source", "group", "sha256", "fold", "logit")
@@ -192,14 +192,6 @@ def _folds(path: Path, moved: str | None) -> Subject:
         folds_planned=planned,
         notes=(note,) if missing else (),
     )
-
-
-def data_of(config: Mapping[str, Any], moved: str | None) -> DataConfig:
-    """The data settings of a run, with the folder of the pictures replaced where it has moved."""
-    known = {f.name for f in fields(DataConfig)}
-    plain = {key: value for key, value in config["data"].items() if key in known}
-    data = DataConfig(**{**plain, "synthetic": SyntheticConfig(**plain["synthetic"])})
-    return replace(data, root=moved) if moved else data
 
 
 def read_collection(data: DataConfig, name: str, learned: pd.DataFrame | None = None) -> Part:

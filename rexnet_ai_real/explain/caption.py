@@ -5,9 +5,9 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageDraw
 
-from rexnet_ai_real.images.lettering import fitted, font, wrapped
 from rexnet_ai_real.explain.colours import painted
 from rexnet_ai_real.explain.explanation import CLASSES, Explanation, Scale
+from rexnet_ai_real.images.lettering import fitted, font, wrapped
 
 PAPER: Final = "#ffffff"
 INK: Final = "#1a1a1a"

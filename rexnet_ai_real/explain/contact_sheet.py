@@ -6,10 +6,10 @@ from typing import Final
 
 from PIL import Image, ImageDraw
 
-from rexnet_ai_real.images.lettering import fitted, font, small, wrapped
 from rexnet_ai_real.explain.caption import ANSWER_COLOURS, FAINT, INK, PAPER, answer, draw_bar
 from rexnet_ai_real.explain.explanation import CLASSES, Explanation, Scale
 from rexnet_ai_real.explain.placement import heat_on_picture, seen
+from rexnet_ai_real.images.lettering import fitted, font, small, wrapped
 from rexnet_ai_real.provenance import CAVEAT
 
 PER_PAGE: Final = 24

@@ -8,18 +8,18 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rexnet_ai_real.images.decode import read
-from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.detector.detector import Detector
+from rexnet_ai_real.detector.verdict import Verdict, verdicts
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.labels import AI, LABELS
 from rexnet_ai_real.explain.explanation import Explanation
 from rexnet_ai_real.explain.methods import EXACT, METHODS
-from rexnet_ai_real.picture_batches import prepared_batches
-from rexnet_ai_real.images.walk import PictureFile
+from rexnet_ai_real.images.decode import read
+from rexnet_ai_real.images.limits import MAX_PIXELS
+from rexnet_ai_real.images.loading import prepared_batches
 from rexnet_ai_real.images.preprocessing import Pixels, read_pixels
+from rexnet_ai_real.images.walk import PictureFile
+from rexnet_ai_real.labels import AI, LABELS
 from rexnet_ai_real.provenance import read_provenance
-from rexnet_ai_real.detector.verdict import Verdict, verdicts
 
 Target = Literal["predicted", "ai", "real"]
 

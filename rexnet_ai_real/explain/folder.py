@@ -14,16 +14,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final, Self
 
-from rexnet_ai_real.images.decode import UnreadablePicture, decode
-from rexnet_ai_real.images.limits import MAX_PIXELS
+from rexnet_ai_real.detector.verdict import Verdict
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.files import write_atomically
-from rexnet_ai_real.labels import LABELS
 from rexnet_ai_real.explain.contact_sheet import PER_PAGE, Tile, page, tile
 from rexnet_ai_real.explain.explanation import Explanation, Scale
 from rexnet_ai_real.explain.overlay import overlay
-from rexnet_ai_real.images.walk import made_ahead
-from rexnet_ai_real.detector.verdict import Verdict
+from rexnet_ai_real.files import write_atomically
+from rexnet_ai_real.images.decode import UnreadablePicture, decode
+from rexnet_ai_real.images.limits import MAX_PIXELS
+from rexnet_ai_real.images.loading import made_ahead
+from rexnet_ai_real.labels import LABELS
 
 TABLE: Final = "explained.csv"
 OVERLAYS: Final = "overlays"

@@ -14,10 +14,10 @@ from typing import Final
 
 from rexnet_ai_real.detector.backends import BACKENDS, INT8_FILE, ONNX_FILE, OPENVINO_FILE
 from rexnet_ai_real.detector.description import DETECTOR_FILE, Description, write_description
-from rexnet_ai_real.detector.storage import StoredDetector, write_detector
 from rexnet_ai_real.detector.engines.engine import Engine
 from rexnet_ai_real.detector.engines.graphs import GraphEngine, OnnxGraph, OpenVinoGraph
 from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
+from rexnet_ai_real.detector.storage import StoredDetector, write_detector
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.export import parity
 from rexnet_ai_real.export.formats import FORMATS
@@ -30,7 +30,7 @@ from rexnet_ai_real.export.sample import Sample
 from rexnet_ai_real.export.source import Source
 from rexnet_ai_real.export.weights import mean_weights, with_new_statistics
 from rexnet_ai_real.files import write_text
-from rexnet_ai_real.models import build_trained
+from rexnet_ai_real.models.factory import build_trained
 
 PARITY_FILE: Final = "parity.json"
 CARD_FILE: Final = "README.md"

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rexnet_ai_real.models.cam import class_activation_map
 from rexnet_ai_real.detector.description import Description
 from rexnet_ai_real.detector.engines.engine import FINGERPRINT
 from rexnet_ai_real.detector.engines.graphs import LOGIT, MAP, PICTURES
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.labels import AI, LABELS, REAL
 from rexnet_ai_real.images.preprocessing import Preprocessing
+from rexnet_ai_real.labels import AI, LABELS, REAL
+from rexnet_ai_real.models.cam import class_activation_map
 
 LOGITS: Final = "logits"
 """Output (N, 2), by class; `LOGIT` is their difference."""

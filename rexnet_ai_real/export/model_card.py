@@ -9,13 +9,13 @@ from jinja2 import Environment, StrictUndefined
 
 from rexnet_ai_real.detector.description import Description
 from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS
-from rexnet_ai_real.evaluate.report.sections.metrics import SAID
 from rexnet_ai_real.export.graph import has_exact_map
 from rexnet_ai_real.export.int8 import CALIBRATION
 from rexnet_ai_real.export.parity import ACCURACY, AUROC, LOGIT, Parity
 from rexnet_ai_real.export.sample import Sample
 from rexnet_ai_real.export.source import Source
-from rexnet_ai_real.models import build_trained
+from rexnet_ai_real.metrics.names import SAID
+from rexnet_ai_real.models.factory import build_trained
 
 TEMPLATE: Final = "model_card.md.jinja"
 _SHOWN: Final = ("accuracy", "balanced_accuracy", "f1", "auroc", "average_precision", "ece", "tpr_at_fpr5")

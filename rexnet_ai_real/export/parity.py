@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.progress import track
 from sklearn.metrics import roc_auc_score
 
+from rexnet_ai_real.detector.calibration import Calibration
 from rexnet_ai_real.detector.engines.engine import Engine
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.detector.calibration import Calibration
 from rexnet_ai_real.export.sample import Sample
 
 LOGIT: Final = 1e-4

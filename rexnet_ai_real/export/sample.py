@@ -14,12 +14,12 @@ from rich.console import Console
 from rich.progress import track
 
 from rexnet_ai_real.config import DataConfig
-from rexnet_ai_real.images.decode import UnreadablePicture
 from rexnet_ai_real.data.manifest import usable
 from rexnet_ai_real.data.sources import listing
 from rexnet_ai_real.data.synthetic import make_pictures
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.images.walk import made_ahead
+from rexnet_ai_real.images.decode import UnreadablePicture
+from rexnet_ai_real.images.loading import made_ahead
 from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing, read_pixels
 
 WORKERS: Final = 2

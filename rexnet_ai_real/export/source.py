@@ -9,7 +9,6 @@ from typing import Any, Final
 from rexnet_ai_real.data.manifest import read_manifest
 from rexnet_ai_real.detector.description import DETECTOR_FILE, read_description
 from rexnet_ai_real.detector.storage import StoredDetector, read_detector
-from rexnet_ai_real.evaluate.subject import data_of
 from rexnet_ai_real.export.sample import (
     PictureRow,
     Sample,
@@ -18,7 +17,7 @@ from rexnet_ai_real.export.sample import (
     rows_of_folder,
     rows_of_run,
 )
-from rexnet_ai_real.runs.folder import RunFolder
+from rexnet_ai_real.runs.folder import RunFolder, data_of
 
 REPORT: Final = "report"
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from rexnet_ai_real.export.graph import ExportedNetwork
-from rexnet_ai_real.models import build_trained
 from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing
+from rexnet_ai_real.models.factory import build_trained
 
 State = dict[str, Tensor]
 _BATCH = 32

@@ -14,8 +14,8 @@ from typing import Final, Literal
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
-from rexnet_ai_real.images.limits import MAX_BYTES, MAX_PIXELS
 from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.images.limits import MAX_BYTES, MAX_PIXELS
 
 HEAD_BYTES: Final = 32
 """How much of a file's beginning `sniff` looks at."""

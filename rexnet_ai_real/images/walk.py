@@ -1,16 +1,10 @@
 """Picture files one after the other, however many: folders walked as they are read, work done ahead by threads."""
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
-
-Given = TypeVar("Given")
-Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +48,3 @@ def _below(folder: str, seen: set[tuple[int, int]]) -> Iterator[PictureFile]:
                 yield PictureFile(path, f"cannot be opened: {(error.strerror or type(error).__name__).lower()}")
             else:
                 waiting.append(map(partial(os.path.join, path), names))
-
-
-def made_ahead(
-    make: Callable[[Given], Made], given: Iterable[Given], *, workers: int, ahead: int
-) -> Iterator[tuple[Given, Made]]:
-    """Each thing with what `make` makes of it, in order; made by threads, at most `ahead` before they are asked for.
-
-    What waits is dropped when the reader stops early. An exception of `make` is raised at its place in the order.
-    """
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="picture")
-    pending: deque[tuple[Given, Future[Made]]] = deque()
-    try:
-        for thing in given:
-            pending.append((thing, pool.submit(make, thing)))
-            if len(pending) == ahead:
-                first, made = pending.popleft()
-                yield first, made.result()
-        while pending:
-            first, made = pending.popleft()
-            yield first, made.result()
-    finally:
-        pool.shutdown(cancel_futures=True)

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 import numpy.typing as npt
 
+from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.metrics.bootstrap import Estimate, percentile_interval, perfect_bound, resampling_weights
 from rexnet_ai_real.metrics.calibration_error import ECE_BINS, bin_gaps, class_balanced, ece_estimate
 from rexnet_ai_real.metrics.ranking import Ranking, first_point
 from rexnet_ai_real.metrics.scores import FloatArray, IntArray, Scores
-from rexnet_ai_real.labels import AI, REAL
 
 __all__ = [
     "ECE_BINS",

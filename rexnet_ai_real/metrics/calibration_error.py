@@ -7,9 +7,9 @@ the truth (0 of 300 simulations).
 
 import numpy as np
 
+from rexnet_ai_real.labels import AI
 from rexnet_ai_real.metrics.bootstrap import LEVEL, Estimate
 from rexnet_ai_real.metrics.scores import FloatArray, IntArray
-from rexnet_ai_real.labels import AI
 
 ECE_BINS = 15
 

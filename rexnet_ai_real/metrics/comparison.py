@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rexnet_ai_real.metrics.bootstrap import Estimate, percentile_interval
-from rexnet_ai_real.metrics.binary import LOWER_IS_BETTER, METRICS, resampled_metrics, summarise
-from rexnet_ai_real.metrics.scores import FloatArray, Scores
 from rexnet_ai_real.labels import AI
+from rexnet_ai_real.metrics.binary import LOWER_IS_BETTER, METRICS, resampled_metrics, summarise
+from rexnet_ai_real.metrics.bootstrap import Estimate, percentile_interval
+from rexnet_ai_real.metrics.scores import FloatArray, Scores
 
 
 @dataclass(frozen=True, slots=True, eq=False)

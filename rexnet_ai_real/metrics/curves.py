@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import logit
 
+from rexnet_ai_real.labels import AI
 from rexnet_ai_real.metrics.bootstrap import Estimate, percentile_interval, perfect_bound, resampling_weights
 from rexnet_ai_real.metrics.calibration_error import ECE_BINS, bin_numbers
 from rexnet_ai_real.metrics.ranking import Ranking
 from rexnet_ai_real.metrics.scores import FloatArray, IntArray, Scores
-from rexnet_ai_real.labels import AI
 
 GRID: FloatArray = np.linspace(0.0, 1.0, 101)
 

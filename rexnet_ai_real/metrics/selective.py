@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rexnet_ai_real.labels import AI
 from rexnet_ai_real.metrics.bootstrap import Estimate, percentile_interval, perfect_bound, resampling_weights
 from rexnet_ai_real.metrics.scores import Scores
-from rexnet_ai_real.labels import AI
 
 
 @dataclass(frozen=True, slots=True)

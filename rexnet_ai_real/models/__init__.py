@@ -1,12 +1,8 @@
 """The networks: ReXNet from scratch, any timm backbone to compare it with, and weights to start from."""
 
-from collections.abc import Mapping
-from typing import Any
-
-from torch import Tensor, nn
-
+from rexnet_ai_real.models.factory import build, build_trained
 from rexnet_ai_real.models.pretrained import Loaded, load_imagenet, load_pretrained, load_weights, to_timm_layout
-from rexnet_ai_real.models.rexnet import ARCHITECTURES, BlockSpec, ModelError, ReXNet, block_table, rexnet, unknown_name
+from rexnet_ai_real.models.rexnet import ARCHITECTURES, BlockSpec, ModelError, ReXNet, block_table, rexnet
 
 __all__ = [
     "ARCHITECTURES",
@@ -23,55 +19,3 @@ __all__ = [
     "rexnet",
     "to_timm_layout",
 ]
-
-
-def build(
-    name: str,
-    *,
-    num_classes: int = 2,
-    library: str = "rexnet",
-    width: float | None = None,
-    depth: float = 1.0,
-    dropout: float = 0.2,
-    drop_path: float = 0.0,
-) -> nn.Module:
-    """The network of a configuration, with fresh weights: this project's ReXNet or, with library="timm", timm's `name`.
-
-    Raises:
-        ModelError: an unknown name (the message lists the nearest ones), or a setting that this network does not have.
-    """
-    if library == "rexnet":
-        return rexnet(name, num_classes=num_classes, width=width, depth=depth, dropout=dropout, drop_path=drop_path)
-    if library != "timm":
-        raise ModelError(f"model.library={library}: expected rexnet or timm")
-    if width is not None or depth != 1:
-        raise ModelError(f"model.width and model.depth belong to library=rexnet; timm's {name} has its own")
-    return _timm_backbone(name, num_classes, dropout, drop_path)
-
-
-def build_trained(architecture: Mapping[str, Any], state: Mapping[str, Tensor]) -> nn.Module:
-    """The network of a detector's description with its weights.
-
-    Raises:
-        TypeError, RuntimeError, ModelError: a description that names no network, or weights of another one.
-    """
-    network = build(**architecture)
-    network.load_state_dict(state)
-    return network
-
-
-def _timm_backbone(name: str, num_classes: int, dropout: float, drop_path: float) -> nn.Module:
-    import timm  # takes seconds, and brings torchvision along
-
-    if not timm.is_model(name):
-        raise unknown_name(name, timm.list_models(), " (timm.list_models() has them all)")
-    # Not every backbone knows stochastic depth: timm takes any keyword and fails deep inside.
-    rates: dict[str, Any] = {"drop_rate": dropout} | ({"drop_path_rate": drop_path} if drop_path else {})
-    try:
-        model: nn.Module = timm.create_model(name, num_classes=num_classes, **rates)
-    except TypeError as error:
-        if "unexpected keyword argument" not in str(error):
-            raise
-        setting = "model.drop_path" if "drop_path_rate" in str(error) else "model.dropout"
-        raise ModelError(f"{setting}: timm's {name} has no such setting; use 0") from error
-    return model

@@ -8,24 +8,17 @@ own maximum, so that heat cannot be compared between pictures. Here the network 
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
 import torch
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from pytorch_grad_cam import EigenGradCAM, GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM
 from pytorch_grad_cam.base_cam import BaseCAM
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rexnet_ai_real.images.decode import decode
-from rexnet_ai_real.images.transforms import denormalise, to_tensor
-from rexnet_ai_real.figures import HeatPicture, heat_panel
 from rexnet_ai_real.labels import AI, REAL
-from rexnet_ai_real.images.preprocessing import ENOUGH, Preprocessing
 
 METHODS: Final[dict[str, type[BaseCAM]]] = {
     "gradcam": GradCAM,  # Selvaraju et al. 2017
@@ -165,43 +158,6 @@ def final_layer(network: nn.Module, pictures: Tensor) -> nn.Module:
             f"(N, {network.num_features}, h, w) from one of its modules: name the layer to explain (layer=...)"
         )
     return makers[-1]
-
-
-def shown_rows(predictions: pd.DataFrame, *, correct: int = 2, wrong: int = 4) -> pd.DataFrame:
-    """Which pictures a panel shows: the most confident `correct` of each class, then the most confident `wrong` ones.
-
-    Args:
-        predictions: rows of predictions.csv: path, label, split, logit, probability. The same rows in any order give
-            the same choice.
-        correct: how many of each class, at most.
-        wrong: how many of both classes together, at most.
-    """
-    ordered = predictions.assign(confidence=predictions["logit"].abs()).sort_values(
-        ["confidence", "path"], ascending=[False, True]
-    )
-    is_correct = (ordered["logit"] > 0) == (ordered["label"] == AI)
-    kept = [ordered[is_correct & (ordered["label"] == label)].head(correct) for label in (REAL, AI)]
-    return pd.concat([*kept, ordered[~is_correct].head(wrong)]).drop(columns="confidence")
-
-
-def cam_panel(network: nn.Module, root: Path, predictions: pd.DataFrame, preprocessing: Preprocessing) -> Figure:
-    """The class-activation panel of a run: pictures as the network sees them, heat for the predicted class.
-
-    Args:
-        network: (N, 3, H, W) -> logits (N, 2).
-        root: the folder that the paths of the pictures start from.
-        predictions: rows of predictions.csv from which to choose; `shown_rows` says how.
-        preprocessing: of the run.
-    """
-    rows = shown_rows(predictions)
-    pictures = to_tensor(
-        [decode(root / path, enough=ENOUGH * preprocessing.image_size) for path in rows["path"]], preprocessing
-    )
-    targets = [AI if logit > 0 else REAL for logit in rows["logit"]]
-    heat = scaled(heat_maps(network, pictures, targets))
-    shown = denormalise(pictures, preprocessing).permute(0, 2, 3, 1).numpy()
-    facts = zip(shown, heat, rows["label"], rows["probability"], strict=True)
-    return heat_panel([HeatPicture(picture, h, int(label), float(p)) for picture, h, label, p in facts])
 
 
 class _LogOdds:

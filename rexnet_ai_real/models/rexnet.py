@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.models import lean_training
+from rexnet_ai_real.models import memory_efficient
 
 STAGE_DEPTHS = (1, 2, 2, 3, 3, 5)
 STAGE_STRIDES = (1, 2, 2, 2, 1, 2)
@@ -125,14 +125,14 @@ class ConvNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Apply the three in order."""
         x = self.convolved(x)
-        if isinstance(self.act, nn.SiLU) and lean_training.applies(x, self.bn, self.act):
-            return lean_training.norm_silu(x, self.bn)
+        if isinstance(self.act, nn.SiLU) and memory_efficient.applies(x, self.bn, self.act):
+            return memory_efficient.norm_silu(x, self.bn)
         return self.act(self.bn(x))  # type: ignore[no-any-return]
 
     def convolved(self, x: Tensor) -> Tensor:
         """The convolution alone."""
-        if lean_training.applies_to_convolution(x, self.conv):
-            return lean_training.depthwise(x, self.conv)
+        if memory_efficient.applies_to_convolution(x, self.conv):
+            return memory_efficient.depthwise(x, self.conv)
         return self.conv(x)  # type: ignore[no-any-return]
 
 
@@ -194,12 +194,12 @@ class LinearBottleneck(nn.Module):
         """Between the two 1x1 convolutions: depthwise, batch norm, squeeze-and-excite, ReLU6."""
         whole = (self.conv_dw, self.conv_dw.act, self.se, self.act_dw)
         usual = isinstance(self.se, SqueezeExcite | nn.Identity) and isinstance(self.act_dw, nn.ReLU6)
-        if not (usual and lean_training.applies(x, self.conv_dw.bn, *whole)):
+        if not (usual and memory_efficient.applies(x, self.conv_dw.bn, *whole)):
             return self.act_dw(self.se(self.conv_dw(x)))  # type: ignore[no-any-return]
         x = self.conv_dw.convolved(x)
         if isinstance(self.se, SqueezeExcite):
-            return lean_training.norm_gate_relu6(x, self.conv_dw.bn, self.se.gate)
-        return lean_training.norm_relu6(x, self.conv_dw.bn)
+            return memory_efficient.norm_gate_relu6(x, self.conv_dw.bn, self.se.gate)
+        return memory_efficient.norm_relu6(x, self.conv_dw.bn)
 
 
 class Head(nn.Module):

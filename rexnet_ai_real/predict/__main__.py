@@ -15,15 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rexnet_ai_real.cli.arguments import (
-    DONE,
-    SOME_FAILED,
-    add_detector,
-    add_pictures,
-    command,
-    listed_paths,
-    positive,
-)
+from rexnet_ai_real.cli.arguments import DONE, SOME_FAILED, add_pictures, command, listed_paths, positive
+from rexnet_ai_real.detector.arguments import add_detector
 
 if TYPE_CHECKING:
     from rexnet_ai_real.detector.detector import Detector

@@ -19,10 +19,10 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from rexnet_ai_real.images.decode import UnreadablePicture, decode
 from rexnet_ai_real.detector.calibration import Calibration
 from rexnet_ai_real.files import write_atomically
-from rexnet_ai_real.images.walk import made_ahead
+from rexnet_ai_real.images.decode import UnreadablePicture, decode
+from rexnet_ai_real.images.loading import made_ahead
 from rexnet_ai_real.predict.row import Row, readable
 from rexnet_ai_real.provenance import CAVEAT
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from rexnet_ai_real.detector.description import Description
-from rexnet_ai_real.provenance import read_provenance
 from rexnet_ai_real.detector.verdict import Verdict
+from rexnet_ai_real.provenance import read_provenance
 
 COLUMNS: Final = ("path", "label", "probability", "logit", "error", "detector")
 """`detector` names what gave the answer, see `detector_name`."""

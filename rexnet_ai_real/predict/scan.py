@@ -6,9 +6,9 @@ from itertools import chain, islice
 from typing import Protocol
 
 from rexnet_ai_real.detector.detector import Detector
+from rexnet_ai_real.detector.verdict import Verdict
 from rexnet_ai_real.images.walk import PictureFile, picture_files
 from rexnet_ai_real.predict.row import Row, detector_name, rows
-from rexnet_ai_real.detector.verdict import Verdict
 
 
 class Sink(Protocol):

@@ -1,12 +1,14 @@
 """What one training run leaves on disk, and how to read it back."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from rexnet_ai_real.config import DataConfig, SyntheticConfig
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.files import write_csv, write_text
 
@@ -96,3 +98,11 @@ class RunFolder:
         """The metrics of the best checkpoint."""
         metrics: dict[str, Any] = json.loads(self.metrics_file.read_text(encoding="utf-8"))
         return metrics
+
+
+def data_of(config: Mapping[str, Any], moved: str | None) -> DataConfig:
+    """The data settings of a run, with the folder of the pictures replaced where it has moved."""
+    known = {f.name for f in fields(DataConfig)}
+    plain = {key: value for key, value in config["data"].items() if key in known}
+    data = DataConfig(**{**plain, "synthetic": SyntheticConfig(**plain["synthetic"])})
+    return replace(data, root=moved) if moved else data

@@ -2,22 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 
-from rexnet_ai_real.data.manifest import read_manifest
-from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.metrics.binary import Metrics, evaluate
+from rexnet_ai_real.runs.folds import out_of_fold
 from rexnet_ai_real.runs.jobs import Job
 
-COLUMNS: Final = ("path", "label", "group", "fold", "logit", "probability")
 SCORES: Final = {"loss": "nll", "accuracy": "accuracy", "f1": "f1", "auroc": "auroc"}
 """Names in metrics.json, and those of the same metrics in `evaluation.metrics`."""
-
-
-class FoldsDiffer(UserError, ValueError):
-    """Jobs that are no cross-validation of one set of pictures."""
 
 
 @dataclass(frozen=True)
@@ -58,46 +52,3 @@ def cross_validate(jobs: Sequence[Job]) -> CrossValidation:
     table = out_of_fold(jobs)
     pooled = evaluate(table["label"], table["logit"], table["group"])
     return CrossValidation(tuple(jobs), int(jobs[0].config["data"]["folds"]), table, pooled)
-
-
-def out_of_fold(jobs: Sequence[Job]) -> pd.DataFrame:
-    """The test predictions of finished jobs in one table (COLUMNS), in the order of the manifest.
-
-    Raises:
-        FoldsDiffer: the jobs saw different pictures, cut them differently, or a picture was held out twice or, with all
-            folds there, never.
-    """
-    config: dict[str, Any] = jobs[0].config["data"]
-    manifest = read_manifest(jobs[0].run.manifest_file)
-    parts = [_held_out(job) for job in jobs]
-    for job in jobs[1:]:
-        _check_same_pictures(jobs[0], job)
-    merged = pd.concat(parts, ignore_index=True)
-    twice = merged["path"][merged["path"].duplicated()]
-    if len(twice):
-        raise FoldsDiffer(f"{len(twice)} pictures were held out by more than one fold, {twice.iloc[0]} among them")
-    pictures = manifest.loc[manifest["split"].isin(["train", "val", "test"]), ["path", "group"]]
-    never = pictures.loc[~pictures["path"].isin(merged["path"]), "path"]
-    if len(jobs) == config["folds"] and len(never):
-        raise FoldsDiffer(f"{len(never)} pictures were held out by no fold, {never.iloc[0]} among them")
-    # The inner merge keeps the manifest's order, so that the file does not depend on the order of the jobs.
-    return pictures.merge(merged, on="path", how="inner", validate="one_to_one")[list(COLUMNS)]
-
-
-def _held_out(job: Job) -> pd.DataFrame:
-    rows = pd.read_csv(job.run.predictions_file, keep_default_na=False)
-    rows = rows.loc[rows["split"] == "test", ["path", "label", "logit", "probability"]]
-    return rows.assign(fold=job.config["data"]["fold"])
-
-
-def _check_same_pictures(first: Job, other: Job) -> None:
-    if first.config["data"]["folds"] != other.config["data"]["folds"] or first.config["seed"] != other.config["seed"]:
-        raise FoldsDiffer(
-            f"jobs {first.name} and {other.name} cut the pictures differently (data.folds or seed differ)"
-        )
-    facts = [read_manifest(job.run.manifest_file).set_index("path")[["sha256", "label"]] for job in (first, other)]
-    if not facts[0].equals(facts[1]):
-        raise FoldsDiffer(
-            f"jobs {first.name} and {other.name} saw different pictures ({len(facts[0])} and {len(facts[1])} files; "
-            "compare their manifest.csv): run both again on the same folder"
-        )

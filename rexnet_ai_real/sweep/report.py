@@ -12,8 +12,8 @@ from rich.table import Table
 
 from rexnet_ai_real.figures import save
 from rexnet_ai_real.files import write_csv, write_text
-from rexnet_ai_real.sweep.cross_validation import SCORES, CrossValidation
 from rexnet_ai_real.runs.jobs import ERROR_FILE, FOLD, PATIENCE, describe, short
+from rexnet_ai_real.sweep.cross_validation import SCORES, CrossValidation
 from rexnet_ai_real.sweep.plots import curves, grid_keys, heat_map
 from rexnet_ai_real.sweep.summary import VAL, Summary, command, summarise
 

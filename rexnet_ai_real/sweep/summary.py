@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import pandas as pd
 
-from rexnet_ai_real.sweep.cross_validation import CrossValidation, FoldsDiffer, cross_validate
+from rexnet_ai_real.runs.folds import FoldsDiffer
 from rexnet_ai_real.runs.jobs import ERROR_FILE, FOLD, PATIENCE, Job, alike_but_for, read_jobs, varying
+from rexnet_ai_real.sweep.cross_validation import CrossValidation, cross_validate
 from rexnet_ai_real.sweep.patience import stops
 
 VAL: Final = ("val_loss", "val_accuracy", "val_f1", "val_auroc")

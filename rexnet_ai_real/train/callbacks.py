@@ -20,11 +20,12 @@ from torchmetrics.utilities import dim_zero_cat
 
 from rexnet_ai_real.config import AugmentConfig, TrainConfig
 from rexnet_ai_real.data.datamodule import Batch
-from rexnet_ai_real.images.transforms import denormalise
-from rexnet_ai_real.figures import picture_grid, pixels
+from rexnet_ai_real.figures import pixels
 from rexnet_ai_real.files import write_atomically
 from rexnet_ai_real.images.preprocessing import Preprocessing
+from rexnet_ai_real.images.transforms import denormalise
 from rexnet_ai_real.train.classifier import Classifier
+from rexnet_ai_real.train.figures import picture_grid
 
 METRICS = tuple(f"{stage}/{name}" for stage in ("train", "val") for name in ("loss", "accuracy", "f1", "auroc"))
 COLUMNS = ("epoch", *(metric.replace("/", "_") for metric in METRICS), "lr", "seconds", "images_per_second")

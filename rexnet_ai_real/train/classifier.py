@@ -15,7 +15,7 @@ from torchmetrics.classification import BinaryAccuracy, BinaryAUROC, BinaryF1Sco
 from rexnet_ai_real.config import OptimizerConfig, ScheduleConfig
 from rexnet_ai_real.data.datamodule import Batch
 from rexnet_ai_real.labels import AI
-from rexnet_ai_real.models import build
+from rexnet_ai_real.models.factory import build
 
 
 def classification_metrics() -> MetricCollection:

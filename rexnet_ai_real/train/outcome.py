@@ -15,14 +15,15 @@ from rich.table import Table
 from torch.nn import functional as F
 
 from rexnet_ai_real import figures
-from rexnet_ai_real.models.cam import NoFeatureMap, cam_panel
 from rexnet_ai_real.config import TrainConfig
 from rexnet_ai_real.data.datamodule import PictureDataModule
 from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
+from rexnet_ai_real.models.cam import NoFeatureMap
+from rexnet_ai_real.runs.environment import environment
 from rexnet_ai_real.runs.folder import RunFolder
 from rexnet_ai_real.train.callbacks import log_figures, log_hyperparameters
 from rexnet_ai_real.train.classifier import Classifier, classification_metrics
-from rexnet_ai_real.runs.environment import environment
+from rexnet_ai_real.train.figures import cam_panel, confusion, learning_curve
 
 log = logging.getLogger(__name__)
 
@@ -98,8 +99,8 @@ def draw(
 ) -> dict[str, Figure]:
     """The figures of the study, saved and handed back; without heat maps where the network has none to show."""
     test = predictions[predictions["split"] == "test"]
-    drawn = {name: figures.learning_curve(history, name) for name in ("loss", "accuracy", "f1")}
-    drawn["confusion"] = figures.confusion(test["label"], test["probability"])
+    drawn = {name: learning_curve(history, name) for name in ("loss", "accuracy", "f1")}
+    drawn["confusion"] = confusion(test["label"], test["probability"])
     try:
         drawn["cam"] = cam_panel(classifier.network, data.root, test, data.preprocessing)
     except NoFeatureMap as error:

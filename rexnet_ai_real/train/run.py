@@ -15,8 +15,8 @@ from rexnet_ai_real.config import ConfigError, TrainConfig, TrainerConfig, to_pl
 from rexnet_ai_real.data.datamodule import PictureDataModule
 from rexnet_ai_real.data.manifest import read_manifest, usable, write_manifest
 from rexnet_ai_real.detector.engines.device import best_device, best_precision
-from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.detector.engines.memory import keep_freed_memory
+from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.models import load_pretrained
 from rexnet_ai_real.runs.folder import RunFolder
 from rexnet_ai_real.train.callbacks import History, SeedOfEpoch, TensorBoardPictures

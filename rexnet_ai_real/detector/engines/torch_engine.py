@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rexnet_ai_real.images.transforms import normalise, unit_range
 from rexnet_ai_real.detector.engines.device import AUTOCAST, autocast, best_device, best_precision
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing
+from rexnet_ai_real.images.transforms import normalise, unit_range
+from rexnet_ai_real.labels import AI, REAL
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +80,10 @@ class TorchEngine:
 
     def logits_and_maps(self, pictures: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """As `Engine.logits_and_maps`, both from one feature map."""
-        from rexnet_ai_real.models.cam import map_of_features, map_weights  # brings grad-cam and torchvision along: seconds
+        from rexnet_ai_real.models.cam import (  # brings grad-cam and torchvision along: seconds
+            map_of_features,
+            map_weights,
+        )
 
         batch = self.normalised(pictures)
         logits, maps = [], []

@@ -15,11 +15,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from rexnet_ai_real.models.cam import METHODS
 from rexnet_ai_real.detector.detector import Detector
-from rexnet_ai_real.metrics.bootstrap import Estimate, percentile_interval, resampling_weights
 from rexnet_ai_real.evaluate.audits.heat_probe import DIRECTIONS, ORDERS, Direction, Example, HeatProbe, Order, Traces
+from rexnet_ai_real.metrics.bootstrap import Estimate, percentile_interval, resampling_weights
 from rexnet_ai_real.metrics.scores import FloatArray, IntArray
+from rexnet_ai_real.models.cam import METHODS
 from rexnet_ai_real.progress import progress_bar
 
 PRIORS: Final[tuple[Order, ...]] = ("random", "centre")

@@ -12,11 +12,11 @@ from scipy.stats import rankdata
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from rexnet_ai_real.models.cam import heat_maps, scaled
-from rexnet_ai_real.images.transforms import denormalise
 from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.evaluate.audits.regions import Regions, class_probabilities, course, ordered, predicted_classes
+from rexnet_ai_real.images.transforms import denormalise
 from rexnet_ai_real.metrics.scores import FloatArray, IntArray
+from rexnet_ai_real.models.cam import heat_maps, scaled
 
 Order = Literal["heat", "random", "centre"]
 Direction = Literal["deletion", "insertion"]

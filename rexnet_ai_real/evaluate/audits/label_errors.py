@@ -16,8 +16,8 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from PIL import Image
 
-from rexnet_ai_real.images.decode import UnreadablePicture, decode
 from rexnet_ai_real.figures import BLUE, NAMES, VERMILLION
+from rexnet_ai_real.images.decode import UnreadablePicture, decode
 from rexnet_ai_real.labels import AI, LABELS, REAL, Label
 
 _COLUMNS: Final = 6

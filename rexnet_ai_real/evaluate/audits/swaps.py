@@ -16,14 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rexnet_ai_real.evaluate.cached_logits import Predict, Prepare, corrupted_logits
+from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS, NONE, Corruption
+from rexnet_ai_real.evaluate.part import Picture
 from rexnet_ai_real.images.decode import decode
 from rexnet_ai_real.images.limits import MAX_PIXELS
-from rexnet_ai_real.metrics.bootstrap import Estimate, percentile_interval
-from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS, NONE, Corruption
-from rexnet_ai_real.metrics.binary import METRICS, evaluate_scores, resampled_metrics
-from rexnet_ai_real.evaluate.audits.robustness import Picture, Predict, Prepare, corrupted_logits
-from rexnet_ai_real.metrics.scores import FloatArray, Scores
 from rexnet_ai_real.labels import AI
+from rexnet_ai_real.metrics.binary import METRICS, evaluate_scores, resampled_metrics
+from rexnet_ai_real.metrics.bootstrap import Estimate, percentile_interval
+from rexnet_ai_real.metrics.scores import FloatArray, Scores
 
 COMMON_SIDE: Final = 256
 """Side in pixels of the square to which all pictures are brought: above the 224 that the network sees."""

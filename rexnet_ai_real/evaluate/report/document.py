@@ -10,8 +10,8 @@ from typing import Any, Final, Literal
 
 from matplotlib.figure import Figure
 
-from rexnet_ai_real.metrics.bootstrap import Estimate
 from rexnet_ai_real.figures import save, styled
+from rexnet_ai_real.metrics.bootstrap import Estimate
 
 
 @dataclass(frozen=True, slots=True)

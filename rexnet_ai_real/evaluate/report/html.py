@@ -8,8 +8,8 @@ from typing import Any, Final
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from rexnet_ai_real.metrics.bootstrap import Estimate
 from rexnet_ai_real.evaluate.report.document import Block, Cell, Document, Illustration, Signed, known, written
+from rexnet_ai_real.metrics.bootstrap import Estimate
 
 TEMPLATE: Final = "report.html.jinja"
 _SHORT: Final = 14  # characters: "diffusion1 (10)" may break, "1,200 + 1,200" may not
@@ -20,7 +20,7 @@ def html(document: Document) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"cell": _cell, "data_uri": _data_uri, "bar": _bar, "rows": _rows}
     environment.filters["kind"] = lambda block: type(block).__name__
-    template = files("rexnet_ai_real.evaluate").joinpath(TEMPLATE).read_text(encoding="utf-8")
+    template = files("rexnet_ai_real.evaluate.report").joinpath(TEMPLATE).read_text(encoding="utf-8")
     return environment.from_string(template).render(document=document)
 
 

@@ -1,6 +1,15 @@
 """A report as Markdown, figures linked."""
 
-from rexnet_ai_real.evaluate.report.document import Block, Document, Illustration, Note, Paragraph, Section, Table, written
+from rexnet_ai_real.evaluate.report.document import (
+    Block,
+    Document,
+    Illustration,
+    Note,
+    Paragraph,
+    Section,
+    Table,
+    written,
+)
 
 
 def markdown(document: Document) -> str:

@@ -5,8 +5,8 @@ from typing import Final
 
 from rexnet_ai_real.evaluate.report.document import Risk, Section, percent
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
-from rexnet_ai_real.metrics.binary import Metrics
 from rexnet_ai_real.evaluate.report.sections.metrics import majority
+from rexnet_ai_real.metrics.binary import Metrics
 
 _UNTESTED: Final = {
     "collections": "whether it holds beyond the collection that it comes from (others=[PATH,...])",

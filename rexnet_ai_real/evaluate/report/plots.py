@@ -8,12 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from rexnet_ai_real.metrics.bootstrap import Estimate
-from rexnet_ai_real.metrics.curves import Band, Reliability, RiskCoverage
 from rexnet_ai_real.detector.calibration import Calibration
-from rexnet_ai_real.metrics.scores import FloatArray, Scores
 from rexnet_ai_real.figures import BLUE, GREEN, NAMES, VERMILLION, styled
 from rexnet_ai_real.labels import AI, REAL
+from rexnet_ai_real.metrics.bootstrap import Estimate
+from rexnet_ai_real.metrics.curves import Band, Reliability, RiskCoverage
+from rexnet_ai_real.metrics.scores import FloatArray, Scores
 
 _GREY = "#7F7F7F"
 

@@ -16,9 +16,9 @@ from rexnet_ai_real.config import ConfigError, EvaluateConfig
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluate.report.document import TITLES, Document, Section, Table, written
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
-from rexnet_ai_real.evaluate.report.opening import opening
 from rexnet_ai_real.evaluate.report.html import html
 from rexnet_ai_real.evaluate.report.markdown import markdown
+from rexnet_ai_real.evaluate.report.opening import opening
 from rexnet_ai_real.evaluate.report.sections import (
     calibration,
     collections,
@@ -29,6 +29,7 @@ from rexnet_ai_real.evaluate.report.sections import (
     shortcuts,
 )
 from rexnet_ai_real.files import write_csv, write_text
+from rexnet_ai_real.metrics.names import SAID
 from rexnet_ai_real.runs.environment import environment
 
 MAKERS: Final[dict[str, Callable[[Evaluation], Section]]] = {
@@ -147,7 +148,7 @@ def _show(evaluation: Evaluation, document: Document) -> None:
     table.add_column("metric")
     table.add_column("value [95% interval]", justify="right")
     for name in _ON_SCREEN:
-        table.add_row(metrics.SAID[name], written(getattr(at_half, name)))
+        table.add_row(SAID[name], written(getattr(at_half, name)))
     console.print(table)
     for lead, words in document.opening:
         console.print(f"{lead}: {words}", markup=False, soft_wrap=False)

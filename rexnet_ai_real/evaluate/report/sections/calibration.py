@@ -2,11 +2,9 @@
 
 import numpy as np
 
-from rexnet_ai_real.metrics.bootstrap import Estimate
-from rexnet_ai_real.metrics.curves import pr_band, reliability, risk_coverage, roc_band
+from rexnet_ai_real.detector.calibration import Calibration
 from rexnet_ai_real.evaluate.report.document import Block, Cell, Note, Paragraph, Risk, Section, Table, percent
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
-from rexnet_ai_real.detector.calibration import Calibration
 from rexnet_ai_real.evaluate.report.plots import (
     histogram_figure,
     pr_figure,
@@ -14,6 +12,8 @@ from rexnet_ai_real.evaluate.report.plots import (
     risk_coverage_figure,
     roc_figure,
 )
+from rexnet_ai_real.metrics.bootstrap import Estimate
+from rexnet_ai_real.metrics.curves import pr_band, reliability, risk_coverage, roc_band
 from rexnet_ai_real.metrics.selective import Answers, measure_answers
 
 

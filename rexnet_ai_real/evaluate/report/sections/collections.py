@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.metrics.bootstrap import Estimate
+from rexnet_ai_real.evaluate.part import Part, measure
 from rexnet_ai_real.evaluate.report.document import Block, Cell, Paragraph, Risk, Section, Table
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
-from rexnet_ai_real.metrics.binary import Metrics
-from rexnet_ai_real.evaluate.part import Part, measure
 from rexnet_ai_real.evaluate.report.plots import interval_figure
 from rexnet_ai_real.evaluate.report.sections.metrics import metrics_of
 from rexnet_ai_real.evaluate.report.sections.sources import source_blocks
 from rexnet_ai_real.evaluate.subject import read_collection
+from rexnet_ai_real.metrics.binary import Metrics
+from rexnet_ai_real.metrics.bootstrap import Estimate
 
 
 def section(evaluation: Evaluation) -> Section:

@@ -8,14 +8,14 @@ import pandas as pd
 
 from rexnet_ai_real.config import OWN
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.metrics.comparison import Comparison, Predictions, compare
+from rexnet_ai_real.evaluate.part import Part
 from rexnet_ai_real.evaluate.report.document import Cell, Paragraph, Section, Signed, Table
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
-from rexnet_ai_real.metrics.binary import LOWER_IS_BETTER
-from rexnet_ai_real.evaluate.part import Part
-from rexnet_ai_real.evaluate.report.sections.metrics import SAID
 from rexnet_ai_real.figures import NAMES
 from rexnet_ai_real.files import write_csv
+from rexnet_ai_real.metrics.binary import LOWER_IS_BETTER
+from rexnet_ai_real.metrics.comparison import Comparison, Predictions, compare
+from rexnet_ai_real.metrics.names import SAID
 
 SHOWN: Final = 25
 

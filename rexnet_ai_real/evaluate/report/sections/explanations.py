@@ -5,15 +5,15 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from rexnet_ai_real.images.decode import UnreadablePicture, decode
-from rexnet_ai_real.images.transforms import evaluation_transform
-from rexnet_ai_real.evaluate.report.document import Cell, Paragraph, Risk, Section, Signed, Table, split_lead
-from rexnet_ai_real.evaluate.report.evaluation import Evaluation
-from rexnet_ai_real.evaluate.report.explanation_figures import courses_figure, examples_figure
 from rexnet_ai_real.evaluate.audits.explanations import PRIORS, ExplanationAudit, evaluate_explanations
 from rexnet_ai_real.evaluate.audits.heat_probe import DIRECTIONS, ORDERS
 from rexnet_ai_real.evaluate.part import Part
+from rexnet_ai_real.evaluate.report.document import Cell, Paragraph, Risk, Section, Signed, Table, split_lead
+from rexnet_ai_real.evaluate.report.evaluation import Evaluation
+from rexnet_ai_real.evaluate.report.explanation_figures import courses_figure, examples_figure
+from rexnet_ai_real.images.decode import UnreadablePicture, decode
 from rexnet_ai_real.images.preprocessing import ENOUGH
+from rexnet_ai_real.images.transforms import evaluation_transform
 
 _SAID = {"heat": "by the heat map", "random": "at random", "centre": "from the centre"}
 

@@ -2,32 +2,15 @@
 
 import pandas as pd
 
-from rexnet_ai_real.metrics.bootstrap import Estimate
+from rexnet_ai_real.evaluate.part import DECISIONS, Part
 from rexnet_ai_real.evaluate.report.document import Block, Note, Paragraph, Risk, Section, Table, percent
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
-from rexnet_ai_real.metrics.binary import METRICS, Metrics, evaluate
-from rexnet_ai_real.evaluate.part import DECISIONS, Part
 from rexnet_ai_real.evaluate.report.sections.sources import source_blocks
 from rexnet_ai_real.figures import NAMES
 from rexnet_ai_real.labels import AI, REAL
-
-SAID = {
-    "accuracy": "Accuracy",
-    "balanced_accuracy": "Balanced accuracy",
-    "precision": "Precision of “AI”",
-    "recall": "Recall: AI pictures found (TPR)",
-    "specificity": "Specificity: real pictures left alone (TNR)",
-    "f1": "F1 of the AI class",
-    "auroc": "AUROC",
-    "average_precision": "Average precision",
-    "nll": "Log loss (nats)",
-    "brier": "Brier score",
-    "ece": "Calibration error (ECE, 15 bins)",
-    "ece_balanced": "Calibration error, classes balanced",
-    "equal_error_rate": "Equal error rate",
-    "tpr_at_fpr5": "AI pictures found at 5% false alarms",
-    "tpr_at_fpr1": "AI pictures found at 1% false alarms",
-}
+from rexnet_ai_real.metrics.binary import METRICS, Metrics, evaluate
+from rexnet_ai_real.metrics.bootstrap import Estimate
+from rexnet_ai_real.metrics.names import SAID
 
 
 def section(evaluation: Evaluation) -> Section:

@@ -5,13 +5,13 @@ from typing import Any, Final
 
 import pandas as pd
 
-from rexnet_ai_real.metrics.bootstrap import Estimate
+from rexnet_ai_real.evaluate.audits.robustness import CELL_METRICS, Robustness, summarise_robustness
 from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS, NONE
 from rexnet_ai_real.evaluate.report.document import Cell, Paragraph, Risk, Section, Table
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
-from rexnet_ai_real.evaluate.audits.robustness import CELL_METRICS, Robustness, summarise_robustness
 from rexnet_ai_real.evaluate.report.robustness_figures import curves_figure, heat_figure
 from rexnet_ai_real.figures import styled
+from rexnet_ai_real.metrics.bootstrap import Estimate
 
 _RATES: Final = ("recall", "specificity")
 """Measured at the chosen threshold."""

@@ -8,18 +8,18 @@ import pandas as pd
 
 from rexnet_ai_real.data.manifest import read_manifest
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.metrics.comparison import Predictions, compare
 from rexnet_ai_real.evaluate.audits.container import read_containers
-from rexnet_ai_real.evaluate.report.document import Block, Paragraph, Risk, Section, Signed, Table, signed, split_lead
-from rexnet_ai_real.evaluate.report.evaluation import Evaluation
 from rexnet_ai_real.evaluate.audits.label_errors import contact_sheet, find_label_errors
-from rexnet_ai_real.evaluate.leaks import LeakAudit, find_leaks, parts_of
-from rexnet_ai_real.evaluate.report.plots import interval_figure
 from rexnet_ai_real.evaluate.audits.shortcuts import FileAudit, audit_files
 from rexnet_ai_real.evaluate.audits.swaps import ENCODINGS, swap_audit
+from rexnet_ai_real.evaluate.leaks import LeakAudit, find_leaks, parts_of
+from rexnet_ai_real.evaluate.report.document import Block, Paragraph, Risk, Section, Signed, Table, signed, split_lead
+from rexnet_ai_real.evaluate.report.evaluation import Evaluation
+from rexnet_ai_real.evaluate.report.plots import interval_figure
 from rexnet_ai_real.figures import NAMES
 from rexnet_ai_real.files import write_csv
 from rexnet_ai_real.labels import LABELS
+from rexnet_ai_real.metrics.comparison import Predictions, compare
 from rexnet_ai_real.runs.folder import RunFolder
 
 SHOWN: Final = 12

@@ -5,11 +5,11 @@ from typing import Final
 
 import numpy as np
 
-from rexnet_ai_real.metrics.bootstrap import Estimate
-from rexnet_ai_real.evaluate.report.document import Block, Note, Risk, Table, percent
-from rexnet_ai_real.metrics.binary import evaluate_scores
 from rexnet_ai_real.evaluate.part import Part
+from rexnet_ai_real.evaluate.report.document import Block, Note, Risk, Table, percent
 from rexnet_ai_real.figures import NAMES
+from rexnet_ai_real.metrics.binary import evaluate_scores
+from rexnet_ai_real.metrics.bootstrap import Estimate
 
 ENOUGH: Final = 30
 """Pictures below which a group is marked as too small: the 95% interval of a rate then spans 20 points and more."""

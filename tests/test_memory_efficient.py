@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rexnet_ai_real.models import ReXNet, lean_training, to_timm_layout
+from rexnet_ai_real.models import ReXNet, memory_efficient, to_timm_layout
 from rexnet_ai_real.models.rexnet import ConvNorm
 
 
@@ -37,7 +37,7 @@ def plainly(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
     def switch() -> None:
         for condition in ("applies", "applies_to_convolution"):
-            monkeypatch.setattr(lean_training, condition, lambda *things: False)
+            monkeypatch.setattr(memory_efficient, condition, lambda *things: False)
 
     return switch
 
@@ -115,12 +115,12 @@ def kept(network: nn.Module, pictures: Tensor) -> int:
 
 def test_plain_layers_run_where_others_look_in(network: ReXNet, pictures: Tensor) -> None:
     norm = network.stem.bn
-    assert lean_training.applies(pictures, norm)
+    assert memory_efficient.applies(pictures, norm)
     with torch.no_grad():
-        assert not lean_training.applies(pictures, norm)
-    assert not lean_training.applies(pictures, norm.eval())
-    assert not lean_training.applies(pictures, nn.SyncBatchNorm(32))
-    assert not lean_training.applies(pictures.to("meta"), nn.BatchNorm2d(3))
+        assert not memory_efficient.applies(pictures, norm)
+    assert not memory_efficient.applies(pictures, norm.eval())
+    assert not memory_efficient.applies(pictures, nn.SyncBatchNorm(32))
+    assert not memory_efficient.applies(pictures.to("meta"), nn.BatchNorm2d(3))
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -137,10 +137,10 @@ def test_every_hook_is_called(training: bool) -> None:
 def test_one_hook_leaves_the_other_layers_lean(pictures: Tensor) -> None:
     network = ReXNet(depth=0.2)
     network.stem.act.register_forward_hook(lambda *_: None)
-    assert not lean_training.applies(pictures, network.stem.bn, network.stem.act)
+    assert not memory_efficient.applies(pictures, network.stem.bn, network.stem.act)
     last = network.features[-1]
     assert isinstance(last, ConvNorm)
-    assert lean_training.applies(pictures, last.bn, last.act)
+    assert memory_efficient.applies(pictures, last.bn, last.act)
 
 
 def test_another_activation_put_in_is_used_in_training(pictures: Tensor) -> None:

@@ -1,14 +1,41 @@
 """Picture files made ready for a network by threads, in batches; what gives no picture is a reason in its place."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 from rexnet_ai_real.images.decode import UnreadablePicture
-from rexnet_ai_real.images.walk import PictureFile, made_ahead
+from rexnet_ai_real.images.walk import PictureFile
+
+Given = TypeVar("Given")
+
 
 Made = TypeVar("Made")
+
+
+def made_ahead(
+    make: Callable[[Given], Made], given: Iterable[Given], *, workers: int, ahead: int
+) -> Iterator[tuple[Given, Made]]:
+    """Each thing with what `make` makes of it, in order; made by threads, at most `ahead` before they are asked for.
+
+    What waits is dropped when the reader stops early. An exception of `make` is raised at its place in the order.
+    """
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="picture")
+    pending: deque[tuple[Given, Future[Made]]] = deque()
+    try:
+        for thing in given:
+            pending.append((thing, pool.submit(make, thing)))
+            if len(pending) == ahead:
+                first, made = pending.popleft()
+                yield first, made.result()
+        while pending:
+            first, made = pending.popleft()
+            yield first, made.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def prepared_batches(

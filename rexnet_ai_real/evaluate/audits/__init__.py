@@ -1,0 +1,1 @@
+"""Questions put to a detector and its images: robustness, shortcuts, label errors, explanations."""

@@ -1,0 +1,1 @@
+"""Images from files to arrays that a network takes; no PyTorch but in `transforms`."""

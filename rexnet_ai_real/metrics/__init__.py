@@ -1,0 +1,1 @@
+"""Metrics of binary scores with intervals; NumPy and pandas alone, no PyTorch."""
