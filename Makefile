@@ -33,7 +33,7 @@ else
 endif
 	touch $@
 
-demo: setup ## Train on generated pictures and show what a run leaves behind (no download, minutes)
+demo: setup ## Train on generated images and show what a run leaves behind (no download, minutes)
 	$(RUN) -m rexnet_ai_real.train +experiment=demo $(ARGS)
 
 test: setup ## Run the tests, with coverage
@@ -64,12 +64,12 @@ sweep: setup ## Sweep learning rate and patience over the baseline
 folds: setup ## Cross-validate the baseline over five folds
 	$(RUN) -m rexnet_ai_real.train -m +experiment=baseline +sweep=folds $(ARGS)
 
-bench: setup ## Measure speed side by side into benchmarks/RESULTS.md: DETECTOR=exported folder, PICTURES='folder folder'
+bench: setup ## Measure speed side by side into benchmarks/RESULTS.md: DETECTOR=exported folder, IMAGES='folder folder'
 	$(RUN) -m benchmarks.training_step
 	$(if $(DETECTOR),$(RUN) -m benchmarks.inference $(DETECTOR))
-	$(if $(PICTURES),$(RUN) -m benchmarks.loader $(PICTURES))
-	$(if $(PICTURES),$(RUN) -m benchmarks.epoch $(firstword $(PICTURES)))
-	$(if $(and $(DETECTOR),$(PICTURES)),$(RUN) -m benchmarks.scan $(DETECTOR) $(PICTURES))
+	$(if $(IMAGES),$(RUN) -m benchmarks.loader $(IMAGES))
+	$(if $(IMAGES),$(RUN) -m benchmarks.epoch $(firstword $(IMAGES)))
+	$(if $(and $(DETECTOR),$(IMAGES)),$(RUN) -m benchmarks.scan $(DETECTOR) $(IMAGES))
 	$(RUN) -m benchmarks.growth $(if $(DETECTOR),--detector $(DETECTOR))
 
 board: setup ## Open TensorBoard on all runs
@@ -79,5 +79,5 @@ lock: setup ## Fit requirements.lock to pyproject.toml; newer versions with ARGS
 	$(RUN) -m uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
 		--extra dev --output-file requirements.lock $(ARGS) pyproject.toml
 
-clean: ## Remove the environments and caches; outputs and pictures stay
+clean: ## Remove the environments and caches; outputs and images stay
 	rm -rf $(VENV) .venv-lowest-direct .venv-highest .pytest_cache .ruff_cache .mypy_cache .coverage

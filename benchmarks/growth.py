@@ -1,6 +1,6 @@
-"""How time and memory grow with the number of pictures: `python -m benchmarks.growth`.
+"""How time and memory grow with the number of images: `python -m benchmarks.growth`.
 
-Each step runs on 1,000, 10,000 and 100,000 generated tiny pictures, in a process of its own for the memory. What counts
+Each step runs on 1,000, 10,000 and 100,000 generated tiny images, in a process of its own for the memory. What counts
 is the exponent: 1 is linear, and n log n looks like 1.1 at these sizes.
 """
 
@@ -38,7 +38,7 @@ FIGURE = Path(__file__).with_name("growth.png")
 
 def main() -> None:
     """Measure every size in a process of its own, and write the section."""
-    parser = argparse.ArgumentParser(description="Time the growth with the number of pictures.")
+    parser = argparse.ArgumentParser(description="Time the growth with the number of images.")
     parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES))
     parser.add_argument("--detector", type=Path, help="exported folder for the step predict; left out without it")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
@@ -60,20 +60,20 @@ def main() -> None:
         exponent = math.log(values[-1] / values[-2]) / math.log(sizes[-1] / sizes[-2])
         lines.append(f"| {step} | {' | '.join(f'{value:,.2f}' for value in values)} | {exponent:.2f} |")
     draw(found, FIGURE)
-    text = f"Seconds per step on generated pictures of {SIDE} px; the exponent is that of the last two sizes.\n\n"
-    picture = f"\n\n![Seconds of each step against the number of pictures]({FIGURE.name})"
-    write_section("Growth", text + "\n".join(lines) + picture, threads=2)
+    text = f"Seconds per step on generated images of {SIDE} px; the exponent is that of the last two sizes.\n\n"
+    image = f"\n\n![Seconds of each step against the number of images]({FIGURE.name})"
+    write_section("Growth", text + "\n".join(lines) + image, threads=2)
 
 
 def draw(found: Mapping[int, Mapping[str, float]], file: Path) -> None:
-    """Seconds of every step against the number of pictures, both in powers of ten, beside a line that is linear."""
+    """Seconds of every step against the number of images, both in powers of ten, beside a line that is linear."""
     sizes = list(found)
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
     for step in (step for step in next(iter(found.values())) if step != MEMORY):
         axes.loglog(sizes, [found[size][step] for size in sizes], marker="o", label=step)
     slowest = max(value for step, value in found[sizes[0]].items() if step != MEMORY)
     axes.loglog(sizes, [2 * slowest * size / sizes[0] for size in sizes], color="grey", linestyle=":", label="linear")
-    axes.set(xlabel="pictures", ylabel="seconds")
+    axes.set(xlabel="images", ylabel="seconds")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     with write_atomically(file) as temporary:
@@ -97,7 +97,7 @@ def measure(count: int, detector: Path | None) -> dict[str, float]:
         seconds[name] = time.perf_counter() - started
 
     with tempfile.TemporaryDirectory() as place:
-        root = Path(place) / "pictures"
+        root = Path(place) / "images"
         _draw(root, count)
         for name in STEPS[:2]:
             started = time.perf_counter()
@@ -128,7 +128,7 @@ def measure(count: int, detector: Path | None) -> dict[str, float]:
 
 
 def _draw(root: Path, count: int) -> None:
-    """Smooth noise, so that difference hashes are as far apart as those of real pictures."""
+    """Smooth noise, so that difference hashes are as far apart as those of real images."""
     random = np.random.default_rng(0)
     for label in ("ai", "real"):
         (root / label).mkdir(parents=True)

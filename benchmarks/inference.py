@@ -59,7 +59,7 @@ def _roofline(network: nn.Module, size: int, rates: dict[str, float]) -> str:
         for name, rate in rates.items()
     ]
     return (
-        f"One picture is {work:.2f} GFLOP (a product and a sum count as two); the weights are {weights:.0f} MB. "
+        f"One image is {work:.2f} GFLOP (a product and a sum count as two); the weights are {weights:.0f} MB. "
         f"Measured peaks: {single:,.0f} GFLOP/s in float32, {half:,.0f} in bfloat16 (product of 4096 x 4096 matrices), "
         f"{_copying():.0f} GB/s copied.\n\n| | GFLOP/s | of the peak in float32 | in bfloat16 |\n|---|---:|---:|---:|\n"
         + "\n".join(lines)
@@ -87,12 +87,12 @@ def _fastest(run: Callable[[], object], rounds: int = 5) -> float:
 
 
 def _usual(network: nn.Module, batch: int, size: int, batches: int) -> Callable[[], None]:
-    pictures = torch.randn(batch, 3, size, size)
+    images = torch.randn(batch, 3, size, size)
 
     def run() -> None:
         with torch.inference_mode():
             for _ in range(batches):
-                network(pictures)
+                network(images)
 
     return run
 

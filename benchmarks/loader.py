@@ -1,7 +1,7 @@
-"""Batches of pictures, from files every time and from prepared pixels: `python -m benchmarks.loader FOLDER...`.
+"""Batches of images, from files every time and from prepared pixels: `python -m benchmarks.loader FOLDER...`.
 
 What stands against it is the usual way: torchvision's ImageFolder with Pillow and the same resizing and normalising, in
-one process. The candidates for keeping pictures are measured side by side; training uses the first.
+one process. The candidates for keeping images are measured side by side; training uses the first.
 """
 
 import argparse
@@ -19,10 +19,10 @@ from safetensors.numpy import save_file
 from torchvision import transforms
 from torchvision.datasets.folder import default_loader
 
-from benchmarks.pictures import readable_pictures
+from benchmarks.images import readable_images
 from benchmarks.side_by_side import table, take_turns, write_section
 from rexnet_ai_real.config import DataConfig, preprocessing_of
-from rexnet_ai_real.data.prepared import PreparedPictures, Source, prepare_pictures
+from rexnet_ai_real.data.prepared import PreparedImages, Source, prepare_images
 from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.images.transforms import normalise, unit_range
 
@@ -33,9 +33,9 @@ USUAL = "ImageFolder with Pillow"
 
 def main() -> None:
     """Measure every folder given."""
-    parser = argparse.ArgumentParser(description="Time the loading of pictures.")
+    parser = argparse.ArgumentParser(description="Time the loading of images.")
     parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--count", type=int, default=128, help="pictures of each folder")
+    parser.add_argument("--count", type=int, default=128, help="images of each folder")
     options = parser.parse_args()
     torch.set_num_threads(1)
     for folder in options.folders:
@@ -44,17 +44,17 @@ def main() -> None:
 
 def measure(folder: Path, count: int) -> None:
     """One section of the results."""
-    files = readable_pictures(folder, count)
+    files = readable_images(folder, count)
     with tempfile.TemporaryDirectory() as place:
         cache = Path(place)
         sources = [Source(file, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files]
-        kept = prepare_pictures(
+        kept = prepare_images(
             sources, PREPROCESSING, cache=cache, max_pixels=MAX_PIXELS, max_bytes=1 << 33, progress=False
         )
         things: dict[str, Callable[[], object]] = {
             USUAL: lambda: _usual(files),
             "this project, every time from the file": lambda: _prepared(
-                PreparedPictures(sources, PREPROCESSING, MAX_PIXELS), len(files)
+                PreparedImages(sources, PREPROCESSING, MAX_PIXELS), len(files)
             ),
             "this project, from the second epoch on (mapped pixels)": lambda: _prepared(kept, len(files)),
             "candidate: safetensors": _safetensors(kept, cache / "pixels.safetensors", len(files)),
@@ -63,10 +63,10 @@ def measure(folder: Path, count: int) -> None:
         timings = take_turns(things, items=len(files))
     size = kept.preprocessing.image_size
     text = (
-        f"{len(files)} pictures of `{folder.name}` as normalised tensors of {size} px, batches of {BATCH}, one thread."
+        f"{len(files)} images of `{folder.name}` as normalised tensors of {size} px, batches of {BATCH}, one thread."
         "\n\n" + table(timings, USUAL)
     )
-    write_section(f"Loading pictures: {folder.name}", text, threads=1)
+    write_section(f"Loading images: {folder.name}", text, threads=1)
 
 
 def _usual(files: Sequence[Path]) -> None:
@@ -82,16 +82,16 @@ def _usual(files: Sequence[Path]) -> None:
         torch.stack([prepare(default_loader(str(file))) for file in files[start : start + BATCH]])
 
 
-def _prepared(pictures: PreparedPictures, count: int) -> None:
+def _prepared(images: PreparedImages, count: int) -> None:
     for start in range(0, count, BATCH):
-        _normalised(pictures.read(range(start, min(start + BATCH, count))))
+        _normalised(images.read(range(start, min(start + BATCH, count))))
 
 
 def _normalised(pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]") -> torch.Tensor:
     return normalise(unit_range(torch.from_numpy(pixels)), PREPROCESSING)
 
 
-def _safetensors(kept: PreparedPictures, file: Path, count: int) -> Callable[[], object]:
+def _safetensors(kept: PreparedImages, file: Path, count: int) -> Callable[[], object]:
     save_file({"pixels": kept.read(range(count))}, file)
 
     def read() -> None:
@@ -103,11 +103,11 @@ def _safetensors(kept: PreparedPictures, file: Path, count: int) -> Callable[[],
     return read
 
 
-def _small_jpegs(kept: PreparedPictures, count: int) -> Callable[[], object]:
+def _small_jpegs(kept: PreparedImages, count: int) -> Callable[[], object]:
     stored = []
-    for picture in kept.read(range(count)):
+    for image in kept.read(range(count)):
         memory = io.BytesIO()
-        Image.fromarray(picture).save(memory, "JPEG", quality=95)
+        Image.fromarray(image).save(memory, "JPEG", quality=95)
         stored.append(memory.getvalue())
 
     def read() -> None:

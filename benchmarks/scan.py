@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torchvision import transforms
 
-from benchmarks.pictures import readable_pictures
+from benchmarks.images import readable_images
 from benchmarks.side_by_side import table, take_turns, write_section
 from rexnet_ai_real import Detector
 from rexnet_ai_real.detector.backends import BACKENDS
@@ -25,7 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time predictions on files.")
     parser.add_argument("detector", type=Path, help="folder that export wrote")
     parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--count", type=int, default=112, help="pictures of each folder")
+    parser.add_argument("--count", type=int, default=112, help="images of each folder")
     options = parser.parse_args()
     detectors = {
         name: Detector.load(options.detector, backend=name)
@@ -33,7 +33,7 @@ def main() -> None:
         if (options.detector / file).is_file()
     }
     for folder in options.folders:
-        files = readable_pictures(folder, options.count)
+        files = readable_images(folder, options.count)
         things: dict[str, Callable[[], object]] = {USUAL: _script(files)}
         things |= {name: _scan(detector, files) for name, detector in detectors.items()}
         timings = take_turns(things, items=len(files), pairs=5)
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def _script(files: list[Path]) -> Callable[[], None]:
-    """What one would write: a loop over files, Pillow, torchvision's transforms, timm's model, a picture at a time."""
+    """What one would write: a loop over files, Pillow, torchvision's transforms, timm's model, an image at a time."""
     network = timm.create_model("rexnet_100", num_classes=2).eval()
     prepare = transforms.Compose(
         [

@@ -32,7 +32,7 @@ class Timing:
     name: str
     seconds: tuple[float, ...]
     items: int
-    """Pictures, or whatever else was done in a round."""
+    """Images, or whatever else was done in a round."""
 
     @property
     def rate(self) -> float:
@@ -53,7 +53,7 @@ def take_turns(
 
     Args:
         things: what to call, by name.
-        items: pictures, or other things, that each call deals with.
+        items: images, or other things, that each call deals with.
         pairs: rounds; 5 or more.
         warm_up: rounds before.
 
@@ -75,7 +75,7 @@ def take_turns(
     return {name: Timing(name, tuple(taken), items) for name, taken in seconds.items()}
 
 
-def table(timings: Mapping[str, Timing], against: str, *, unit: str = "pictures/s") -> str:
+def table(timings: Mapping[str, Timing], against: str, *, unit: str = "images/s") -> str:
     """Markdown: rate of each and how many times as fast it is as `against`."""
     lines = [f"| | {unit} | times as fast as {against} |", "|---|---:|---:|"]
     for name, timing in timings.items():

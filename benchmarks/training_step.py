@@ -28,13 +28,13 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    pictures, labels = torch.randn(BATCH, 3, SIDE, SIDE), torch.randint(0, 2, (BATCH,))
-    usual = _measure(pictures, labels)
-    text = f"A batch of {BATCH} pictures of {SIDE} px: forward, backward, SGD.\n\n{_tables(usual)}"
+    images, labels = torch.randn(BATCH, 3, SIDE, SIDE), torch.randint(0, 2, (BATCH,))
+    usual = _measure(images, labels)
+    text = f"A batch of {BATCH} images of {SIDE} px: forward, backward, SGD.\n\n{_tables(usual)}"
     if keep_freed_memory():
-        kept = _measure(pictures, labels)
+        kept = _measure(images, labels)
         text += f"\n\nThe same with freed memory kept by the process, as `train` sets it on Linux:\n\n{_tables(kept)}"
-    ours, theirs = _activations(_ours(), pictures), _activations(_timm(), pictures)
+    ours, theirs = _activations(_ours(), images), _activations(_timm(), images)
     text += f"\n\nActivations held for the backward pass: {ours / 1e6:,.0f} MB for timm's {theirs / 1e6:,.0f}, "
     text += f"{ours / theirs:.2f} of them (exact: summed over saved tensors)."
     write_section("Training step", text, threads=options.threads)
@@ -44,11 +44,11 @@ def _tables(timings: dict[str, Timing]) -> str:
     return f"{table(timings, NOTEBOOK)}\n\n{table({name: timings[name] for name in (TIMM, OURS)}, TIMM)}"
 
 
-def _measure(pictures: Tensor, labels: Tensor) -> dict[str, Timing]:
+def _measure(images: Tensor, labels: Tensor) -> dict[str, Timing]:
     things = {
-        NOTEBOOK: _step(timm.create_model("rexnet_100", num_classes=2), pictures, labels, fast=False),
-        TIMM: _step(_timm(), pictures, labels, fast=True),
-        OURS: _step(_ours(), pictures, labels, fast=True),
+        NOTEBOOK: _step(timm.create_model("rexnet_100", num_classes=2), images, labels, fast=False),
+        TIMM: _step(_timm(), images, labels, fast=True),
+        OURS: _step(_ours(), images, labels, fast=True),
     }
     return take_turns(things, items=BATCH)
 
@@ -62,10 +62,10 @@ def _timm() -> nn.Module:
     return network.to(memory_format=torch.channels_last)
 
 
-def _step(network: nn.Module, pictures: Tensor, labels: Tensor, *, fast: bool) -> Callable[[], None]:
+def _step(network: nn.Module, images: Tensor, labels: Tensor, *, fast: bool) -> Callable[[], None]:
     network.train()
     optimizer = torch.optim.SGD(network.parameters(), lr=3e-4, momentum=0.9, nesterov=True)
-    inputs = pictures.contiguous(memory_format=torch.channels_last) if fast else pictures
+    inputs = images.contiguous(memory_format=torch.channels_last) if fast else images
 
     def step() -> None:
         with torch.autocast("cpu", torch.bfloat16) if fast else nullcontext():
@@ -77,7 +77,7 @@ def _step(network: nn.Module, pictures: Tensor, labels: Tensor, *, fast: bool) -
     return step
 
 
-def _activations(network: nn.Module, pictures: Tensor) -> int:
+def _activations(network: nn.Module, images: Tensor) -> int:
     held: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
@@ -86,7 +86,7 @@ def _activations(network: nn.Module, pictures: Tensor) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor), torch.autocast("cpu", torch.bfloat16):
-        network.train()(pictures.contiguous(memory_format=torch.channels_last))
+        network.train()(images.contiguous(memory_format=torch.channels_last))
     return sum(held.values())
 
 

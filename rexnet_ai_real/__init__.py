@@ -1,4 +1,4 @@
-"""Tells AI-generated pictures from real ones with ReXNet: `from rexnet_ai_real import Detector`."""
+"""Tells AI-generated images from real ones with ReXNet: `from rexnet_ai_real import Detector`."""
 
 from typing import TYPE_CHECKING
 

@@ -19,7 +19,7 @@ from rexnet_ai_real.images.preprocessing import FILTERS, RESIZES, Preprocessing
 
 SOURCES = ("kaggle", "cifake", "folder", "synthetic")
 OWN = "own"
-"""As data.name of an evaluation: the pictures that the run itself held out."""
+"""As data.name of an evaluation: the images that the run itself held out."""
 SCHEDULES = ("one_cycle", "cosine", "constant")
 LIBRARIES = ("rexnet", "timm")
 ACCELERATORS = ("auto", "cpu", "gpu", "mps")
@@ -39,21 +39,21 @@ class SyntheticConfig:
     """The generated stand-in data set (`data=synthetic`)."""
 
     count: int = 600
-    """Pictures, half of them of each class."""
+    """Images, half of them of each class."""
     size: int = 96
-    """Side of the square pictures, in pixels."""
+    """Side of the square images, in pixels."""
     seed: int = 0
-    """Another seed, other pictures."""
+    """Another seed, other images."""
 
 
 @dataclass
 class DataConfig:
-    """Which pictures, who is held out, and how pictures become batches."""
+    """Which images, who is held out, and how images become batches."""
 
     name: str = MISSING
     """Layout of the data set: kaggle, cifake, folder or synthetic."""
     root: str | None = None
-    """Folder with the pictures. Null: the usual place of the data set, downloaded or generated there when absent."""
+    """Folder with the images. Null: the usual place of the data set, downloaded or generated there when absent."""
     classes: dict[str, str] = field(default_factory=dict)
     """For `folder`: further folder names and the class that each stands for, such as {midjourney: ai, flickr: real}."""
     image_size: int = 224
@@ -67,37 +67,37 @@ class DataConfig:
     std: list[float] = field(default_factory=lambda: [0.229, 0.224, 0.225])
     """Divides each channel after the mean is subtracted."""
     batch_size: int = 32
-    """Pictures per training step. At least 2: batch norm has no variance of one."""
+    """Images per training step. At least 2: batch norm has no variance of one."""
     cache_gb: float = 8.0
-    """Pictures are decoded once and kept as pixels in the user's cache folder, which may take this many gigabytes (10^9
-    bytes; a picture of 224 px takes 0.00015). Those for which there is no room are decoded in every epoch; 0: all."""
+    """Images are decoded once and kept as pixels in the user's cache folder, which may take this many gigabytes (10^9
+    bytes; an image of 224 px takes 0.00015). Those for which there is no room are decoded in every epoch; 0: all."""
     workers: int = 2
-    """Processes that decode pictures while the network trains, where not all are kept; 0: the training process."""
+    """Processes that decode images while the network trains, where not all are kept; 0: the training process."""
     val_fraction: float = 0.15
-    """Share of the pictures that choose the checkpoint and stop the training."""
+    """Share of the images that choose the checkpoint and stop the training."""
     test_fraction: float = 0.2
-    """Share of the pictures that are seen once, at the end. Ignored where the data set brings its own test part."""
+    """Share of the images that are seen once, at the end. Ignored where the data set brings its own test part."""
     fold: int | None = None
     """Which fold is the test part, 0 to folds - 1. Null: one split by the fractions above."""
     folds: int = 5
-    """Into how many parts cross-validation cuts the pictures."""
+    """Into how many parts cross-validation cuts the images."""
     duplicate_distance: int = 4
-    """Pictures whose 64-bit difference hashes differ in at most this many bits stay on the same side of every split."""
+    """Images whose 64-bit difference hashes differ in at most this many bits stay on the same side of every split."""
     max_pixels: int = MAX_PIXELS
-    """A picture with more pixels is listed as a problem and left out."""
+    """An image with more pixels is listed as a problem and left out."""
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
 
 
 @dataclass
 class AugmentConfig:
-    """Random changes to training pictures. All zero: resize and normalise only, as in the study."""
+    """Random changes to training images. All zero: resize and normalise only, as in the study."""
 
     flip: float = 0.0
     """Probability of a left-right mirror image."""
     rotation: float = 0.0
     """Largest rotation to either side, in degrees: the angles that the study leaves for later."""
     crop_scale: float = 1.0
-    """Smallest share of the area that a random crop keeps; 1 keeps the whole picture."""
+    """Smallest share of the area that a random crop keeps; 1 keeps the whole image."""
     brightness: float = 0.0
     """Largest relative change: 0.2 draws a factor from 0.8 to 1.2. The lighting that the study leaves for later."""
     contrast: float = 0.0
@@ -221,24 +221,24 @@ class EvaluateConfig:
     output_dir: str | None = None
     """Where the report is written. Null: report/ inside the folder of `run`."""
     data: DataConfig = field(default_factory=lambda: DataConfig(name=OWN))
-    """Which pictures. own: those that the run held out, data.root naming their folder where it has moved. Any other
+    """Which images. own: those that the run held out, data.root naming their folder where it has moved. Any other
     data set is taken whole, or its own test part where it has one. A detector brings its own way of resizing: of these
     settings only name, root, classes, batch_size, workers, max_pixels and duplicate_distance are looked at."""
     others: list[str] = field(default_factory=list)
     """Folders of other collections (any layout that data=folder, kaggle or cifake reads): does it hold there too?"""
     against: str | None = None
-    """A second run, multirun of folds or checkpoint that held out the same pictures, to compare with."""
+    """A second run, multirun of folds or checkpoint that held out the same images, to compare with."""
     sections: list[str] = field(default_factory=lambda: list(SECTIONS))
     """Which parts to make; [metrics,calibration] takes seconds, since nothing is predicted anew."""
     sample: int | None = 192
-    """How many held-out pictures, drawn by their hashes, pass the 47 corruptions, the swap test and the test of the
+    """How many held-out images, drawn by their hashes, pass the 47 corruptions, the swap test and the test of the
     heat maps. Null: all; the time grows with it (192: about ten minutes on two cores)."""
     threshold: str = "fpr"
-    """fpr: false alarms on at most `fpr` of real pictures; balanced_accuracy: best mean of both classes."""
+    """fpr: false alarms on at most `fpr` of real images; balanced_accuracy: best mean of both classes."""
     fpr: float = 0.05
     """False-positive rate that the threshold is chosen for."""
     error_target: float | None = 0.10
-    """Promised largest error rate among answered pictures; the others are "unsure". Null: every picture is answered."""
+    """Promised largest error rate among answered images; the others are "unsure". Null: every image is answered."""
     confidence: float = 0.90
     """With which that promise holds."""
     resamples: int = 2000
@@ -358,7 +358,7 @@ _RULES: dict[str, Rule] = {
     "data.interpolation": _one_of(tuple(FILTERS)),
     "data.mean": ((lambda value: len(value) == 3), "three numbers, one a channel"),
     "data.std": ((lambda value: len(value) == 3 and min(value) > 0), "three numbers above 0, one a channel"),
-    "data.batch_size": ((lambda value: value >= 2), "2 or more (batch norm has no variance of one picture)"),
+    "data.batch_size": ((lambda value: value >= 2), "2 or more (batch norm has no variance of one image)"),
     "data.workers": _at_least(0),
     "data.cache_gb": _at_least(0),
     "data.val_fraction": ((lambda value: 0 < value < 1), "a number between 0 and 1"),

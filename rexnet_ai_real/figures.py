@@ -1,4 +1,4 @@
-"""The figures of a run, in one style: learning curves, the confusion matrix, pictures with their heat maps."""
+"""The figures of a run, in one style: learning curves, the confusion matrix, images with their heat maps."""
 
 import logging
 from collections.abc import Iterator
@@ -84,7 +84,7 @@ def save(figure: Figure, folder: Path, name: str) -> Path:
 
 
 def pixels(figure: Figure, dpi: int = 120) -> NDArray[np.uint8]:
-    """The figure as a picture (H, W, 3), for dashboards."""
+    """The figure as an image (H, W, 3), for dashboards."""
     with styled():
         figure.set_dpi(dpi)
         canvas: Any = FigureCanvasAgg(figure)
@@ -95,15 +95,15 @@ def pixels(figure: Figure, dpi: int = 120) -> NDArray[np.uint8]:
 HEAT_COLOURS: Final = "inferno"
 
 
-def overlay(picture: NDArray[np.float32], heat: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The picture in grey under its heat in colour, so that a colour always means heat.
+def overlay(image: NDArray[np.float32], heat: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The image in grey under its heat in colour, so that a colour always means heat.
 
     Args:
-        picture: (H, W, 3), from 0 to 1.
-        heat: (H, W), from 0 to 1; 0 leaves the grey picture, 1 covers four fifths of it.
+        image: (H, W, 3), from 0 to 1.
+        heat: (H, W), from 0 to 1; 0 leaves the grey image, 1 covers four fifths of it.
     """
-    grey = (picture @ np.array([0.299, 0.587, 0.114], dtype=np.float32))[..., None]  # luma of ITU-R BT.601
+    grey = (image @ np.array([0.299, 0.587, 0.114], dtype=np.float32))[..., None]  # luma of ITU-R BT.601
     colour = matplotlib.colormaps[HEAT_COLOURS](heat)[..., :3].astype(np.float32)
-    opacity = 0.8 * heat[..., None] ** 1.5  # the power keeps weak heat from veiling the picture
+    opacity = 0.8 * heat[..., None] ** 1.5  # the power keeps weak heat from veiling the image
     mixed: NDArray[np.float32] = (1 - opacity) * grey + opacity * colour
     return mixed

@@ -1,4 +1,4 @@
-"""Fixtures that several test files share: a tiny training run, and where the real pictures are, if they are here."""
+"""Fixtures that several test files share: a tiny training run, and where the real images are, if they are here."""
 
 import os
 import sys
@@ -21,7 +21,7 @@ Compose = Callable[..., TrainConfig]
 
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep what tests measure of pictures out of the user's cache."""
+    """Keep what tests measure of images out of the user's cache."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
@@ -35,9 +35,9 @@ def absl_closes_nothing() -> None:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Overrides for a run of seconds: 60 generated pictures of 32 px, a quarter of the width, two epochs."""
+    """Overrides for a run of seconds: 60 generated images of 32 px, a quarter of the width, two epochs."""
     return [
-        f"data.root={tmp_path_factory.mktemp('pictures') / 'synthetic'}",
+        f"data.root={tmp_path_factory.mktemp('images') / 'synthetic'}",
         *("data=synthetic", "data.synthetic.count=60", "data.synthetic.size=32", "data.image_size=32"),
         *("data.batch_size=8", "data.workers=0", "model=rexnet_100", "model.width=0.25", "trainer.max_epochs=2"),
         *("name=tiny", "trainer.precision=32-true", "trainer.threads=1"),
@@ -67,16 +67,16 @@ def tiny_run(compose_tiny: Compose, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder with real pictures and weights that may stand beside the checkout; tests skip where it does not."""
+    """The folder with real images and weights that may stand beside the checkout; tests skip where it does not."""
     folder = Path(os.environ.get("REXNET_SHARED", Path(__file__).resolve().parents[2] / "shared"))
     if not (folder / "data").is_dir():
-        pytest.skip(f"no real pictures at {folder} (set REXNET_SHARED to a folder that holds data/ and weights/)")
+        pytest.skip(f"no real images at {folder} (set REXNET_SHARED to a folder that holds data/ and weights/)")
     return folder
 
 
 @pytest.fixture(scope="session")
 def shared_data(shared: Path) -> Path:
-    """The real pictures."""
+    """The real images."""
     return shared / "data"
 
 

@@ -16,20 +16,20 @@ from rexnet_ai_real.data.augmentation import BatchAugmentation
 
 
 @pytest.fixture
-def pictures() -> Tensor:
+def images() -> Tensor:
     """Six smooth ones of 40 px."""
     coarse = torch.rand(6, 3, 5, 5, generator=torch.Generator().manual_seed(0))
     return torch.nn.functional.interpolate(coarse, size=(40, 40), mode="bicubic").clamp(0, 1)
 
 
-def changed(pictures: Tensor, *, size: int = 40, seed: int = 1, **settings: Any) -> Tensor:
+def changed(images: Tensor, *, size: int = 40, seed: int = 1, **settings: Any) -> Tensor:
     torch.manual_seed(seed)
-    return BatchAugmentation(AugmentConfig(**settings), size)(pictures)
+    return BatchAugmentation(AugmentConfig(**settings), size)(images)
 
 
-def test_nothing_asked_for_changes_nothing(pictures: Tensor) -> None:
-    assert torch.equal(changed(pictures), pictures)
-    assert torch.equal(BatchAugmentation(AugmentConfig(), 40).erase(pictures.clone()), pictures)
+def test_nothing_asked_for_changes_nothing(images: Tensor) -> None:
+    assert torch.equal(changed(images), images)
+    assert torch.equal(BatchAugmentation(AugmentConfig(), 40).erase(images.clone()), images)
 
 
 @pytest.mark.parametrize(
@@ -45,10 +45,8 @@ def test_nothing_asked_for_changes_nothing(pictures: Tensor) -> None:
         {"blur": 1.0},
     ],
 )
-def test_every_change_keeps_form_and_range_and_differs_between_pictures(
-    pictures: Tensor, settings: dict[str, Any]
-) -> None:
-    same = pictures[:1].expand(6, -1, -1, -1).clone()
+def test_every_change_keeps_form_and_range_and_differs_between_images(images: Tensor, settings: dict[str, Any]) -> None:
+    same = images[:1].expand(6, -1, -1, -1).clone()
     before = same.clone()
     found = changed(same, **settings)
     assert found.shape == same.shape
@@ -56,7 +54,7 @@ def test_every_change_keeps_form_and_range_and_differs_between_pictures(
     assert found.min() >= 0
     assert found.max() <= 1
     assert torch.equal(same, before)
-    assert not any(torch.equal(picture, same[0]) for picture in found)
+    assert not any(torch.equal(image, same[0]) for image in found)
     assert len(torch.unique(found, dim=0)) == (1 if settings == {"flip": 1.0} else 6)
     assert torch.equal(changed(same, **settings), found)
     assert not torch.equal(changed(same, seed=2, **settings), found) or settings == {"flip": 1.0}
@@ -68,20 +66,20 @@ def test_settings_are_all_used() -> None:
     }
 
 
-def test_a_flip_is_a_mirror_image(pictures: Tensor) -> None:
-    torch.testing.assert_close(changed(pictures, flip=1.0), pictures.flip(-1), atol=1e-5, rtol=0)
+def test_a_flip_is_a_mirror_image(images: Tensor) -> None:
+    torch.testing.assert_close(changed(images, flip=1.0), images.flip(-1), atol=1e-5, rtol=0)
     torch.manual_seed(0)
-    halves = changed(pictures.repeat(50, 1, 1, 1), flip=0.5)
+    halves = changed(images.repeat(50, 1, 1, 1), flip=0.5)
     mirrored = [
-        torch.allclose(a, b.flip(-1), atol=1e-5) for a, b in zip(halves, pictures.repeat(50, 1, 1, 1), strict=True)
+        torch.allclose(a, b.flip(-1), atol=1e-5) for a, b in zip(halves, images.repeat(50, 1, 1, 1), strict=True)
     ]
     assert 0.4 < np.mean(mirrored) < 0.6
 
 
-def test_a_turn_is_that_of_torchvision(pictures: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_turn_is_that_of_torchvision(images: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(augmentation, "_uniform", lambda n, span: torch.full((n,), float(span[1])))
-    expected = v2.functional.rotate(pictures, 30.0, v2.InterpolationMode.BILINEAR)
-    torch.testing.assert_close(changed(pictures, rotation=30.0), expected, atol=1e-4, rtol=0)
+    expected = v2.functional.rotate(images, 30.0, v2.InterpolationMode.BILINEAR)
+    torch.testing.assert_close(changed(images, rotation=30.0), expected, atol=1e-4, rtol=0)
 
 
 def test_crops_lie_inside_and_keep_the_share_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,36 +108,34 @@ def test_crops_lie_inside_and_keep_the_share_asked_for(monkeypatch: pytest.Monke
     ],
 )
 def test_lighting_is_that_of_torchvision(
-    pictures: Tensor, name: str, theirs: object, monkeypatch: pytest.MonkeyPatch
+    images: Tensor, name: str, theirs: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(augmentation, "_uniform", lambda n, span: torch.full((n,), float(span[1])))
-    expected = theirs(pictures, 1.4)  # type: ignore[operator]
-    torch.testing.assert_close(
-        BatchAugmentation(AugmentConfig(**{name: 0.4}), 40)(pictures), expected, atol=2e-3, rtol=0
-    )
+    expected = theirs(images, 1.4)  # type: ignore[operator]
+    torch.testing.assert_close(BatchAugmentation(AugmentConfig(**{name: 0.4}), 40)(images), expected, atol=2e-3, rtol=0)
 
 
-def test_blur_is_that_of_torchvision(pictures: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blur_is_that_of_torchvision(images: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(augmentation, "_uniform", lambda n, span: torch.full((n,), 1.3))
-    expected = v2.functional.gaussian_blur(pictures, [13, 13], [1.3, 1.3])
-    torch.testing.assert_close(changed(pictures, blur=1.0), expected, atol=1e-4, rtol=0)
+    expected = v2.functional.gaussian_blur(images, [13, 13], [1.3, 1.3])
+    torch.testing.assert_close(changed(images, blur=1.0), expected, atol=1e-4, rtol=0)
 
 
-def test_compression_is_pillows(pictures: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compression_is_pillows(images: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(augmentation, "JPEG_QUALITY", (60, 60))
-    found = changed(pictures, jpeg=1.0)
+    found = changed(images, jpeg=1.0)
     stored = io.BytesIO()
-    Image.fromarray((pictures[2].permute(1, 2, 0) * 255).round().byte().numpy()).save(stored, "JPEG", quality=60)
+    Image.fromarray((images[2].permute(1, 2, 0) * 255).round().byte().numpy()).save(stored, "JPEG", quality=60)
     expected = torch.from_numpy(np.asarray(Image.open(stored)).copy()).permute(2, 0, 1) / 255
     torch.testing.assert_close(found[2], expected)
 
 
-def test_erasing_blanks_one_rectangle(pictures: Tensor) -> None:
+def test_erasing_blanks_one_rectangle(images: Tensor) -> None:
     torch.manual_seed(3)
-    blanked = BatchAugmentation(AugmentConfig(erasing=1.0), 40).erase(pictures + 1)
-    for picture in blanked:
-        gone = (picture == 0).all(0)
+    blanked = BatchAugmentation(AugmentConfig(erasing=1.0), 40).erase(images + 1)
+    for image in blanked:
+        gone = (image == 0).all(0)
         rows, columns = gone.any(1).nonzero(), gone.any(0).nonzero()
         assert gone[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1].all()
         assert 0.01 < gone.float().mean() < 0.36
-        assert ((picture == 0).any(0) == gone).all()
+        assert ((image == 0).any(0) == gone).all()

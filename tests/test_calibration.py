@@ -24,7 +24,7 @@ def draw(random: np.random.Generator, n: int) -> tuple[IntArray, FloatArray]:
 
 
 def true_error_rate(low: float, high: float) -> float:
-    """Error rate among answered pictures of `draw`, from the normal law; logits below `low` are called real."""
+    """Error rate among answered images of `draw`, from the normal law; logits below `low` are called real."""
     real, ai = norm(-SCALE * SEPARATION / 2, SCALE), norm(SCALE * SEPARATION / 2, SCALE)
     wrong = real.sf(high) + ai.cdf(low)
     return float(wrong / (wrong + ai.sf(high) + real.cdf(low)))
@@ -68,18 +68,18 @@ def test_false_positive_rate_is_kept_on_average_and_not_wasted() -> None:
     assert 0.10 - 1 / 45 < np.mean(rates) < 0.10 + 0.005
 
 
-def test_duplicates_do_not_count_as_further_real_pictures() -> None:
+def test_duplicates_do_not_count_as_further_real_images() -> None:
     labels, logits = draw(np.random.default_rng(3), 60)
     copies = np.repeat(np.arange(60), 5)
     once, _ = fpr_threshold(Scores.of(labels, logits), 0.05)
     again, words = fpr_threshold(Scores.of(labels[copies], logits[copies], copies), 0.05)
     assert once == again
-    assert f"{np.sum(labels == 0)} real pictures" in words
+    assert f"{np.sum(labels == 0)} real images" in words
 
 
-def test_too_few_real_pictures_for_the_rate_is_an_error_that_says_how_many() -> None:
+def test_too_few_real_images_for_the_rate_is_an_error_that_says_how_many() -> None:
     labels = np.repeat([0, 1], [18, 40])
-    with pytest.raises(ValueError, match=r"5\.0% needs at least 19 independent real pictures .* got 18"):
+    with pytest.raises(ValueError, match=r"5\.0% needs at least 19 independent real images .* got 18"):
         fpr_threshold(Scores.of(labels, np.arange(58.0)), 0.05)
     labels = np.repeat([0, 1], [19, 40])
     cut, _ = fpr_threshold(Scores.of(labels, np.arange(59.0)), 0.05)
@@ -112,7 +112,7 @@ def test_error_rate_among_answered_keeps_its_promise(rule: str) -> None:
 
 
 def test_promise_counts_groups_not_copies() -> None:
-    """Ten copies of each of 30 pictures are not 300 trials: 15 error-free ones cannot show an error rate below 10 %."""
+    """Ten copies of each of 30 images are not 300 trials: 15 error-free ones cannot show an error rate below 10 %."""
     labels = np.tile([0, 1], 30)
     logits = np.where(labels == 1, 4.0, -4.0) + np.random.default_rng(6).normal(size=60) / 10
     copies = np.repeat(np.arange(60), 10)
@@ -168,7 +168,7 @@ def test_a_damaged_stored_calibration_is_refused() -> None:
 
 def test_bad_input_is_refused_by_name() -> None:
     labels, logits = draw(np.random.default_rng(11), 100)
-    with pytest.raises(ValueError, match="needs real and AI-generated pictures, got 0 real and 100"):
+    with pytest.raises(ValueError, match="needs real and AI-generated images, got 0 real and 100"):
         fit_calibration(np.ones(100, dtype=int), logits)
     with pytest.raises(ValueError, match="fpr_target must lie between"):
         fit_calibration(labels, logits, fpr_target=5)

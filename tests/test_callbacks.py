@@ -30,7 +30,7 @@ from rexnet_ai_real.config import (
 from rexnet_ai_real.train.callbacks import (
     COLUMNS,
     History,
-    TensorBoardPictures,
+    TensorBoardImages,
     log_figures,
     log_hyperparameters,
     settings_that_matter,
@@ -50,11 +50,11 @@ def one_thread() -> Iterator[None]:
 
 
 def batches(count: int, seed: int) -> DataLoader[Any]:
-    """Pictures whose class lies in their brightness, four a batch."""
+    """Images whose class lies in their brightness, four a batch."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(count) % 2
-    pictures = torch.randn(count, 3, 32, 32, generator=generator) + labels[:, None, None, None]
-    return DataLoader(TensorDataset(pictures, labels, torch.arange(count)), batch_size=4)
+    images = torch.randn(count, 3, 32, 32, generator=generator) + labels[:, None, None, None]
+    return DataLoader(TensorDataset(images, labels, torch.arange(count)), batch_size=4)
 
 
 TRAIN, VAL = batches(12, 0), batches(10, 1)
@@ -104,10 +104,10 @@ def test_a_row_holds_what_independent_code_measures(tmp_path: Path) -> None:
     fit(model, history, num_sanity_val_steps=1)
     table = pd.read_csv(tmp_path / "history.csv")
     assert tuple(table.columns) == COLUMNS
-    pictures, truth, _ = VAL.dataset[:]
+    images, truth, _ = VAL.dataset[:]
     labels = truth.numpy()
     with torch.no_grad():
-        probability = model.eval()(pictures).softmax(dim=1)[:, 1].numpy()
+        probability = model.eval()(images).softmax(dim=1)[:, 1].numpy()
     last = table.iloc[-1]
     assert last["val_loss"] == pytest.approx(log_loss(labels, probability), rel=1e-4)
     assert last["val_accuracy"] == pytest.approx(accuracy_score(labels, probability > 0.5))
@@ -151,7 +151,7 @@ def test_the_best_epoch_is_the_first_with_the_lowest_validation_loss(tmp_path: P
 def test_a_dry_run_and_a_run_without_tensorboard_write_nothing(tmp_path: Path) -> None:
     logger = TensorBoardLogger(tmp_path / "board", name="", version="", default_hp_metric=False)
     for options in ({"fast_dev_run": True, "logger": logger}, {"limit_train_batches": 0}):
-        fit(classifier(), History(tmp_path / "history.csv"), TensorBoardPictures(), **options)
+        fit(classifier(), History(tmp_path / "history.csv"), TensorBoardImages(), **options)
     log_figures(None, {"confusion": confusion([0, 1], [0.1, 0.9])}, 0)
     log_hyperparameters(None, TrainConfig(data=DataConfig(name="synthetic")), {})
     assert list(tmp_path.iterdir()) == []
@@ -162,7 +162,7 @@ def test_watching_changes_no_number_of_the_run(tmp_path: Path) -> None:
     plain = classifier()
     fit(plain)
     watched = classifier()
-    fit(watched, History(tmp_path / "history.csv"), TensorBoardPictures(), logger=logger)
+    fit(watched, History(tmp_path / "history.csv"), TensorBoardImages(), logger=logger)
     for old, new in zip(plain.state_dict().values(), watched.state_dict().values(), strict=True):
         assert torch.equal(old, new)
 
@@ -172,7 +172,7 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> tuple[EventAccumulator, C
     """The dashboard of a run of two epochs, figures and hyperparameters included."""
     folder, model = tmp_path_factory.mktemp("board"), classifier()
     logger = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
-    fit(model, TensorBoardPictures(), logger=logger, num_sanity_val_steps=1)
+    fit(model, TensorBoardImages(), logger=logger, num_sanity_val_steps=1)
     parts = {
         part: {"loss": 0.5, "accuracy": 0.8, "f1": 0.75, "auroc": 0.9, "n": 10} for part in ("train", "val", "test")
     }
@@ -195,7 +195,7 @@ def config() -> TrainConfig:
 def test_the_dashboard_has_every_part(board: tuple[EventAccumulator, Classifier]) -> None:
     events, _ = board
     tags = events.Tags()
-    assert {"pictures/training_batch", "figures/confusion"} == set(tags["images"])
+    assert {"images/training_batch", "figures/confusion"} == set(tags["images"])
     assert {f"{part}/{name}" for part in ("train", "val") for name in ("loss", "accuracy", "f1", "auroc")} <= set(
         tags["scalars"]
     )
@@ -204,15 +204,15 @@ def test_the_dashboard_has_every_part(board: tuple[EventAccumulator, Classifier]
     assert len(events.Scalars("val/loss")) == 2  # the metrics of the best epoch add no point to the curve
 
 
-def test_the_precision_recall_curve_counts_the_validation_pictures(board: tuple[EventAccumulator, Classifier]) -> None:
+def test_the_precision_recall_curve_counts_the_validation_images(board: tuple[EventAccumulator, Classifier]) -> None:
     events, model = board
     curves = events.Tensors("val/precision_recall")
     assert len(curves) == 2  # one an epoch; the check before training shows nothing
     counts = np.array(curves[-1].tensor_proto.float_val or np.frombuffer(curves[-1].tensor_proto.tensor_content, "f4"))
     true_positive, false_positive, true_negative, false_negative = counts.reshape(6, -1)[:4]
-    pictures, labels, _ = VAL.dataset[:]
+    images, labels, _ = VAL.dataset[:]
     with torch.no_grad():
-        probability = model.eval()(pictures).softmax(dim=1)[:, 1].numpy()
+        probability = model.eval()(images).softmax(dim=1)[:, 1].numpy()
     thresholds = np.linspace(0, 1, len(true_positive))
     for i in range(1, len(thresholds) - 1, 9):
         said, truth = probability >= thresholds[i], labels.numpy() == 1

@@ -31,7 +31,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def seeded_pictures(count: int = 3, size: int = 64) -> Tensor:
+def seeded_images(count: int = 3, size: int = 64) -> Tensor:
     return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(1))
 
 
@@ -42,7 +42,7 @@ def rexnet() -> ReXNet:
     nn.init.normal_(network.head.fc.weight)
     nn.init.normal_(network.head.fc.bias)
     with torch.no_grad():
-        network(seeded_pictures(8))
+        network(seeded_images(8))
     return network.eval()
 
 
@@ -71,48 +71,48 @@ class RedSpeaksForAI(nn.Module):
 
 
 def test_heat_is_where_the_evidence_was_planted() -> None:
-    pictures = torch.zeros(2, 3, 64, 96)
-    pictures[0, 0, 16:32, 40:56] = 1.0
-    pictures[1, 0, 48:64, 0:16] = 2.0
-    heat = cam.heat_maps(RedSpeaksForAI(), pictures)
+    images = torch.zeros(2, 3, 64, 96)
+    images[0, 0, 16:32, 40:56] = 1.0
+    images[1, 0, 48:64, 0:16] = 2.0
+    heat = cam.heat_maps(RedSpeaksForAI(), images)
     assert heat.shape == (2, 64, 96)
     assert heat[0, 16:32, 40:56].sum() > 0.6 * heat[0].sum()  # the rest is the slope of the enlargement
     assert heat[1, 48:64, 0:16].sum() > 0.6 * heat[1].sum()
     assert heat[1].max() == pytest.approx(2 * heat[0].max())  # twice the evidence, twice the heat
-    assert not cam.heat_maps(RedSpeaksForAI(), pictures, REAL).any()
+    assert not cam.heat_maps(RedSpeaksForAI(), images, REAL).any()
 
 
 @pytest.mark.parametrize("make", [rexnet, lambda: timm.create_model("rexnetr_100", num_classes=2).eval()])
 def test_the_exact_map_adds_up_to_the_log_odds(make: Callable[[], Any]) -> None:
-    network, pictures = make(), seeded_pictures()
+    network, images = make(), seeded_images()
     with torch.no_grad():
-        logits = network(pictures)
+        logits = network(images)
         for target in (REAL, AI):
-            exact = cam.class_activation_map(network, pictures, target)
+            exact = cam.class_activation_map(network, images, target)
             bias = network.head.fc.bias[target] - network.head.fc.bias[1 - target]
             torch.testing.assert_close(exact.mean((1, 2)) + bias, logits[:, target] - logits[:, 1 - target])
 
 
 @pytest.mark.parametrize("target", [REAL, AI])
 def test_gradcam_is_the_positive_part_of_the_exact_map(target: int) -> None:
-    network, pictures = rexnet(), seeded_pictures(size=96)
+    network, images = rexnet(), seeded_images(size=96)
     with torch.no_grad():
-        exact = cam.class_activation_map(network, pictures, target)
+        exact = cam.class_activation_map(network, images, target)
     enlarged = F.interpolate(exact.relu()[:, None] / exact[0].numel(), size=(96, 96), mode="bilinear")[:, 0]
     assert enlarged.amax((1, 2)).min() > 0
-    np.testing.assert_allclose(cam.heat_maps(network, pictures, target), enlarged.numpy(), atol=ATOL, rtol=1e-4)
+    np.testing.assert_allclose(cam.heat_maps(network, images, target), enlarged.numpy(), atol=ATOL, rtol=1e-4)
 
 
-def test_a_map_does_not_depend_on_the_other_pictures_of_the_batch() -> None:
-    network, pictures, targets = rexnet(), seeded_pictures(), [AI, REAL, AI]
-    together = cam.heat_maps(network, pictures, targets)
+def test_a_map_does_not_depend_on_the_other_images_of_the_batch() -> None:
+    network, images, targets = rexnet(), seeded_images(), [AI, REAL, AI]
+    together = cam.heat_maps(network, images, targets)
     for i, target in enumerate(targets):
-        np.testing.assert_allclose(together[i], cam.heat_maps(network, pictures[i : i + 1], target)[0], atol=ATOL)
+        np.testing.assert_allclose(together[i], cam.heat_maps(network, images[i : i + 1], target)[0], atol=ATOL)
 
 
 @pytest.mark.parametrize("method", cam.METHODS)
-def test_every_method_gives_heat_of_the_pictures_size(method: str) -> None:
-    heat = cam.heat_maps(rexnet(), seeded_pictures(), method=method)
+def test_every_method_gives_heat_of_the_images_size(method: str) -> None:
+    heat = cam.heat_maps(rexnet(), seeded_images(), method=method)
     assert heat.shape == (3, 64, 64)
     assert heat.dtype == np.float32
     assert (heat >= 0).all()
@@ -135,28 +135,28 @@ def assert_same(before: list[Any], after: list[Any]) -> None:
 
 
 def test_the_network_is_left_as_it_was_in_the_middle_of_training() -> None:
-    network, pictures = rexnet().train(), seeded_pictures()
+    network, images = rexnet().train(), seeded_images()
     network.stem.eval()
     network.stem.requires_grad_(False)
-    network(pictures).sum().backward()
+    network(images).sum().backward()
     before = state_of(network)
-    first = cam.heat_maps(network, pictures)
+    first = cam.heat_maps(network, images)
     with pytest.raises(ValueError, match="target=2"):
-        cam.heat_maps(network, pictures, 2)
+        cam.heat_maps(network, images, 2)
     assert_same(before, state_of(network))
-    np.testing.assert_array_equal(first, cam.heat_maps(network.eval(), pictures))
+    np.testing.assert_array_equal(first, cam.heat_maps(network.eval(), images))
 
 
 @pytest.mark.parametrize("around", [torch.no_grad, torch.inference_mode, nullcontext])
 def test_callers_need_no_gradients_and_lose_none(around: Callable[[], Any]) -> None:
     network = rexnet()
     with around():
-        pictures = seeded_pictures()
+        images = seeded_images()
         enabled = torch.is_grad_enabled()
-        heat = cam.heat_maps(network, pictures)
+        heat = cam.heat_maps(network, images)
         assert torch.is_grad_enabled() == enabled
-    np.testing.assert_array_equal(heat, cam.heat_maps(network, seeded_pictures()))
-    assert not pictures.requires_grad
+    np.testing.assert_array_equal(heat, cam.heat_maps(network, seeded_images()))
+    assert not images.requires_grad
 
 
 def correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
@@ -164,35 +164,35 @@ def correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
 
 
 def test_bfloat16_channels_last_and_autocast_show_the_same_heat() -> None:
-    pictures, expected = seeded_pictures(), cam.heat_maps(rexnet(), seeded_pictures())
+    images, expected = seeded_images(), cam.heat_maps(rexnet(), seeded_images())
     half = rexnet().to(torch.bfloat16, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    assert correlation(cam.heat_maps(half, pictures), expected) > 0.95
+    assert correlation(cam.heat_maps(half, images), expected) > 0.95
     with torch.autocast("cpu", torch.bfloat16):
-        assert correlation(cam.heat_maps(rexnet(), pictures), expected) > 0.95
+        assert correlation(cam.heat_maps(rexnet(), images), expected) > 0.95
 
 
 def test_compiled_networks_are_seen_through() -> None:
-    pictures, expected = seeded_pictures(), cam.heat_maps(rexnet(), seeded_pictures())
+    images, expected = seeded_images(), cam.heat_maps(rexnet(), seeded_images())
     within = rexnet()
     within.compile(backend="eager")
     for network in (within, cast(nn.Module, torch.compile(rexnet(), backend="eager"))):
         with torch.no_grad():
-            network(pictures)
-        np.testing.assert_allclose(cam.heat_maps(network, pictures), expected, atol=ATOL)
+            network(images)
+        np.testing.assert_allclose(cam.heat_maps(network, images), expected, atol=ATOL)
 
 
 @pytest.mark.parametrize("name", ["mobilenetv3_small_050", "resnet10t", "convnext_atto", "densenet121", "rexnet_100"])
 def test_timm_backbones_are_explained_at_their_final_feature_map(name: str) -> None:
     network: Any = timm.create_model(name, num_classes=2).eval()
-    pictures = seeded_pictures(2)
+    images = seeded_images(2)
     seen: list[Tensor] = []
-    hook = cam.final_layer(network, pictures).register_forward_hook(lambda _, __, output: seen.append(output))
+    hook = cam.final_layer(network, images).register_forward_hook(lambda _, __, output: seen.append(output))
     with torch.no_grad():
-        network(pictures)
+        network(images)
     hook.remove()
     with torch.no_grad():
-        torch.testing.assert_close(seen[0], network.forward_features(pictures))
-    assert cam.heat_maps(network, pictures).shape == (2, 64, 64)
+        torch.testing.assert_close(seen[0], network.forward_features(images))
+    assert cam.heat_maps(network, images).shape == (2, 64, 64)
 
 
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])
@@ -203,16 +203,16 @@ def test_a_network_without_a_final_map_asks_for_a_layer(name: str) -> None:
         else (timm.create_model(name, num_classes=2, img_size=64, depth=1))
     )
     with pytest.raises(ValueError, match=r"name the layer to explain \(layer=\.\.\.\)"):
-        cam.heat_maps(network, seeded_pictures(1))
+        cam.heat_maps(network, seeded_images(1))
 
 
 def test_a_named_layer_is_explained_instead() -> None:
-    network, pictures = rexnet(), seeded_pictures()
-    heat = cam.heat_maps(network, pictures, layer=network.features[4])
+    network, images = rexnet(), seeded_images()
+    heat = cam.heat_maps(network, images, layer=network.features[4])
     assert heat.shape == (3, 64, 64)
-    assert correlation(heat, cam.heat_maps(network, pictures)) < 0.99
+    assert correlation(heat, cam.heat_maps(network, images)) < 0.99
     with pytest.raises(ValueError, match="no forward_features"):
-        cam.heat_maps(nn.Sequential(nn.Conv2d(3, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()), pictures)
+        cam.heat_maps(nn.Sequential(nn.Conv2d(3, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()), images)
 
 
 def test_a_later_change_in_place_does_not_reach_the_explained_layer() -> None:
@@ -221,7 +221,7 @@ def test_a_later_change_in_place_does_not_reach_the_explained_layer() -> None:
         torch.manual_seed(0)
         layer = nn.Conv2d(3, 4, 3)
         network = nn.Sequential(layer, nn.ReLU(in_place), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
-        maps.append(cam.heat_maps(network.eval(), seeded_pictures(), layer=layer))
+        maps.append(cam.heat_maps(network.eval(), seeded_images(), layer=layer))
     assert maps[0].any()
     np.testing.assert_allclose(maps[1], maps[0], atol=ATOL)
 
@@ -229,24 +229,24 @@ def test_a_later_change_in_place_does_not_reach_the_explained_layer() -> None:
 @pytest.mark.parametrize("targets", [2, -1, [AI, REAL, 2]])
 def test_a_target_out_of_range_is_an_error(targets: Any) -> None:
     with pytest.raises(ValueError, match=r"the network has 2 classes, expected 0 to 1"):
-        cam.heat_maps(rexnet(), seeded_pictures(), targets)
+        cam.heat_maps(rexnet(), seeded_images(), targets)
 
 
 def test_other_impossible_requests_are_errors() -> None:
-    network, pictures = rexnet(), seeded_pictures()
-    with pytest.raises(ValueError, match="2 targets for 3 pictures"):
-        cam.heat_maps(network, pictures, [AI, REAL])
+    network, images = rexnet(), seeded_images()
+    with pytest.raises(ValueError, match="2 targets for 3 images"):
+        cam.heat_maps(network, images, [AI, REAL])
     with pytest.raises(ValueError, match="expected one of gradcam, "):
-        cam.heat_maps(network, pictures, method="grad-cam")
+        cam.heat_maps(network, images, method="grad-cam")
     with pytest.raises(ValueError, match=r"target=2: expected 0 \(real\) or 1 \(AI\)"):
-        cam.class_activation_map(network, pictures, 2)
+        cam.class_activation_map(network, images, 2)
     with pytest.raises(ValueError, match="no exact map"):
-        cam.class_activation_map(ReXNet(width=0.25, num_classes=3), pictures)
+        cam.class_activation_map(ReXNet(width=0.25, num_classes=3), images)
     with pytest.raises(ValueError, match="no exact map"):
-        cam.class_activation_map(ReXNet(width=0.5, lite=True), pictures)
+        cam.class_activation_map(ReXNet(width=0.5, lite=True), images)
 
 
-def test_scaling_is_by_each_picture_or_shared_and_keeps_empty_maps_empty() -> None:
+def test_scaling_is_by_each_image_or_shared_and_keeps_empty_maps_empty() -> None:
     maps = np.zeros((3, 4, 4), dtype=np.float32)
     maps[0, 0, 0], maps[0, 1, 1], maps[1, 2, 2] = 2.0, 1.0, 8.0
     own, shared = cam.scaled(maps), cam.scaled(maps, shared=True)
@@ -287,6 +287,6 @@ def test_a_panel_is_drawn_from_files_as_the_network_sees_them(tmp_path: Path) ->
     chosen = shown_rows(rows)
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
     assert len(titles) == len(chosen)
-    with Image.open(tmp_path / chosen["path"].iloc[0]) as picture:
-        seen = np.asarray(picture.resize((64, 64), Image.Resampling.BILINEAR), dtype=np.float32) / 255
+    with Image.open(tmp_path / chosen["path"].iloc[0]) as image:
+        seen = np.asarray(image.resize((64, 64), Image.Resampling.BILINEAR), dtype=np.float32) / 255
     np.testing.assert_allclose(np.asarray(figure.axes[0].images[0].get_array()), seen, atol=0.01)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rexnet_ai_real.cli.arguments import add_pictures, command, listed_paths
+from rexnet_ai_real.cli.arguments import add_images, command, listed_paths
 from rexnet_ai_real.detector.arguments import add_detector
 from rexnet_ai_real.detector.backends import BACKENDS
 from rexnet_ai_real.errors import UserError
@@ -89,5 +89,5 @@ def test_the_limit_of_pixels_is_that_of_the_decoder() -> None:
     from rexnet_ai_real.images.limits import MAX_PIXELS
 
     parser = argparse.ArgumentParser()
-    add_pictures(parser)
+    add_images(parser)
     assert parser.parse_args(["a.jpg"]).max_pixels == MAX_PIXELS

@@ -1,4 +1,4 @@
-"""The paired comparison: differences and disagreements on the same pictures, and a refusal of others."""
+"""The paired comparison: differences and disagreements on the same images, and a refusal of others."""
 
 import math
 
@@ -78,11 +78,11 @@ def test_interval_covers_no_difference() -> None:
     assert 0.89 <= covered / 100 <= 0.99
 
 
-def test_disagreements_name_the_picture_and_who_is_right() -> None:
+def test_disagreements_name_the_image_and_who_is_right() -> None:
     a = Predictions.of(["x", "y", "z"], [1, 0, 1], [2.0, 0.3, 1.0])
     b = Predictions.of(["x", "y", "z"], [1, 0, 1], [-2.0, -0.3, 1.0])
     found = compare(a, b, resamples=20)
-    assert [(d.picture, d.a_is_right) for d in found.disagreements] == [("x", True), ("y", False)]
+    assert [(d.image, d.a_is_right) for d in found.disagreements] == [("x", True), ("y", False)]
     assert found.disagreements[0].probability_a == pytest.approx(1 / (1 + math.exp(-2)))
     assert not compare(a, b, threshold_a=0.95, resamples=20).disagreements[0].a_is_right
 
@@ -95,13 +95,13 @@ def test_one_class_compares_what_it_can() -> None:
     assert "cannot be compared" in found.verdict
 
 
-def test_different_pictures_or_labels_are_refused() -> None:
+def test_different_images_or_labels_are_refused() -> None:
     a = Predictions.of(["x", "y"], [1, 0], [2.0, 0.3])
     with pytest.raises(ValueError, match=r"1 are only in A and 2 only in B \(only in A: y; only in B: v, w\)"):
         compare(a, Predictions.of(["x", "v", "w"], [1, 0, 0], [2.0, 0.3, 1.0]))
-    with pytest.raises(ValueError, match="1 pictures have different labels in A and B, the first is y"):
+    with pytest.raises(ValueError, match="1 images have different labels in A and B, the first is y"):
         compare(a, Predictions.of(["x", "y"], [1, 1], [2.0, 0.3]))
-    with pytest.raises(ValueError, match="1 names of pictures stand twice"):
+    with pytest.raises(ValueError, match="1 names of images stand twice"):
         Predictions.of(["x", "x"], [1, 0], [2.0, 0.3])
-    with pytest.raises(ValueError, match="1 names for 2 pictures"):
+    with pytest.raises(ValueError, match="1 names for 2 images"):
         Predictions.of(["x"], [1, 0], [2.0, 0.3])

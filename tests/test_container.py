@@ -1,4 +1,4 @@
-"""File facts against what Pillow was told to write, and on files that are no pictures."""
+"""File facts against what Pillow was told to write, and on files that are no images."""
 
 import os
 from pathlib import Path
@@ -10,14 +10,14 @@ from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 from rexnet_ai_real.evaluate.audits.container import ContainerFacts, container_facts, read_containers
 
 
-def picture(width: int = 48, height: int = 32) -> Image.Image:
+def drawn(width: int = 48, height: int = 32) -> Image.Image:
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return Image.fromarray(pixels)
 
 
 def saved(folder: Path, name: str, image: Image.Image | None = None, **options: object) -> ContainerFacts:
     path = folder / name
-    (image or picture()).save(path, **options)  # type: ignore[arg-type]
+    (image or drawn()).save(path, **options)  # type: ignore[arg-type]
     return container_facts(path)
 
 
@@ -43,7 +43,7 @@ def test_coding_of_a_jpeg(tmp_path: Path, sampling: str, progressive: bool) -> N
 
 
 def test_grey_jpeg_has_no_chroma(tmp_path: Path) -> None:
-    facts = saved(tmp_path, "a.jpg", picture().convert("L"))
+    facts = saved(tmp_path, "a.jpg", drawn().convert("L"))
     assert (facts.subsampling, facts.chroma_step, facts.mode) == ("grey", None, "L")
 
 
@@ -83,14 +83,14 @@ def test_container_is_told_by_content(tmp_path: Path) -> None:
     assert (without.container, without.extension, without.lying_extension) == ("WEBP", "", False)
 
 
-def test_several_pictures_in_one_jpeg_are_a_jpeg(tmp_path: Path) -> None:
-    facts = saved(tmp_path, "a.jpg", format="MPO", save_all=True, append_images=[picture()], quality=80)
+def test_several_images_in_one_jpeg_are_a_jpeg(tmp_path: Path) -> None:
+    facts = saved(tmp_path, "a.jpg", format="MPO", save_all=True, append_images=[drawn()], quality=80)
     assert (facts.container, facts.lying_extension, facts.jpeg_quality) == ("JPEG", False, 80)
 
 
 def test_bit_depth_of_png(tmp_path: Path) -> None:
     assert saved(tmp_path, "a.png", Image.fromarray(np.zeros((4, 4), dtype=np.uint16))).bit_depth == 16
-    assert saved(tmp_path, "b.png", picture().quantize(4)).bit_depth == 2
+    assert saved(tmp_path, "b.png", drawn().quantize(4)).bit_depth == 2
     assert saved(tmp_path, "c.png").bit_depth == 8
 
 
@@ -98,7 +98,7 @@ def test_odd_files_are_reported(tmp_path: Path) -> None:
     odd = {"empty.jpg": b"", "text.png": b"hello", "head.jpg": b"\xff\xd8\xff\xe0\x00", "sig.png": b"\x89PNG\r\n\x1a\n"}
     # A PNG header that claims 100,000 x 100,000 pixels.
     (tmp_path / "whole.png").write_bytes(b"")
-    picture().save(tmp_path / "whole.png")
+    drawn().save(tmp_path / "whole.png")
     whole = bytearray((tmp_path / "whole.png").read_bytes())
     whole[16:24] = (100_000).to_bytes(4, "big") * 2
     odd["bomb.png"] = bytes(whole)

@@ -1,4 +1,4 @@
-"""Corruptions against SciPy, Pillow and arithmetic; the same picture always gets the same treatment."""
+"""Corruptions against SciPy, Pillow and arithmetic; the same image always gets the same treatment."""
 
 import io
 from collections.abc import Iterator
@@ -15,36 +15,34 @@ RANDOM = {name for name in BY_NAME if name.startswith(("noise", "rotation", "cro
 
 
 @pytest.fixture(scope="module")
-def picture() -> Image.Image:
+def image() -> Image.Image:
     """Smooth colours under fine texture, 120 x 80, far from black and white so that nothing is clipped by chance."""
     noise = np.random.default_rng(3).normal(0, 12, (80, 120, 3))
     slope = np.linspace(70, 180, 120)[None, :, None] * np.array([1.0, 0.9, 0.8])
     return Image.fromarray((slope + noise).clip(20, 235).astype(np.uint8))
 
 
-def array(picture: Image.Image) -> np.ndarray:
-    return np.asarray(picture).astype(float)
+def array(image: Image.Image) -> np.ndarray:
+    return np.asarray(image).astype(float)
 
 
 def keys(count: int = 40) -> Iterator[str]:
-    return (f"picture {number}" for number in range(count))
+    return (f"image {number}" for number in range(count))
 
 
 @pytest.mark.parametrize("corruption", CORRUPTIONS, ids=lambda corruption: corruption.name)
 class TestEvery:
     """What holds for each cell of the grid."""
 
-    def test_is_rgb_repeatable_and_leaves_its_input_alone(self, corruption: Corruption, picture: Image.Image) -> None:
-        before = picture.tobytes()
-        first, again = corruption(picture, "a"), corruption(picture, "a")
+    def test_is_rgb_repeatable_and_leaves_its_input_alone(self, corruption: Corruption, image: Image.Image) -> None:
+        before = image.tobytes()
+        first, again = corruption(image, "a"), corruption(image, "a")
         assert first.mode == "RGB"
         assert (first.size, first.tobytes()) == (again.size, again.tobytes())
-        assert picture.tobytes() == before
+        assert image.tobytes() == before
 
-    def test_changes_the_picture(self, corruption: Corruption, picture: Image.Image) -> None:
-        changed = [
-            (out.size, out.tobytes()) != (picture.size, picture.tobytes()) for out in self.some(corruption, picture)
-        ]
+    def test_changes_the_image(self, corruption: Corruption, image: Image.Image) -> None:
+        changed = [(out.size, out.tobytes()) != (image.size, image.tobytes()) for out in self.some(corruption, image)]
         assert not any(changed) if corruption is NONE else any(changed)
 
     def test_takes_any_size(self, corruption: Corruption) -> None:
@@ -53,8 +51,8 @@ class TestEvery:
             assert min(out.size) >= 1
 
     @staticmethod
-    def some(corruption: Corruption, picture: Image.Image) -> list[Image.Image]:
-        return [corruption(picture, key) for key in keys(8)]
+    def some(corruption: Corruption, image: Image.Image) -> list[Image.Image]:
+        return [corruption(image, key) for key in keys(8)]
 
 
 def test_the_grid_names_each_cell_once_and_orders_each_family() -> None:
@@ -64,34 +62,34 @@ def test_the_grid_names_each_cell_once_and_orders_each_family() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(BY_NAME))
-def test_chance_depends_on_the_picture_only_where_there_is_chance(name: str, picture: Image.Image) -> None:
-    outcomes = {BY_NAME[name](picture, key).tobytes() for key in keys(12)}
+def test_chance_depends_on_the_image_only_where_there_is_chance(name: str, image: Image.Image) -> None:
+    outcomes = {BY_NAME[name](image, key).tobytes() for key in keys(12)}
     assert (len(outcomes) > 1) == (name in RANDOM)
 
 
-def test_two_corruptions_of_one_picture_draw_apart(picture: Image.Image) -> None:
-    weak, strong = (array(BY_NAME[name](picture, "a")) - array(picture) for name in ("noise-0.025", "noise-0.05"))
+def test_two_corruptions_of_one_image_draw_apart(image: Image.Image) -> None:
+    weak, strong = (array(BY_NAME[name](image, "a")) - array(image) for name in ("noise-0.025", "noise-0.05"))
     assert abs(np.corrcoef(weak.ravel(), strong.ravel())[0, 1]) < 0.05
 
 
 @pytest.mark.parametrize("quality", [95, 90, 75, 50, 30])
-def test_jpeg_writes_the_tables_of_its_quality(quality: int, picture: Image.Image) -> None:
+def test_jpeg_writes_the_tables_of_its_quality(quality: int, image: Image.Image) -> None:
     memory = io.BytesIO()
-    picture.save(memory, "JPEG", quality=quality)
-    assert BY_NAME[f"jpeg-{quality}"](picture, "a").tobytes() == Image.open(memory).convert("RGB").tobytes()
+    image.save(memory, "JPEG", quality=quality)
+    assert BY_NAME[f"jpeg-{quality}"](image, "a").tobytes() == Image.open(memory).convert("RGB").tobytes()
 
 
 @pytest.mark.parametrize("container", ["jpeg", "webp"])
-def test_lower_quality_is_further_from_the_original(container: str, picture: Image.Image) -> None:
+def test_lower_quality_is_further_from_the_original(container: str, image: Image.Image) -> None:
     cells = sorted((cell for cell in CORRUPTIONS if cell.name.startswith(container)), key=lambda cell: cell.severity)
-    errors = [np.abs(array(cell(picture, "a")) - array(picture)).mean() for cell in cells]
+    errors = [np.abs(array(cell(image, "a")) - array(image)).mean() for cell in cells]
     assert errors == sorted(errors)
     assert errors[0] > 0
 
 
 @pytest.mark.parametrize(("factor", "size"), [(0.25, (30, 20)), (0.5, (60, 40)), (0.75, (90, 60)), (1.5, (180, 120))])
-def test_resize_changes_the_size(factor: float, size: tuple[int, int], picture: Image.Image) -> None:
-    assert BY_NAME[f"resize-{factor}"](picture, "a").size == size
+def test_resize_changes_the_size(factor: float, size: tuple[int, int], image: Image.Image) -> None:
+    assert BY_NAME[f"resize-{factor}"](image, "a").size == size
 
 
 @pytest.mark.parametrize("sigma", [1, 2, 3, 4])
@@ -112,10 +110,10 @@ def test_noise_has_its_deviation_in_each_channel_apart(deviation: float) -> None
     assert np.abs(np.corrcoef(noise.reshape(-1, 3).T) - np.eye(3)).max() < 0.03
 
 
-def test_crop_is_a_window_of_the_original_that_moves(picture: Image.Image) -> None:
-    pixels, corners = np.asarray(picture), set()
+def test_crop_is_a_window_of_the_original_that_moves(image: Image.Image) -> None:
+    pixels, corners = np.asarray(image), set()
     for key in keys(10):
-        window = np.asarray(BY_NAME["crop-60"](picture, key))
+        window = np.asarray(BY_NAME["crop-60"](image, key))
         assert window.shape == (48, 72, 3)
         found = np.argwhere(
             (np.lib.stride_tricks.sliding_window_view(pixels, window.shape) == window).all(axis=(3, 4, 5))
@@ -124,11 +122,11 @@ def test_crop_is_a_window_of_the_original_that_moves(picture: Image.Image) -> No
     assert len(corners) > 5
 
 
-def test_letterbox_adds_black_bars_and_nothing_else(picture: Image.Image) -> None:
-    out = BY_NAME["letterbox"](picture, "a")
+def test_letterbox_adds_black_bars_and_nothing_else(image: Image.Image) -> None:
+    out = BY_NAME["letterbox"](image, "a")
     assert out.size == (120, 80 + 2 * 13)
     assert out.getbbox() == (0, 13, 120, 93)
-    assert out.crop((0, 13, 120, 93)).tobytes() == picture.tobytes()
+    assert out.crop((0, 13, 120, 93)).tobytes() == image.tobytes()
 
 
 @pytest.mark.parametrize("degrees", [5, 15, 45, 90])
@@ -153,22 +151,22 @@ def test_rotation_turns_both_ways_by_its_angle() -> None:
 
 
 @pytest.mark.parametrize("factor", [0.5, 0.75, 1.25, 1.5])
-def test_brightness_multiplies(factor: float, picture: Image.Image) -> None:
-    out = array(BY_NAME[f"brightness-{factor}"](picture, "a"))
-    assert np.abs(out - (factor * array(picture)).clip(0, 255)).max() <= 1
+def test_brightness_multiplies(factor: float, image: Image.Image) -> None:
+    out = array(BY_NAME[f"brightness-{factor}"](image, "a"))
+    assert np.abs(out - (factor * array(image)).clip(0, 255)).max() <= 1
 
 
 @pytest.mark.parametrize("factor", [0.5, 0.75, 1.5, 2.0])
-def test_contrast_stretches_about_the_mean_grey(factor: float, picture: Image.Image) -> None:
-    mean = round(np.asarray(ImageOps.grayscale(picture)).mean())
-    out = array(BY_NAME[f"contrast-{factor}"](picture, "a"))
-    assert np.abs(out - (mean + factor * (array(picture) - mean)).clip(0, 255)).max() <= 2
+def test_contrast_stretches_about_the_mean_grey(factor: float, image: Image.Image) -> None:
+    mean = round(np.asarray(ImageOps.grayscale(image)).mean())
+    out = array(BY_NAME[f"contrast-{factor}"](image, "a"))
+    assert np.abs(out - (mean + factor * (array(image) - mean)).clip(0, 255)).max() <= 2
 
 
 @pytest.mark.parametrize("exponent", [0.5, 0.75, 1.5, 2.0])
-def test_gamma_is_a_power_law(exponent: float, picture: Image.Image) -> None:
-    out = array(BY_NAME[f"gamma-{exponent}"](picture, "a"))
-    np.testing.assert_allclose(out, 255 * (array(picture) / 255) ** exponent, atol=0.5001)
+def test_gamma_is_a_power_law(exponent: float, image: Image.Image) -> None:
+    out = array(BY_NAME[f"gamma-{exponent}"](image, "a"))
+    np.testing.assert_allclose(out, 255 * (array(image) / 255) ** exponent, atol=0.5001)
 
 
 def test_colour_temperature_warms_and_cools_a_grey_without_changing_its_luminance() -> None:
@@ -188,8 +186,8 @@ def test_messengers_scale_down_but_never_up() -> None:
     assert BY_NAME["messenger-512-q40"](small, "a").size == (300, 200)
 
 
-def test_screenshot_has_its_length_and_bars(picture: Image.Image) -> None:
-    out = BY_NAME["screenshot"](picture, "a")
+def test_screenshot_has_its_length_and_bars(image: Image.Image) -> None:
+    out = BY_NAME["screenshot"](image, "a")
     assert out.size == (1080, 720 + 2 * 50)
     assert array(out)[:40].mean() == pytest.approx(242, abs=1)
 
@@ -206,5 +204,5 @@ def test_ai_genbench_steps_come_as_often_as_published() -> None:
     assert as_is == pytest.approx(0.9 * 0.5 * 0.7 * 0.8 * 0.75 * 0.9, abs=0.08)
 
 
-def test_pictures_too_long_for_webp_are_scaled_to_fit() -> None:
+def test_images_too_long_for_webp_are_scaled_to_fit() -> None:
     assert BY_NAME["webp-80"](Image.new("RGB", (20_000, 40)), "a").size == (16_383, 33)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from rexnet_ai_real.images import decode as module
-from rexnet_ai_real.images.decode import HEAD_BYTES, UnreadablePicture, decode, read, sniff
+from rexnet_ai_real.images.decode import HEAD_BYTES, UnreadableImage, decode, read, sniff
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
 
@@ -27,14 +27,14 @@ def scene(width: int = 48, height: int = 32, seed: int = 0) -> Image.Image:
     return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
 
 
-def encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
+    image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
-def pixels(picture: Image.Image) -> NDArray[np.int64]:
-    return np.asarray(picture, dtype=np.int64)
+def pixels(image: Image.Image) -> NDArray[np.int64]:
+    return np.asarray(image, dtype=np.int64)
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -51,10 +51,10 @@ def test_every_format_is_sniffed_and_decoded(kind: str, tmp_path: Path) -> None:
     data = encoded(scene(), kind)
     (tmp_path / "name.without.meaning.txt").write_bytes(data)
     assert sniff(data[:HEAD_BYTES]) == kind
-    picture = decode(tmp_path / "name.without.meaning.txt")
-    assert picture.mode == "RGB"
-    assert np.abs(pixels(picture) - pixels(scene())).mean() < 12
-    assert pixels(decode(data)).tolist() == pixels(picture).tolist()
+    image = decode(tmp_path / "name.without.meaning.txt")
+    assert image.mode == "RGB"
+    assert np.abs(pixels(image) - pixels(scene())).mean() < 12
+    assert pixels(decode(data)).tolist() == pixels(image).tolist()
 
 
 @pytest.mark.parametrize(
@@ -71,16 +71,16 @@ def test_every_format_is_sniffed_and_decoded(kind: str, tmp_path: Path) -> None:
         b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X",
     ],
 )
-def test_other_files_are_no_pictures(head: bytes) -> None:
+def test_other_files_are_no_images(head: bytes) -> None:
     assert sniff(head) is None
-    with pytest.raises(UnreadablePicture, match=r"^(not a picture|empty file)$"):
+    with pytest.raises(UnreadableImage, match=r"^(not an image|empty file)$"):
         decode(head)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_orientation_is_undone(orientation: int, kind: str) -> None:
-    # How to store an upright picture so that this orientation shows it upright (EXIF 2.32, 4.6.4 A).
+    # How to store an upright image so that this orientation shows it upright (EXIF 2.32, 4.6.4 A).
     store: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
         1: lambda a: a,
         2: lambda a: a[:, ::-1],
@@ -96,9 +96,9 @@ def test_orientation_is_undone(orientation: int, kind: str) -> None:
     exif[0x0112] = orientation
     by_kind: dict[str, dict[str, Any]] = {"JPEG": {"quality": 98, "subsampling": 0}, "WEBP": {"lossless": True}}
     stored = Image.fromarray(np.ascontiguousarray(store[orientation](upright)))
-    picture = decode(encoded(stored, kind, exif=exif, **by_kind.get(kind, {})))
-    assert picture.size == (48, 32)
-    assert np.abs(pixels(picture) - upright).max() <= (12 if kind == "JPEG" else 0)
+    image = decode(encoded(stored, kind, exif=exif, **by_kind.get(kind, {})))
+    assert image.size == (48, 32)
+    assert np.abs(pixels(image) - upright).max() <= (12 if kind == "JPEG" else 0)
 
 
 def test_damaged_exif_is_passed_over() -> None:
@@ -114,16 +114,16 @@ def test_transparency_is_laid_over_white(mode: str) -> None:
     alpha[:, :8] = 128
     rgba.putalpha(Image.fromarray(alpha))
     if mode == "P":
-        picture = scene().quantize(15)
-        picture.paste(picture.info.get("transparency", 15), (0, 0, 24, 32))
-        data = encoded(picture, "GIF", transparency=15)
+        image = scene().quantize(15)
+        image.paste(image.info.get("transparency", 15), (0, 0, 24, 32))
+        data = encoded(image, "GIF", transparency=15)
         expected = np.asarray(scene().quantize(15).convert("RGB")).copy()
         expected[:, :24] = 255
     else:
-        picture = rgba.convert(mode) if mode != "PA" else rgba.convert("RGBA")
-        data = encoded(picture, "PNG")
+        image = rgba.convert(mode) if mode != "PA" else rgba.convert("RGBA")
+        data = encoded(image, "PNG")
         weight = alpha[..., None] / 255
-        expected = np.rint(weight * np.asarray(picture.convert("RGB")) + (1 - weight) * 255)
+        expected = np.rint(weight * np.asarray(image.convert("RGB")) + (1 - weight) * 255)
     assert np.abs(pixels(decode(data)) - expected).max() <= 1
 
 
@@ -135,10 +135,10 @@ def test_transparent_colour_of_png() -> None:
 
 
 def test_palette_with_alpha_per_entry() -> None:
-    picture = Image.new("P", (2, 1))
-    picture.putpalette([0, 0, 0, 200, 0, 0])
-    picture.putpixel((1, 0), 1)
-    data = encoded(picture, "PNG", transparency=bytes([0, 255]))
+    image = Image.new("P", (2, 1))
+    image.putpalette([0, 0, 0, 200, 0, 0])
+    image.putpixel((1, 0), 1)
+    data = encoded(image, "PNG", transparency=bytes([0, 255]))
     assert pixels(decode(data)).tolist() == [[[255, 255, 255], [200, 0, 0]]]
 
 
@@ -183,12 +183,12 @@ def test_cmyk(kind: str) -> None:
 def test_colours_go_to_srgb() -> None:
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
     lab = ImageCms.createProfile("LAB")
-    picture = scene()
-    as_lab = ImageCms.profileToProfile(picture, srgb, lab, outputMode="LAB")
+    image = scene()
+    as_lab = ImageCms.profileToProfile(image, srgb, lab, outputMode="LAB")
     assert as_lab is not None
-    assert np.abs(pixels(decode(encoded(as_lab, "TIFF"))) - pixels(picture)).mean() < 3  # 8-bit Lab is coarse
-    tagged = encoded(picture, "PNG", icc_profile=srgb.tobytes())
-    assert pixels(decode(tagged)).tolist() == pixels(picture).tolist()
+    assert np.abs(pixels(decode(encoded(as_lab, "TIFF"))) - pixels(image)).mean() < 3  # 8-bit Lab is coarse
+    tagged = encoded(image, "PNG", icc_profile=srgb.tobytes())
+    assert pixels(decode(tagged)).tolist() == pixels(image).tolist()
 
 
 def swapped_profile() -> bytes:
@@ -202,10 +202,10 @@ def swapped_profile() -> bytes:
 
 
 def test_embedded_profile_is_applied() -> None:
-    picture = Image.new("RGB", (8, 8), (200, 60, 20))
+    image = Image.new("RGB", (8, 8), (200, 60, 20))
     for kind in ("PNG", "TIFF"):
-        assert np.abs(pixels(decode(encoded(picture, kind, icc_profile=swapped_profile()))) - [60, 200, 20]).max() <= 3
-    half = picture.convert("RGBA")
+        assert np.abs(pixels(decode(encoded(image, kind, icc_profile=swapped_profile()))) - [60, 200, 20]).max() <= 3
+    half = image.convert("RGBA")
     half.putalpha(255)
     assert np.abs(pixels(decode(encoded(half, "PNG", icc_profile=swapped_profile()))) - [60, 200, 20]).max() <= 3
 
@@ -234,7 +234,7 @@ def test_first_frame_of_an_animation(kind: str) -> None:
 def test_truncated_files_are_reported_as_such(kind: str, share: float) -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
     data = encoded(noise, kind)
-    with pytest.raises(UnreadablePicture, match=f"^truncated {kind}$"):
+    with pytest.raises(UnreadableImage, match=f"^truncated {kind}$"):
         decode(data[: int(share * len(data))])
 
 
@@ -248,7 +248,7 @@ def test_damage_never_gives_another_error(kind: str) -> None:
             damaged[place] = rng.integers(256)
         try:
             reason = decode(bytes(damaged)).mode
-        except UnreadablePicture as error:
+        except UnreadableImage as error:
             reason = str(error)
         assert reason
         assert "\n" not in reason
@@ -256,11 +256,11 @@ def test_damage_never_gives_another_error(kind: str) -> None:
 
 
 def test_pixel_limit_holds_before_decoding() -> None:
-    with pytest.raises(UnreadablePicture, match=r"^11000 x 11000 pixels, more than the limit of 100,000,000$"):
+    with pytest.raises(UnreadableImage, match=r"^11000 x 11000 pixels, more than the limit of 100,000,000$"):
         decode(png_claiming(11_000, 11_000))  # 121 megapixels: Pillow would only warn
-    with pytest.raises(UnreadablePicture, match=r"^3,600,000,000 pixels, more than Pillow opens$"):
+    with pytest.raises(UnreadableImage, match=r"^3,600,000,000 pixels, more than Pillow opens$"):
         decode(png_claiming(60_000, 60_000))
-    with pytest.raises(UnreadablePicture, match="more than the limit of 1,535"):
+    with pytest.raises(UnreadableImage, match="more than the limit of 1,535"):
         decode(encoded(scene(), "PNG"), max_pixels=48 * 32 - 1)
     assert decode(encoded(scene(), "PNG"), max_pixels=48 * 32).size == (48, 32)
 
@@ -271,8 +271,8 @@ def test_odd_shapes() -> None:
 
 
 @pytest.mark.parametrize("brand", [b"heic", b"mif1"])
-def test_unsupported_pictures_say_what_to_do(brand: bytes) -> None:
-    with pytest.raises(UnreadablePicture, match="HEIC is not read here: convert it"):
+def test_unsupported_images_say_what_to_do(brand: bytes) -> None:
+    with pytest.raises(UnreadableImage, match="HEIC is not read here: convert it"):
         decode(b"\x00\x00\x00\x18ftyp" + brand + b"\x00\x00\x00\x00mif1heic" + bytes(40))
 
 
@@ -290,7 +290,7 @@ def test_things_that_are_no_files(tmp_path: Path) -> None:
         "absent.jpg": "no such file",
         "empty.jpg": "empty file",
     }.items():
-        with pytest.raises(UnreadablePicture, match=reason):
+        with pytest.raises(UnreadableImage, match=reason):
             decode(tmp_path / name)
 
 
@@ -298,14 +298,14 @@ def test_things_that_are_no_files(tmp_path: Path) -> None:
 def test_no_permission(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(encoded(scene(), "PNG"))
     (tmp_path / "a.png").chmod(0)
-    with pytest.raises(UnreadablePicture, match="cannot be opened: permission denied"):
+    with pytest.raises(UnreadableImage, match="cannot be opened: permission denied"):
         decode(tmp_path / "a.png")
 
 
 def test_files_too_large_for_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_BYTES", 100)
     (tmp_path / "a.png").write_bytes(encoded(scene(), "PNG"))
-    with pytest.raises(UnreadablePicture, match="bytes, more than the limit of 100"):
+    with pytest.raises(UnreadableImage, match="bytes, more than the limit of 100"):
         read(tmp_path / "a.png")
 
 
@@ -339,7 +339,7 @@ def test_real_files(shared_data: Path) -> None:
     smallest = sorted(paths, key=lambda path: path.stat().st_size)[:40]
     for path in smallest:
         ours = decode(path)
-        with Image.open(path) as picture:
-            assert ours.size == picture.size
-            if "icc_profile" not in picture.info and picture.mode == "RGB":
-                assert ours.tobytes() == picture.tobytes()
+        with Image.open(path) as image:
+            assert ours.size == image.size
+            if "icc_profile" not in image.info and image.mode == "RGB":
+                assert ours.tobytes() == image.tobytes()

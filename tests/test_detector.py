@@ -34,7 +34,7 @@ from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.images.loading import made_ahead
 from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.images.transforms import evaluation_transform
-from rexnet_ai_real.images.walk import picture_files
+from rexnet_ai_real.images.walk import image_files
 from rexnet_ai_real.models.factory import build_trained
 from rexnet_ai_real.runs.folder import RunFolder
 from rexnet_ai_real.train.run import resolve_precision
@@ -53,9 +53,9 @@ def root(tiny_run: RunFolder) -> Path:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> list[Path]:
-    """Twelve small pictures of several sizes and formats."""
-    folder = tmp_path / "pictures"
+def images(tmp_path: Path) -> list[Path]:
+    """Twelve small images of several sizes and formats."""
+    folder = tmp_path / "images"
     folder.mkdir()
     random = np.random.default_rng(0)
     for number, suffix in zip(range(12), itertools.cycle(("png", "jpg", "webp"))):
@@ -115,7 +115,7 @@ def test_a_checkpoint_and_its_run_are_the_same_detector(detector: Detector, tiny
     alone = Detector.load(str(tiny_run.best_checkpoint))
     assert alone.fingerprint == detector.fingerprint
     assert alone.preprocessing == Preprocessing.from_plain(detector.preprocessing.to_plain())
-    assert detector.training["pictures"]["train"]["ai"] > 0
+    assert detector.training["images"]["train"]["ai"] > 0
     assert detector.training["test"] == tiny_run.read_metrics()["test"]
     assert str(tiny_run.path) not in json.dumps(detector.training)
 
@@ -147,7 +147,7 @@ def test_training_and_detector_choose_the_same_arithmetic(
     assert resolve_precision(TrainerConfig(accelerator="cpu", precision="auto")) == expected
 
 
-def test_logits_take_no_pictures_and_refuse_other_shapes(detector: Detector) -> None:
+def test_logits_take_no_images_and_refuse_other_shapes(detector: Detector) -> None:
     assert detector.logits(torch.empty(0, 3, 32, 32)).shape == (0,)
     with pytest.raises(ValueError, match=r"\(3, 32, 32\): expected \(N, 3, H, W\)"):
         detector.logits(torch.zeros(3, 32, 32))
@@ -381,47 +381,47 @@ def test_impossible_devices_and_precisions_are_named(options: dict[str, str], ti
 # Verdicts
 
 
-def test_bad_pictures_are_verdicts_in_their_place(detector: Detector, pictures: list[Path], tmp_path: Path) -> None:
+def test_bad_images_are_verdicts_in_their_place(detector: Detector, images: list[Path], tmp_path: Path) -> None:
     (tmp_path / "empty.png").touch()
-    (tmp_path / "text.jpg").write_text("no picture")
-    (tmp_path / "half.png").write_bytes(pictures[0].read_bytes()[:200])
+    (tmp_path / "text.jpg").write_text("no image")
+    (tmp_path / "half.png").write_bytes(images[0].read_bytes()[:200])
     bad = {
         str(tmp_path / "empty.png"): "empty file",
-        str(tmp_path / "text.jpg"): "not a picture",
+        str(tmp_path / "text.jpg"): "not an image",
         str(tmp_path / "half.png"): "truncated PNG",
         str(tmp_path / "absent.png"): "no such file",
         str(tmp_path / "zero\0byte.png"): "cannot be prepared: ValueError: embedded null byte",
         "": "a folder",
     }
-    mixed = [item for pair in zip(map(str, pictures), bad, strict=False) for item in pair]
+    mixed = [item for pair in zip(map(str, images), bad, strict=False) for item in pair]
     found = list(detector.predict(mixed, batch_size=4))
     assert [verdict.path for verdict in found] == mixed
     assert {verdict.path: verdict.error for verdict in found if verdict.error} == bad
     assert {(v.probability, v.label, v.logit) for v in found if v.error} == {(None, None, None)}
-    alone = {verdict.path: verdict.logit for verdict in detector.predict(pictures)}
+    alone = {verdict.path: verdict.logit for verdict in detector.predict(images)}
     good = [verdict for verdict in found if not verdict.error]
     assert [verdict.logit for verdict in good] == pytest.approx([alone[verdict.path] for verdict in good], abs=1e-5)
 
 
 @pytest.mark.parametrize(("batch_size", "workers"), [(1, 1), (5, 3), (12, 1), (64, 4)])
 def test_batches_and_threads_change_nothing(
-    batch_size: int, workers: int, detector: Detector, pictures: list[Path]
+    batch_size: int, workers: int, detector: Detector, images: list[Path]
 ) -> None:
-    found = list(detector.predict(iter(pictures), batch_size, workers))
-    assert [verdict.path for verdict in found] == list(map(str, pictures))
+    found = list(detector.predict(iter(images), batch_size, workers))
+    assert [verdict.path for verdict in found] == list(map(str, images))
     with torch.inference_mode():
-        for verdict, path in zip(found, pictures, strict=True):
-            picture = evaluation_transform(detector.preprocessing)(Image.open(path).convert("RGB"))
-            logits = detector.networks[0](picture[None])[0]
+        for verdict, path in zip(found, images, strict=True):
+            image = evaluation_transform(detector.preprocessing)(Image.open(path).convert("RGB"))
+            logits = detector.networks[0](image[None])[0]
             assert verdict.logit == pytest.approx(float(logits[1] - logits[0]), abs=1e-4)
 
 
-def test_prediction_is_lazy_and_bounded(detector: Detector, pictures: list[Path]) -> None:
+def test_prediction_is_lazy_and_bounded(detector: Detector, images: list[Path]) -> None:
     taken = 0
 
     def endless() -> Iterator[Path]:
         nonlocal taken
-        for path in itertools.cycle(pictures):
+        for path in itertools.cycle(images):
             taken += 1
             yield path
 
@@ -430,10 +430,10 @@ def test_prediction_is_lazy_and_bounded(detector: Detector, pictures: list[Path]
     for number, _ in enumerate(itertools.islice(stream, 60), start=1):
         assert taken <= number + 3 * 4
     stream.close()  # type: ignore[attr-defined]
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("picture")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("image")]
 
 
-def test_the_operating_point_decides(detector: Detector, pictures: list[Path]) -> None:
+def test_the_operating_point_decides(detector: Detector, images: list[Path]) -> None:
     logits = [2.9, 1.0, 0.0, -1.0, -8.0, float("nan"), float("inf")]
     found = verdicts([f"{logit}" for logit in logits], logits, BAND)
     assert [verdict.label for verdict in found] == ["ai", "unsure", "unsure", "real", "real", None, None]
@@ -442,8 +442,8 @@ def test_the_operating_point_decides(detector: Detector, pictures: list[Path]) -
     assert [verdict.error for verdict in found[5:]] == [
         f"the network answers {each} instead of a finite logit: its weights are damaged" for each in ("nan", "inf")
     ]
-    [plain] = detector.predict(pictures[0])
-    [banded] = detector.with_calibration(_unsure_about_all()).predict(str(pictures[0]))
+    [plain] = detector.predict(images[0])
+    [banded] = detector.with_calibration(_unsure_about_all()).predict(str(images[0]))
     assert (plain.label, banded.label) == ("ai" if plain.logit and plain.logit >= 0 else "real", "unsure")
     assert banded.logit == plain.logit
 
@@ -461,17 +461,17 @@ def test_impossible_batches_are_named(detector: Detector) -> None:
 # Files
 
 
-def test_folders_are_walked_in_order_and_links_once(pictures: list[Path], tmp_path: Path) -> None:
+def test_folders_are_walked_in_order_and_links_once(images: list[Path], tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     for name in ("b/inner/2.png", "b/1.png", "a.png", ".hidden.png", "c/line\nbreak.png", b"d/\xff.png"):
         path = Path(os.fsdecode(os.fsencode(tree) + b"/" + os.fsencode(name)))
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(pictures[0], path)
+        shutil.copy(images[0], path)
     (tree / "empty").mkdir()
     (tree / "e").symlink_to(tree / "b", target_is_directory=True)
     (tree / "b" / "up").symlink_to(tree, target_is_directory=True)
     (tree / "self").symlink_to(tree / "self")
-    found = [os.path.relpath(file.path, tree) for file in picture_files([tree, tree / "a.png"])]
+    found = [os.path.relpath(file.path, tree) for file in image_files([tree, tree / "a.png"])]
     expected = [
         ".hidden.png",
         "a.png",
@@ -483,7 +483,7 @@ def test_folders_are_walked_in_order_and_links_once(pictures: list[Path], tmp_pa
         "a.png",
     ]
     assert found == expected
-    assert [file.path for file in picture_files("nowhere.png")] == ["nowhere.png"]
+    assert [file.path for file in image_files("nowhere.png")] == ["nowhere.png"]
 
 
 def test_folders_deeper_than_calls_can_be_are_walked(tmp_path: Path) -> None:
@@ -494,16 +494,16 @@ def test_folders_deeper_than_calls_can_be_are_walked(tmp_path: Path) -> None:
     calls = sys.getrecursionlimit()
     sys.setrecursionlimit(len(traceback.extract_stack()) + levels // 2)
     try:
-        found = list(picture_files(tmp_path))
+        found = list(image_files(tmp_path))
     finally:
         sys.setrecursionlimit(calls)
     assert [file.path for file in found] == [str(deepest / "deep.png")]
 
 
 def test_a_folder_that_cannot_be_opened_is_told(
-    detector: Detector, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+    detector: Detector, images: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    locked = pictures[0].parent / "05b"
+    locked = images[0].parent / "05b"
     locked.mkdir()
     listdir = os.listdir
 
@@ -513,7 +513,7 @@ def test_a_folder_that_cannot_be_opened_is_told(
         return listdir(path)
 
     monkeypatch.setattr(os, "listdir", refusing)
-    found = list(detector.predict(pictures[0].parent))
+    found = list(detector.predict(images[0].parent))
     assert len(found) == 13
     assert found[6] == Verdict(str(locked), None, None, "cannot be opened: permission denied")
 
@@ -542,7 +542,7 @@ def test_the_package_is_imported_at_once() -> None:
         __import__("rexnet_ai_real").Detektor  # noqa: B018
 
 
-def test_real_pictures_of_every_kind_are_answered(detector: Detector, shared_data: Path) -> None:
+def test_real_images_of_every_kind_are_answered(detector: Detector, shared_data: Path) -> None:
     found = list(detector.predict(shared_data / "kaggle-raw"))
     assert len(found) == len([path for path in (shared_data / "kaggle-raw").rglob("*") if path.is_file()])
     assert [verdict for verdict in found if verdict.error] == []

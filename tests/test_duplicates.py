@@ -79,9 +79,9 @@ def test_dhash_by_hand() -> None:
 
 def test_dhash_survives_what_happens_to_copies() -> None:
     small = np.random.default_rng(3).integers(0, 256, (6, 7, 3), dtype=np.uint8)
-    picture = Image.fromarray(small).resize((400, 300), Image.Resampling.BICUBIC)
+    image = Image.fromarray(small).resize((400, 300), Image.Resampling.BICUBIC)
     buffer = io.BytesIO()
-    picture.resize((173, 131)).save(buffer, "JPEG", quality=40)
-    copies = [Image.open(buffer), ImageEnhance.Brightness(picture).enhance(0.8), picture.convert("L")]
-    assert all((dhash(copy) ^ dhash(picture)).bit_count() <= 4 for copy in copies)
-    assert (dhash(picture) ^ dhash(picture.rotate(90))).bit_count() > 10
+    image.resize((173, 131)).save(buffer, "JPEG", quality=40)
+    copies = [Image.open(buffer), ImageEnhance.Brightness(image).enhance(0.8), image.convert("L")]
+    assert all((dhash(copy) ^ dhash(image)).bit_count() <= 4 for copy in copies)
+    assert (dhash(image) ^ dhash(image.rotate(90))).bit_count() > 10

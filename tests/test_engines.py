@@ -144,8 +144,8 @@ def small_installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_three_packages_are_enough(exported: Path, small_installation: Path, tmp_path: Path) -> None:
-    picture = tmp_path / "a.png"
-    Image.fromarray(np.full((50, 70, 3), 120, np.uint8)).save(picture)
+    image = tmp_path / "a.png"
+    Image.fromarray(np.full((50, 70, 3), 120, np.uint8)).save(image)
     (tmp_path / "bad.jpg").touch()
     # -S leaves the site-packages of the interpreter out, so that nothing but the folder can be imported.
     python = [sys.executable, "-S", "-m"]
@@ -156,17 +156,17 @@ def test_three_packages_are_enough(exported: Path, small_installation: Path, tmp
             [*python, *map(str, arguments)], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=100
         )
 
-    done = run("rexnet_ai_real.predict", exported, picture, "bad.jpg")
+    done = run("rexnet_ai_real.predict", exported, image, "bad.jpg")
     assert done.returncode == 1, done.stderr
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
-    [expected] = Detector.load(exported, backend="torch", precision="32-true").predict(picture)
+    [expected] = Detector.load(exported, backend="torch", precision="32-true").predict(image)
     assert float(rows[0]["logit"]) == pytest.approx(expected.logit, abs=1e-4)
     assert rows[1]["error"] == "empty file"
-    page = run("rexnet_ai_real.predict", exported, picture, "--provenance", "-o", "gallery.html")
+    page = run("rexnet_ai_real.predict", exported, image, "--provenance", "-o", "gallery.html")
     assert (page.returncode, (tmp_path / "gallery.html").is_file()) == (0, True), page.stderr
-    heat = run("rexnet_ai_real.explain", exported, picture, "-o", "explained")
+    heat = run("rexnet_ai_real.explain", exported, image, "-o", "explained")
     assert heat.returncode == 0, heat.stderr
-    torch = run("rexnet_ai_real.predict", exported, picture, "--backend", "torch")
+    torch = run("rexnet_ai_real.predict", exported, image, "--backend", "torch")
     assert torch.returncode == 2
     assert "needs torch, which is not installed" in torch.stderr
     assert "Traceback" not in torch.stderr

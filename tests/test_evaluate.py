@@ -42,8 +42,8 @@ def settings(run: RunFolder | Path, folder: Path, **changes: Any) -> EvaluateCon
     return replace(quick, **changes)
 
 
-def draw_pictures(folder: Path, counts: dict[str, int], seed: int) -> None:
-    """Small pictures of noise, no two alike."""
+def draw_images(folder: Path, counts: dict[str, int], seed: int) -> None:
+    """Small images of noise, no two alike."""
     random = np.random.default_rng(seed)
     for name, count in counts.items():
         (folder / name).mkdir(parents=True)
@@ -53,10 +53,10 @@ def draw_pictures(folder: Path, counts: dict[str, int], seed: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data set: 100 real pictures, 60 of one generator and 40 of another."""
-    root = tmp_path_factory.mktemp("pictures")
-    draw_pictures(root, {"real": 100, "ai/first": 60, "ai/second": 40}, seed=0)
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set: 100 real images, 60 of one generator and 40 of another."""
+    root = tmp_path_factory.mktemp("images")
+    draw_images(root, {"real": 100, "ai/first": 60, "ai/second": 40}, seed=0)
     return root
 
 
@@ -64,12 +64,12 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Another data set."""
     root = tmp_path_factory.mktemp("others") / "elsewhere"
-    draw_pictures(root, {"real": 12, "ai": 12}, seed=1)
+    draw_images(root, {"real": 12, "ai": 12}, seed=1)
     return root
 
 
 def leave_run(folder: Path, trained: RunFolder, root: Path, *, fold: int | None = None, seed: int = 0) -> RunFolder:
-    """A run folder as training leaves it: the network of `trained`, other pictures, logits that follow the labels."""
+    """A run folder as training leaves it: the network of `trained`, other images, logits that follow the labels."""
     run = RunFolder(folder)
     data = DataConfig(name="folder", root=str(root))
     manifest = build_manifest(root, listing(data, root), progress=False)
@@ -94,15 +94,15 @@ def leave_run(folder: Path, trained: RunFolder, root: Path, *, fold: int | None 
 
 
 @pytest.fixture(scope="module")
-def planted(tiny_run: RunFolder, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    return leave_run(tmp_path_factory.mktemp("planted"), tiny_run, pictures)
+def planted(tiny_run: RunFolder, images: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    return leave_run(tmp_path_factory.mktemp("planted"), tiny_run, images)
 
 
 @pytest.fixture(scope="module")
-def folds(tiny_run: RunFolder, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folds(tiny_run: RunFolder, images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("folds")
     for fold in range(3):
-        run = leave_run(folder / str(fold), tiny_run, pictures, fold=fold, seed=fold)
+        run = leave_run(folder / str(fold), tiny_run, images, fold=fold, seed=fold)
         write_text(run.path / ".hydra" / "overrides.yaml", yaml.safe_dump([f"data.fold={fold}", "data.folds=3"]))
     return folder
 
@@ -184,7 +184,7 @@ def test_the_first_paragraph_says_what_it_is_worth(whole: Path) -> None:
     first = text.split("\n\n")[2]
     for lead in ("**What was found:**", "**What it is worth:**", "**The largest risk:**"):
         assert lead in first
-    assert "elsewhere" in first  # the network was not trained on these pictures: it must fail there
+    assert "elsewhere" in first  # the network was not trained on these images: it must fail there
 
 
 def test_the_detector_carries_the_operating_point(whole: Path, planted: RunFolder) -> None:
@@ -195,7 +195,7 @@ def test_the_detector_carries_the_operating_point(whole: Path, planted: RunFolde
     assert detector.fingerprint == Detector.load(planted.path).fingerprint
 
 
-def test_predictions_hold_every_measured_picture(whole: Path, planted: RunFolder) -> None:
+def test_predictions_hold_every_measured_image(whole: Path, planted: RunFolder) -> None:
     rows = pd.read_csv(whole / "predictions.csv", keep_default_na=False)
     detector = Detector.load(whole / "detector")
     assert rows["set"].value_counts().to_dict() == {"test": metrics_in(whole)["test"]["n"], "elsewhere": 24}
@@ -238,18 +238,18 @@ def test_a_foreign_set_is_predicted_once(
     assert first["elsewhere"]["n"] == 24
 
 
-def test_pictures_that_were_learned_do_not_count(planted: RunFolder, pictures: Path, tmp_path: Path) -> None:
-    data = replace(DataConfig(name="folder"), root=str(pictures), workers=1)
+def test_images_that_were_learned_do_not_count(planted: RunFolder, images: Path, tmp_path: Path) -> None:
+    data = replace(DataConfig(name="folder"), root=str(images), workers=1)
     assert write_report(settings(planted, tmp_path, data=data)) == []
     manifest = pd.read_csv(planted.manifest_file, keep_default_na=False)
-    assert metrics_in(tmp_path)[pictures.name]["n"] == (manifest["split"] == "test").sum()
+    assert metrics_in(tmp_path)[images.name]["n"] == (manifest["split"] == "test").sum()
     assert "that it was trained on" in (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
-def test_a_moved_data_set_is_found(planted: RunFolder, pictures: Path, tmp_path: Path) -> None:
+def test_a_moved_data_set_is_found(planted: RunFolder, images: Path, tmp_path: Path) -> None:
     run, moved = RunFolder(tmp_path / "run"), tmp_path / "moved"
     shutil.copytree(planted.path, run.path)
-    shutil.copytree(pictures, moved)
+    shutil.copytree(images, moved)
     run.write_config({**(c := run.read_config()), "data": c["data"] | {"root": str(tmp_path / "gone")}})
     chosen = settings(run, tmp_path / "report", sections=["metrics", "shortcuts"])
     failures = write_report(chosen)
@@ -262,7 +262,7 @@ def test_a_checkpoint_and_a_detector_are_evaluated_too(planted: RunFolder, elsew
     assert write_report(settings(planted.best_checkpoint, tmp_path / "a", sections=["metrics"])) == []
     assert write_report(settings(planted, tmp_path / "b", sections=["metrics"])) == []
     assert metrics_in(tmp_path / "a") == metrics_in(tmp_path / "b")
-    with pytest.raises(NothingToEvaluate, match="has no pictures of its own"):
+    with pytest.raises(NothingToEvaluate, match="has no images of its own"):
         write_report(settings(tmp_path / "b" / "detector", tmp_path / "c"))
     data = replace(DataConfig(name="folder"), root=str(elsewhere), workers=1)
     assert write_report(settings(tmp_path / "b" / "detector", tmp_path / "c", data=data)) == []
@@ -302,11 +302,11 @@ def test_nothing_but_nan_still_gives_a_report(planted: RunFolder, tmp_path: Path
     run = doctored(planted, tmp_path / "run", lambda rows: rows.assign(logit=np.nan))
     failures = write_report(settings(run, tmp_path / "report", sections=[*QUICK, "shortcuts"]))
     assert failures
-    assert "nothing: there is no picture with a usable prediction" in (tmp_path / "report" / "report.md").read_text()
+    assert "nothing: there is no image with a usable prediction" in (tmp_path / "report" / "report.md").read_text()
 
 
 def test_one_class_alone(planted: RunFolder, tmp_path: Path) -> None:
-    draw_pictures(tmp_path / "set", {"ai": 8}, seed=3)
+    draw_images(tmp_path / "set", {"ai": 8}, seed=3)
     data = replace(DataConfig(name="folder"), root=str(tmp_path / "set"), workers=1)
     failures = write_report(settings(planted, tmp_path / "report", data=data, sections=[*QUICK, "shortcuts"]))
     assert any("at least 5 independent files" in failure for failure in failures)
@@ -316,9 +316,9 @@ def test_one_class_alone(planted: RunFolder, tmp_path: Path) -> None:
     assert found["recall"]["value"] is not None
 
 
-def test_too_few_real_pictures_for_the_threshold(tiny_run: RunFolder, tmp_path: Path) -> None:
+def test_too_few_real_images_for_the_threshold(tiny_run: RunFolder, tmp_path: Path) -> None:
     failures = write_report(settings(tiny_run, tmp_path))
-    assert "independent real pictures" in failures[0]
+    assert "independent real images" in failures[0]
     found = metrics_in(tmp_path)
     assert found["test"]["accuracy"]["value"] is not None
     assert not (tmp_path / "detector").exists()
@@ -418,8 +418,8 @@ def test_the_command_writes_the_report_and_names_what_it_lacks(planted: RunFolde
     assert {path.name for path in tmp_path.iterdir()} == {"run"}
 
 
-def test_usable_rows_only(pictures: Path) -> None:
-    data = DataConfig(name="folder", root=str(pictures))
-    manifest = build_manifest(pictures, listing(data, pictures), progress=False)
+def test_usable_rows_only(images: Path) -> None:
+    data = DataConfig(name="folder", root=str(images))
+    manifest = build_manifest(images, listing(data, images), progress=False)
     assert usable(manifest).all()
     assert manifest["group"].nunique() > 190  # noise: hardly any near-duplicates, so that groups play no part above

@@ -31,10 +31,10 @@ from rexnet_ai_real.explain.explainer import Explainer
 from rexnet_ai_real.explain.explanation import Explanation, Scale
 from rexnet_ai_real.explain.folder import ExplanationFolder, drawn, overlay_name, set_aside
 from rexnet_ai_real.explain.methods import METHODS
-from rexnet_ai_real.explain.placement import heat_on_picture, seen, spread
+from rexnet_ai_real.explain.placement import heat_on_image, seen, spread
 from rexnet_ai_real.images.lettering import fitted, font, plain, wrapped
 from rexnet_ai_real.images.preprocessing import Preprocessing
-from rexnet_ai_real.images.walk import picture_files
+from rexnet_ai_real.images.walk import image_files
 from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.models.cam import METHODS as LIBRARY_METHODS
 from rexnet_ai_real.runs.folder import RunFolder
@@ -51,7 +51,7 @@ def explanation(path: str = "a.png", heat: NDArray[np.float32] | None = None, **
 
 @pytest.fixture(scope="module")
 def detector(tiny_run: RunFolder) -> Detector:
-    """The tiny run, seeing pictures larger than in training: its map has 3 x 3 places instead of one."""
+    """The tiny run, seeing images larger than in training: its map has 3 x 3 places instead of one."""
     loaded = Detector.load(tiny_run.path, precision="32-true")
     return replace(
         loaded,
@@ -60,9 +60,9 @@ def detector(tiny_run: RunFolder) -> Detector:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """A folder of five sound pictures, odd ones among them, and two files that hold none."""
-    made = tmp_path / "pictures"
+def images(tmp_path: Path) -> Path:
+    """A folder of five sound images, odd ones among them, and two files that hold none."""
+    made = tmp_path / "images"
     (made / "more").mkdir(parents=True)
     random = np.random.default_rng(0)
     photo = Image.fromarray(random.integers(0, 256, (40, 90, 3), dtype=np.uint8))
@@ -74,7 +74,7 @@ def pictures(tmp_path: Path) -> Path:
     Image.new("RGB", (1, 1)).save(made / "one.png")
     Image.new("RGB", (3000, 3), "red").save(made / "strip.png")
     (made / "empty.png").touch()
-    (made / "text.jpg").write_text("no picture")
+    (made / "text.jpg").write_text("no image")
     return made
 
 
@@ -97,7 +97,7 @@ def test_heat_is_spread_as_pytorch_enlarges_maps(size: tuple[int, int], places: 
 
 
 @pytest.mark.parametrize("size", [(60, 41), (41, 60), (41, 41), (40, 200), (1, 3), (2, 1)])
-def test_of_a_cut_picture_only_what_the_network_saw_has_heat(size: tuple[int, int]) -> None:
+def test_of_a_cut_image_only_what_the_network_saw_has_heat(size: tuple[int, int]) -> None:
     heat = random_map(4, 4)
     found = spread(heat, size, seen(size, "crop"))
     side = min(size)
@@ -112,11 +112,11 @@ def test_of_a_cut_picture_only_what_the_network_saw_has_heat(size: tuple[int, in
 @pytest.mark.parametrize("resize", ["squash", "crop"])
 @pytest.mark.parametrize("size", [(300, 200), (120, 500)])
 def test_heat_lies_on_what_the_network_saw_there(resize: str, size: tuple[int, int]) -> None:
-    picture = Image.new("RGB", size)
+    image = Image.new("RGB", size)
     left, top = size[0] // 2 + 20, size[1] // 2 - 40
-    picture.paste((255, 0, 0), (left, top, left + 25, top + 25))
+    image.paste((255, 0, 0), (left, top, left + 25, top + 25))
     preprocessing = Preprocessing(112, resize, "bilinear", (0.5,) * 3, (0.5,) * 3)
-    red = preprocessing.to_array(picture)[..., 0].astype(np.float32)
+    red = preprocessing.to_array(image)[..., 0].astype(np.float32)
     heat = red.reshape(28, 4, 28, 4).mean(axis=(1, 3))  # a network that finds red, with 28 x 28 places
     found = np.nan_to_num(spread(heat, size, seen(size, resize)))
     centre = np.array([(found.sum(axis=1 - axis) @ np.arange(found.shape[axis])) / found.sum() for axis in (0, 1)])
@@ -125,11 +125,11 @@ def test_heat_lies_on_what_the_network_saw_there(resize: str, size: tuple[int, i
 
 def test_strips_join_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(1)
-    picture = Image.fromarray(random.integers(0, 256, (77, 130, 3), dtype=np.uint8))
+    image = Image.fromarray(random.integers(0, 256, (77, 130, 3), dtype=np.uint8))
     for resize in ("squash", "crop"):
-        whole = heat_on_picture(picture, random_map(7, 7), resize)
+        whole = heat_on_image(image, random_map(7, 7), resize)
         monkeypatch.setattr("rexnet_ai_real.explain.placement._ROWS", 10)
-        strips = heat_on_picture(picture, random_map(7, 7), resize)
+        strips = heat_on_image(image, random_map(7, 7), resize)
         np.testing.assert_allclose(np.asarray(strips, int), np.asarray(whole, int), atol=1)
         monkeypatch.undo()
 
@@ -145,7 +145,7 @@ def test_colours_are_those_of_the_figures() -> None:
     assert (np.diff(lightness) > 0).all()  # more heat is lighter, for every colour vision
 
 
-def test_without_heat_the_grey_picture_stays_and_all_heat_leaves_it_visible() -> None:
+def test_without_heat_the_grey_image_stays_and_all_heat_leaves_it_visible() -> None:
     grey = np.arange(256, dtype=np.float32).reshape(16, 16)
     none, full = (painted(grey, np.full_like(grey, heat)).astype(int) for heat in (0, 1))
     np.testing.assert_array_equal(none, np.repeat(grey[..., None], 3, axis=2))
@@ -154,23 +154,23 @@ def test_without_heat_the_grey_picture_stays_and_all_heat_leaves_it_visible() ->
 
 def test_on_a_shared_scale_equal_heat_has_equal_colour() -> None:
     weak, strong = np.full((2, 2), 0.2, dtype=np.float32), np.array([[0.2, 0.4]], dtype=np.float32)
-    picture = Image.new("RGB", (20, 20), "gray")
+    image = Image.new("RGB", (20, 20), "gray")
 
     def colour(heat: NDArray[np.float32], scale: Scale) -> Any:
-        return heat_on_picture(picture, scale.positions(explanation(heat=heat)), "squash").getpixel((0, 0))
+        return heat_on_image(image, scale.positions(explanation(heat=heat)), "squash").getpixel((0, 0))
 
     shared, own = Scale("", 0.4), Scale("")
     assert colour(weak, shared) == colour(strong, shared) == colour(strong, own)
     assert colour(weak, own) != colour(weak, shared)
 
 
-def test_no_heat_at_all_is_said_and_leaves_the_picture() -> None:
+def test_no_heat_at_all_is_said_and_leaves_the_image() -> None:
     nothing = explanation(heat=np.zeros((3, 3), dtype=np.float32))
-    picture = Image.new("RGB", (300, 300), (10, 20, 30))
+    image = Image.new("RGB", (300, 300), (10, 20, 30))
     for scale in (Scale(""), Scale("", 0.0), Scale("", 2.0)):
         assert not scale.positions(nothing).any()
-        shown = overlay.overlay(picture, nothing, scale, "squash").crop((70, 0, 370, 300))
-        assert shown.getcolors() == [(90_000, (picture.convert("L").getpixel((0, 0)),) * 3)]
+        shown = overlay.overlay(image, nothing, scale, "squash").crop((70, 0, 370, 300))
+        assert shown.getcolors() == [(90_000, (image.convert("L").getpixel((0, 0)),) * 3)]
 
 
 # Size and caption
@@ -186,7 +186,7 @@ def test_no_heat_at_all_is_said_and_leaves_the_picture() -> None:
         ((900, 2), (900, 2)),
     ],
 )
-def test_overlays_have_the_resolution_of_their_picture(size: tuple[int, int], shown: tuple[int, int]) -> None:
+def test_overlays_have_the_resolution_of_their_image(size: tuple[int, int], shown: tuple[int, int]) -> None:
     made = overlay.overlay(Image.new("RGB", size, "teal"), explanation(), Scale("unit"), "squash")
     assert made.width == max(shown[0], overlay.NARROWEST)
     strip = captions.caption(made.width, 14, explanation(), Scale("unit"), ["x"] if shown != size else [])
@@ -195,7 +195,7 @@ def test_overlays_have_the_resolution_of_their_picture(size: tuple[int, int], sh
     assert made.height > shown[1] + 100
 
 
-def test_huge_pictures_are_shown_smaller_and_the_caption_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_huge_images_are_shown_smaller_and_the_caption_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
 
     def overheard(*arguments: Any) -> Image.Image:
@@ -206,7 +206,7 @@ def test_huge_pictures_are_shown_smaller_and_the_caption_says_so(monkeypatch: py
     monkeypatch.setattr(overlay, "caption", overheard)
     made = overlay.overlay(Image.new("RGB", (1000, 500)), explanation(), Scale("unit"), "crop")
     assert made.width == overlay.NARROWEST
-    assert said == ["Shown smaller: the picture is 1000 x 500 pixels", "Striped: outside of what the network saw"]
+    assert said == ["Shown smaller: the image is 1000 x 500 pixels", "Striped: outside of what the network saw"]
 
 
 @settings(max_examples=60, deadline=None)
@@ -251,9 +251,9 @@ def test_names_of_overlays_differ_when_paths_do_and_suit_every_file_system() -> 
 # Explanations
 
 
-def test_answers_are_those_of_predict(detector: Detector, pictures: Path) -> None:
-    found = list(Explainer(detector).explain(picture_files(pictures), batch_size=2))
-    expected = list(detector.predict(pictures))
+def test_answers_are_those_of_predict(detector: Detector, images: Path) -> None:
+    found = list(Explainer(detector).explain(image_files(images), batch_size=2))
+    expected = list(detector.predict(images))
     assert [(e.verdict.path, e.verdict.error) for e in found] == [(v.path, v.error) for v in expected]
     good = [(e, v) for e, v in zip(found, expected, strict=True) if v.error is None]
     assert [e.verdict.logit for e, _ in good] == pytest.approx([v.logit for _, v in good], abs=1e-4)
@@ -263,8 +263,8 @@ def test_answers_are_those_of_predict(detector: Detector, pictures: Path) -> Non
 
 
 @pytest.mark.parametrize("target", ["predicted", "ai", "real"])
-def test_the_exact_map_is_what_the_gradients_say(target: Any, detector: Detector, pictures: Path) -> None:
-    files = [file for file in picture_files(pictures) if "turned" in file.path]
+def test_the_exact_map_is_what_the_gradients_say(target: Any, detector: Detector, images: Path) -> None:
+    files = [file for file in image_files(images) if "turned" in file.path]
     exact = list(Explainer(detector, "cam", target).explain(files))
     library = list(Explainer(detector, "gradcam", target).explain(files))
     assert len(exact) == 2
@@ -276,8 +276,8 @@ def test_the_exact_map_is_what_the_gradients_say(target: Any, detector: Detector
     assert any(e.greatest > 0 for e in exact) or target != "predicted"
 
 
-def test_heat_for_the_two_classes_adds_up_to_the_logit(detector: Detector, pictures: Path) -> None:
-    maps = {target: [*Explainer(detector, target=target).explain(picture_files(pictures))] for target in ("ai", "real")}
+def test_heat_for_the_two_classes_adds_up_to_the_logit(detector: Detector, images: Path) -> None:
+    maps = {target: [*Explainer(detector, target=target).explain(image_files(images))] for target in ("ai", "real")}
     bias = detector.networks[0].state_dict()["head.fc.bias"]
     for ai, real in zip(maps["ai"], maps["real"], strict=True):
         if ai.heat is not None and real.heat is not None:
@@ -287,14 +287,14 @@ def test_heat_for_the_two_classes_adds_up_to_the_logit(detector: Detector, pictu
             assert not (ai.heat * real.heat).any()
 
 
-def test_the_predicted_class_is_by_the_threshold_also_of_unsure_pictures(detector: Detector, pictures: Path) -> None:
-    probability = next(detector.predict(pictures / "turned.jpg")).probability
+def test_the_predicted_class_is_by_the_threshold_also_of_unsure_images(detector: Detector, images: Path) -> None:
+    probability = next(detector.predict(images / "turned.jpg")).probability
     assert probability is not None
     for shift, expected in ((0.01, REAL), (-0.01, AI)):
         point = replace(
             detector.calibration, threshold=probability + shift, unsure_low=0.0, unsure_high=0.999999, n_real=9, n_ai=9
         )
-        found = next(Explainer(detector.with_calibration(point)).explain(picture_files(pictures / "turned.jpg")))
+        found = next(Explainer(detector.with_calibration(point)).explain(image_files(images / "turned.jpg")))
         assert (found.verdict.label, found.target) == ("unsure", expected)
 
 
@@ -307,31 +307,31 @@ class Graph:
 
     backend = "onnx"
 
-    def logits(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return np.zeros(len(pictures), dtype=np.float32)
+    def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.zeros(len(images), dtype=np.float32)
 
-    def logits_and_maps(self, pictures: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def logits_and_maps(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         raise UserError("this network has no exact class-activation map")
 
 
-def test_what_cannot_explain_says_what_can(detector: Detector, pictures: Path) -> None:
+def test_what_cannot_explain_says_what_can(detector: Detector, images: Path) -> None:
     exported = replace(detector, engine=Graph())
     with pytest.raises(
         UserError, match="method=gradcam needs gradients, which backend=onnx does not give: use backend"
     ):
         Explainer(exported, "gradcam")
     with pytest.raises(UserError, match=r"no exact class-activation map.*choose another method, such as gradcam"):
-        list(Explainer(exported).explain(picture_files(pictures)))
+        list(Explainer(exported).explain(image_files(images)))
     with pytest.raises(UserError, match="method=magic: expected one of cam, gradcam"):
         Explainer(detector, "magic")
 
 
-def test_explaining_and_drawing_are_lazy_and_bounded(detector: Detector, pictures: Path) -> None:
+def test_explaining_and_drawing_are_lazy_and_bounded(detector: Detector, images: Path) -> None:
     taken = 0
 
     def endless() -> Iterator[Any]:
         nonlocal taken
-        for file in itertools.cycle(picture_files(pictures)):
+        for file in itertools.cycle(image_files(images)):
             taken += 1
             yield file
 
@@ -354,7 +354,7 @@ def test_set_aside_explanations_come_back_as_they_were() -> None:
             np.testing.assert_array_equal(before.heat, after.heat)
 
 
-def test_an_exported_detector_is_explained_where_pytorch_is_not_installed(detector: Detector, pictures: Path) -> None:
+def test_an_exported_detector_is_explained_where_pytorch_is_not_installed(detector: Detector, images: Path) -> None:
     code = f"""
 import sys
 sys.modules |= dict.fromkeys(("torch", "torchvision", "matplotlib", "pandas", "scipy", "yaml", "hydra", "jinja2"))
@@ -366,26 +366,26 @@ from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.explain.explainer import Explainer
 from rexnet_ai_real.explain.explanation import Scale
 from rexnet_ai_real.explain.folder import ExplanationFolder, drawn
-from rexnet_ai_real.images.walk import picture_files
+from rexnet_ai_real.images.walk import image_files
 from rexnet_ai_real.images.preprocessing import Preprocessing
 
 class Graph:
     backend = "onnx"
-    def logits_and_maps(self, pictures):
-        return np.zeros(len(pictures), np.float32), np.ones((len(pictures), 7, 7), np.float32)
+    def logits_and_maps(self, images):
+        return np.zeros(len(images), np.float32), np.ones((len(images), 7, 7), np.float32)
 
 preprocessing = Preprocessing.from_plain({detector.preprocessing.to_plain()!r})
 detector = Detector(Graph(), Description({{}}, 1, preprocessing, UNCALIBRATED, {{}}, ""))
-with ExplanationFolder(Path({str(pictures / "out")!r}), Scale("")) as output:
-    for made in drawn(Explainer(detector).explain(picture_files({str(pictures / "more")!r})), Scale(""), "squash"):
+with ExplanationFolder(Path({str(images / "out")!r}), Scale("")) as output:
+    for made in drawn(Explainer(detector).explain(image_files({str(images / "more")!r})), Scale(""), "squash"):
         output.add(made)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert not done.stderr
-    (row,) = rows_of(pictures / "out")
+    (row,) = rows_of(images / "out")
     assert (row["label"], row["target"], row["error"]) == ("ai", "ai", "")
     assert float(row["greatest_heat"]) == pytest.approx(1 / 49)
-    assert (pictures / "out" / row["overlay"]).is_file()
+    assert (images / "out" / row["overlay"]).is_file()
 
 
 @pytest.mark.parametrize(
@@ -400,17 +400,17 @@ def test_no_answer_reads_as_certain(probability: float, shown: str) -> None:
 
 def test_the_command_fills_a_folder(
     tiny_run: RunFolder,
-    pictures: Path,
+    images: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(folder, "PER_PAGE", 3)
     output = tmp_path / "out"
-    assert main([str(tiny_run.path), str(pictures), "--output", str(output), "--shared-scale"]) == 1
+    assert main([str(tiny_run.path), str(images), "--output", str(output), "--shared-scale"]) == 1
     assert "Explained 5 of 7 files" in capsys.readouterr().out
     rows = rows_of(output)
-    expected = list(Detector.load(tiny_run.path).predict(pictures))
+    expected = list(Detector.load(tiny_run.path).predict(images))
     assert [row["path"] for row in rows] == [verdict.path for verdict in expected]
     assert [row["error"] for row in rows] == [verdict.error or "" for verdict in expected]
     written = {str(file.relative_to(output)) for file in output.rglob("*") if file.is_file()}
@@ -438,10 +438,10 @@ def test_the_command_fills_a_folder(
 
 
 def test_an_output_that_holds_something_is_kept_unless_told(
-    tiny_run: RunFolder, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_run: RunFolder, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    output = pictures / "explained"  # inside the folder whose pictures are explained
-    command = [str(tiny_run.path), str(pictures), "--output", str(output)]
+    output = images / "explained"  # inside the folder whose images are explained
+    command = [str(tiny_run.path), str(images), "--output", str(output)]
     assert main(command) == 1
     first = rows_of(output)
     (output / "contact_sheet_007.png").write_text("of an earlier time")
@@ -455,7 +455,7 @@ def test_an_output_that_holds_something_is_kept_unless_told(
     assert [row["path"] for row in again if "notes" not in row["path"]] == [row["path"] for row in first]
     assert (output / "notes.txt").read_text() == "mine"
     assert not list(output.glob("contact_sheet_*"))
-    assert main([*command[:-1], str(pictures / "one.png")]) == 2
+    assert main([*command[:-1], str(images / "one.png")]) == 2
     assert "is a file: name a folder" in capsys.readouterr().err
 
 
@@ -476,11 +476,11 @@ def test_wrong_commands_are_told_in_one_line(
 
 
 def test_when_stopped_the_folder_holds_what_was_done(tmp_path: Path) -> None:
-    picture = tmp_path / "a.png"
-    Image.new("RGB", (30, 20), "teal").save(picture)
+    original = tmp_path / "a.png"
+    Image.new("RGB", (30, 20), "teal").save(original)
 
     def stopped() -> Iterator[Explanation]:
-        yield from (explanation(str(picture)) for _ in range(6))
+        yield from (explanation(str(original)) for _ in range(6))
         raise KeyboardInterrupt
 
     def write() -> None:
@@ -499,7 +499,7 @@ def test_when_stopped_the_folder_holds_what_was_done(tmp_path: Path) -> None:
 
 def test_ctrl_c_ends_the_command_in_one_line(
     tiny_run: RunFolder,
-    pictures: Path,
+    images: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -513,13 +513,13 @@ def test_ctrl_c_ends_the_command_in_one_line(
 
     monkeypatch.setattr(ExplanationFolder, "add", pressed)
     output = tmp_path / "out"
-    assert main([str(tiny_run.path), str(pictures / "*.jpg"), str(pictures / "more"), "-o", str(output)]) == 130
+    assert main([str(tiny_run.path), str(images / "*.jpg"), str(images / "more"), "-o", str(output)]) == 130
     assert "Interrupted. What was written is complete." in capsys.readouterr().err
     assert [Path(row["path"]).name for row in rows_of(output)] == ["text.jpg", "turned.jpg"]
     assert (output / "contact_sheet_001.png").stat().st_size > 0
 
 
-def test_a_full_disk_and_a_vanished_picture_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_and_a_vanished_image_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = next(drawn([explanation(str(tmp_path / "gone.png"))], Scale(""), "squash"))
     assert gone.overlay is None
     assert gone.explanation.verdict.error == "changed while it was explained: no such file"
@@ -538,9 +538,9 @@ def test_a_full_disk_and_a_vanished_picture_are_told(tmp_path: Path, monkeypatch
 
 
 def test_pages_hold_every_kind_of_tile() -> None:
-    picture = Image.new("RGB", (400, 100), "teal")
+    image = Image.new("RGB", (400, 100), "teal")
     tiles = [
-        contact_sheet.tile(picture, explanation(label=label, path=f"/x/{label}.png"), Scale("unit"), "crop")
+        contact_sheet.tile(image, explanation(label=label, path=f"/x/{label}.png"), Scale("unit"), "crop")
         for label in ("ai", "real", "unsure")
     ]
     failed = contact_sheet.Tile(Explanation(Verdict.failed("no/slash/", "truncated PNG " * 50)))
@@ -555,7 +555,7 @@ def test_pages_hold_every_kind_of_tile() -> None:
     assert stored.tell() < 1 << 20
 
 
-def test_real_pictures_are_explained(tiny_run: RunFolder, shared_data: Path, tmp_path: Path) -> None:
+def test_real_images_are_explained(tiny_run: RunFolder, shared_data: Path, tmp_path: Path) -> None:
     files = sorted((shared_data / "kaggle-raw").rglob("*.*"), key=lambda file: file.stat().st_size)
     chosen = [str(file) for file in files if file.is_file()][:3]
     assert main([str(tiny_run.path), *chosen, "--output", str(tmp_path / "out"), "--method", "layercam"]) == 0

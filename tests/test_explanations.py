@@ -89,12 +89,12 @@ def detector_of(*networks: nn.Module, temperature: float = 1.0) -> Detector:
 
 
 def audit(
-    network: nn.Module, pictures: Tensor | None = None, groups: Sequence[int] | Sequence[str] | None = None
+    network: nn.Module, images: Tensor | None = None, groups: Sequence[int] | Sequence[str] | None = None
 ) -> ExplanationAudit:
-    pictures = chequered() if pictures is None else pictures
+    images = chequered() if images is None else images
     return evaluate_explanations(
-        iter(pictures),
-        groups or list(range(len(pictures))),
+        iter(images),
+        groups or list(range(len(images))),
         detector_of(network),
         grid=GRID,
         batch_size=10,
@@ -157,13 +157,13 @@ def test_areas_and_advantages_follow_from_the_curves(corner: ExplanationAudit) -
 
 
 def test_intervals_are_those_of_scipy() -> None:
-    network, pictures = CheckersAt(CORNER), chequered(40)
+    network, images = CheckersAt(CORNER), chequered(40)
     strength = torch.linspace(0.6, 1.4, 40)[:, None, None, None]
-    pictures = pictures * strength
-    found = audit(network, pictures).effect
-    detector, hidden = detector_of(network), Regions.of(pictures, GRID).hidden
-    targets = np.where(detector.logits(pictures).numpy() > 0, AI, REAL)
-    drops = class_probabilities(detector, pictures, targets) - class_probabilities(detector, hidden, targets)
+    images = images * strength
+    found = audit(network, images).effect
+    detector, hidden = detector_of(network), Regions.of(images, GRID).hidden
+    targets = np.where(detector.logits(images).numpy() > 0, AI, REAL)
+    drops = class_probabilities(detector, images, targets) - class_probabilities(detector, hidden, targets)
     expected = scipy.stats.bootstrap((drops,), np.mean, method="percentile", n_resamples=4000, rng=1)
     assert found.value == pytest.approx(drops.mean())
     width = expected.confidence_interval.high - expected.confidence_interval.low
@@ -171,19 +171,19 @@ def test_intervals_are_those_of_scipy() -> None:
 
 
 def test_duplicates_widen_the_intervals(corner: ExplanationAudit) -> None:
-    pictures = chequered(8) * torch.linspace(0.6, 1.4, 8)[:, None, None, None]
-    thrice = pictures.repeat(3, 1, 1, 1)
+    images = chequered(8) * torch.linspace(0.6, 1.4, 8)[:, None, None, None]
+    thrice = images.repeat(3, 1, 1, 1)
     alone, grouped = audit(CheckersAt(CORNER), thrice), audit(CheckersAt(CORNER), thrice, [*"abcdefgh"] * 3)
     assert grouped.n_groups == 8
     assert grouped.effect.high - grouped.effect.low > 1.3 * (alone.effect.high - alone.effect.low)
     assert math.isnan(audit(CheckersAt(CORNER), thrice, ["one"] * 24).effect.low)
 
 
-def test_folds_explain_each_picture_with_its_own_network() -> None:
-    pictures, detectors = chequered(6), [detector_of(CheckersAt(CORNER)), detector_of(CheckersAt(MIDDLE))]
+def test_folds_explain_each_image_with_its_own_network() -> None:
+    images, detectors = chequered(6), [detector_of(CheckersAt(CORNER)), detector_of(CheckersAt(MIDDLE))]
     settings = {"grid": GRID, "resamples": 50, "progress": False}
-    both = evaluate_explanations(pictures, range(6), [detectors[0]] * 4 + [detectors[1]] * 2, **settings)  # type: ignore[arg-type]
-    single = [evaluate_explanations(pictures, range(6), each, **settings) for each in detectors]  # type: ignore[arg-type]
+    both = evaluate_explanations(images, range(6), [detectors[0]] * 4 + [detectors[1]] * 2, **settings)  # type: ignore[arg-type]
+    single = [evaluate_explanations(images, range(6), each, **settings) for each in detectors]  # type: ignore[arg-type]
     # In deletion by heat one step removes corner and middle alike; from the centre, only the middle.
     halfway = [each.course("deletion", "centre").mean[5] for each in (both, *single)]
     assert halfway[0] == pytest.approx((4 * halfway[1] + 2 * halfway[2]) / 6, abs=0.02)
@@ -202,32 +202,32 @@ def test_the_same_seed_gives_the_same_audit(corner: ExplanationAudit) -> None:
 
 
 def test_probabilities_are_calibrated_and_of_the_class_asked_for() -> None:
-    network, pictures = CheckersAt(CORNER), chequered(2)
-    logits = detector_of(network).logits(pictures).double()
-    found = class_probabilities(detector_of(network, temperature=2.5), pictures, np.array([AI, REAL]))
+    network, images = CheckersAt(CORNER), chequered(2)
+    logits = detector_of(network).logits(images).double()
+    found = class_probabilities(detector_of(network, temperature=2.5), images, np.array([AI, REAL]))
     assert found == pytest.approx([(logits[0] / 2.5).sigmoid().item(), (-logits[1] / 2.5).sigmoid().item()])
 
 
 def test_a_view_hides_the_first_cells_and_insertion_all_others() -> None:
-    pictures = torch.rand(2, 3, 50, 70)
-    regions = Regions.of(pictures, 3)
+    images = torch.rand(2, 3, 50, 70)
+    regions = Regions.of(images, 3)
     order = np.array([[4, 0, 1, 2, 3, 5, 6, 7, 8], [8, 7, 6, 5, 4, 3, 2, 1, 0]])
     deleted, inserted = regions.view(order, 1), regions.view(order, 1, insertion=True)
-    middle = (slice(17, 34), slice(24, 47))  # the centre cell of a 50 x 70 picture
+    middle = (slice(17, 34), slice(24, 47))  # the centre cell of a 50 x 70 image
     assert deleted[0, :, *middle].equal(regions.hidden[0, :, *middle])
-    assert inserted[0, :, *middle].equal(pictures[0, :, *middle])
-    assert (deleted[0] != pictures[0]).any(dim=0).sum() <= 17 * 23
-    assert torch.equal(deleted[1, :, :34], pictures[1, :, :34])
-    assert torch.equal(deleted + inserted, pictures + regions.hidden)
-    assert regions.hidden.std() < 0.2 * pictures.std()
+    assert inserted[0, :, *middle].equal(images[0, :, *middle])
+    assert (deleted[0] != images[0]).any(dim=0).sum() <= 17 * 23
+    assert torch.equal(deleted[1, :, :34], images[1, :, :34])
+    assert torch.equal(deleted + inserted, images + regions.hidden)
+    assert regions.hidden.std() < 0.2 * images.std()
 
 
 @pytest.mark.parametrize("sigma", [0.8, 4.0])
 def test_blur_agrees_with_torchvision(sigma: float) -> None:
-    pictures = torch.randn(2, 3, 20, 31)
+    images = torch.randn(2, 3, 20, 31)
     kernel = 2 * math.ceil(3 * sigma) + 1
-    torch.testing.assert_close(blurred(pictures, sigma), gaussian_blur(pictures, [kernel] * 2, [sigma] * 2))
-    assert blurred(pictures[..., :5], 4.0).std() < 0.2  # narrower than the kernel
+    torch.testing.assert_close(blurred(images, sigma), gaussian_blur(images, [kernel] * 2, [sigma] * 2))
+    assert blurred(images[..., :5], 4.0).std() < 0.2  # narrower than the kernel
 
 
 def test_mean_heat_and_nearness_are_by_cell() -> None:
@@ -257,17 +257,17 @@ def test_rank_correlation_agrees_with_scipy() -> None:
 def test_random_weights_are_new_everywhere_and_leave_the_network_alone() -> None:
     network = ReXNet(width=0.25).eval()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    pictures = torch.randn(4, 3, 64, 64)
-    fresh = random_weights(network, pictures, seed=1)
+    images = torch.randn(4, 3, 64, 64)
+    fresh = random_weights(network, images, seed=1)
     assert all(before[name].equal(tensor) for name, tensor in network.state_dict().items())
     for name, parameter in fresh.named_parameters():
         assert parameter.ndim < 2 or not parameter.equal(before[name]), name
     assert not fresh.training
-    again, other = random_weights(network, pictures, seed=1), random_weights(network, pictures, seed=2)
-    assert torch.equal(fresh(pictures), again(pictures))
-    assert not torch.equal(fresh(pictures), other(pictures))
+    again, other = random_weights(network, images, seed=1), random_weights(network, images, seed=2)
+    assert torch.equal(fresh(images), again(images))
+    assert not torch.equal(fresh(images), other(images))
     with torch.no_grad():  # signals reach the end: without fitted batch norms the features are below 1e-3
-        assert cast(ReXNet, fresh).forward_features(pictures).std() > 0.1
+        assert cast(ReXNet, fresh).forward_features(images).std() > 0.1
 
 
 def test_nothing_measurable_is_said_to_be_undefined() -> None:
@@ -282,7 +282,7 @@ def test_figures_are_drawn(corner: ExplanationAudit) -> None:
     assert pixels(courses_figure(corner), dpi=60).std() > 10
     assert len(corner.examples) == 3
     example = corner.examples[0]
-    assert example.picture.shape == (SIDE, SIDE, 3)
+    assert example.image.shape == (SIDE, SIDE, 3)
     assert example.heat.max() == 1
     assert [view.order for view in example.views] == list(ORDERS)
     assert example.views[0].probability < 0.1 < 0.9 < example.probability
@@ -297,9 +297,9 @@ def test_figures_are_drawn(corner: ExplanationAudit) -> None:
 @pytest.mark.parametrize(
     ("count", "groups", "options", "message"),
     [
-        (0, [], {}, "no pictures to explain"),
-        (3, [0, 1], {}, "more than 2 pictures for 2 groups"),
-        (1, [0, 1], {}, "1 pictures for 2 groups"),
+        (0, [], {}, "no images to explain"),
+        (3, [0, 1], {}, "more than 2 images for 2 groups"),
+        (1, [0, 1], {}, "1 images for 2 groups"),
         (2, [0, 1], {"method": "tarot"}, "expected one of gradcam"),
         (2, [0, 1], {"steps": 1}, "at least 2"),
         (2, [0, 1], {"grid": 57}, "expected 2 to 56 cells"),
@@ -311,7 +311,7 @@ def test_what_does_not_fit_is_named(count: int, groups: list[int], options: dict
         evaluate_explanations(chequered(count), groups, detector_of(CheckersAt(CORNER)), **settings)  # type: ignore[arg-type]
 
 
-def test_detectors_must_be_as_many_as_pictures_and_their_logits_finite() -> None:
+def test_detectors_must_be_as_many_as_images_and_their_logits_finite() -> None:
     network = CheckersAt(CORNER)
     with pytest.raises(ValueError, match="1 detectors for 2 groups"):
         evaluate_explanations(chequered(2), [0, 1], [detector_of(network)], grid=GRID, progress=False)

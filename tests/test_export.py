@@ -64,14 +64,14 @@ def stored(*networks: nn.Module) -> StoredDetector:
     return StoredDetector.of([n.state_dict() for n in networks], ARCHITECTURE, PREPROCESSING, {})
 
 
-def normalised(pictures: NDArray[np.uint8]) -> Tensor:
+def normalised(images: NDArray[np.uint8]) -> Tensor:
     mean, std = (np.array(values, np.float32) for values in (PREPROCESSING.mean, PREPROCESSING.std))
-    return torch.from_numpy((pictures.astype(np.float32) / 255 - mean) / std).permute(0, 3, 1, 2).contiguous()
+    return torch.from_numpy((images.astype(np.float32) / 255 - mean) / std).permute(0, 3, 1, 2).contiguous()
 
 
-def log_odds(networks: list[nn.Module], pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+def log_odds(networks: list[nn.Module], images: NDArray[np.uint8]) -> NDArray[np.float32]:
     with torch.no_grad():
-        logits = torch.stack([n(normalised(pictures)) for n in networks]).mean(0)
+        logits = torch.stack([n(normalised(images)) for n in networks]).mean(0)
     return (logits[:, AI] - logits[:, REAL]).numpy()
 
 
@@ -87,13 +87,13 @@ def two_networks() -> tuple[list[nn.Module], onnxruntime.InferenceSession]:
 
 
 @pytest.mark.parametrize("count", [1, 5])
-def test_networks_are_averaged_for_any_number_of_pictures(
+def test_networks_are_averaged_for_any_number_of_images(
     two_networks: tuple[list[nn.Module], onnxruntime.InferenceSession], count: int
 ) -> None:
     networks, session = two_networks
-    pictures = pixels(count)
-    logit, logits = session.run(["logit", "logits"], {"pictures": pictures.astype(np.float32)})
-    np.testing.assert_allclose(logit, log_odds(networks, pictures), atol=1e-4)
+    images = pixels(count)
+    logit, logits = session.run(["logit", "logits"], {"images": images.astype(np.float32)})
+    np.testing.assert_allclose(logit, log_odds(networks, images), atol=1e-4)
     np.testing.assert_allclose(logits[:, AI] - logits[:, REAL], logit, atol=1e-5)
 
 
@@ -101,7 +101,7 @@ def test_mean_of_the_map_and_the_biases_are_the_logit(
     two_networks: tuple[list[nn.Module], onnxruntime.InferenceSession],
 ) -> None:
     networks, session = two_networks
-    logit, heat = session.run(["logit", "cam"], {"pictures": pixels().astype(np.float32)})
+    logit, heat = session.run(["logit", "cam"], {"images": pixels().astype(np.float32)})
     bias = np.mean([(n.head.fc.bias[AI] - n.head.fc.bias[REAL]).item() for n in networks])  # type: ignore[union-attr, index]
     assert heat.shape == (3, 3, 3)
     assert np.ptp(heat) > 0.1
@@ -148,20 +148,20 @@ def test_a_network_that_cannot_be_traced_says_so(monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture(scope="module")
 def sure_run(tiny_run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """The tiny run, with bright and dark pictures that it tells apart for sure: logits near 3 and -3.
+    """The tiny run, with bright and dark images that it tells apart for sure: logits near 3 and -3.
 
-    At 60 pictures one flipped answer is already more than a point of accuracy. The pictures are beside it.
+    At 60 images one flipped answer is already more than a point of accuracy. The images are beside it.
     """
     run = RunFolder(shutil.copytree(tiny_run.path, tmp_path_factory.mktemp("sure") / "run"))
     manifest = pd.read_csv(run.manifest_file)
     random = np.random.default_rng(0)
     for path, label in zip(manifest["path"], manifest["label"], strict=True):
-        file = run.path.parent / "pictures" / path
+        file = run.path.parent / "images" / path
         file.parent.mkdir(parents=True, exist_ok=True)
         level = 40 + 150 * label
         Image.fromarray(random.integers(level, level + 30, (32, 32, 3), dtype=np.uint8)).save(file)
     subject = Detector.load(run.path, precision="32-true")
-    files = [run.path.parent / "pictures" / path for path in manifest["path"]]
+    files = [run.path.parent / "images" / path for path in manifest["path"]]
     seen = np.stack([subject.preprocessing.to_array(Image.open(file)) for file in files])
     found: list[Tensor] = []
     head = subject.networks[0].get_submodule("head.fc")
@@ -181,8 +181,8 @@ def sure_run(tiny_run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> R
 
 
 def beside(run: RunFolder) -> list[str]:
-    """Where the pictures of the sure run are."""
-    return ["--pictures", str(run.path.parent / "pictures")]
+    """Where the images of the sure run are."""
+    return ["--images", str(run.path.parent / "images")]
 
 
 @pytest.fixture(scope="module")
@@ -193,16 +193,16 @@ def exported(sure_run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> P
     return out
 
 
-def pictures_of(run: RunFolder) -> list[Path]:
-    return sorted((run.path.parent / "pictures").rglob("*.png"))[::8]
+def images_of(run: RunFolder) -> list[Path]:
+    return sorted((run.path.parent / "images").rglob("*.png"))[::8]
 
 
 @pytest.mark.parametrize(("backend", "precision"), [("torch", "32-true"), ("onnx", "auto"), ("openvino", "32-true")])
 def test_formats_in_float32_give_the_run_s_own_answers(
     exported: Path, sure_run: RunFolder, backend: str, precision: str
 ) -> None:
-    expected = Detector.load(sure_run.path, precision="32-true").predict(pictures_of(sure_run))
-    found = Detector.load(exported, backend=backend, precision=precision).predict(pictures_of(sure_run))
+    expected = Detector.load(sure_run.path, precision="32-true").predict(images_of(sure_run))
+    found = Detector.load(exported, backend=backend, precision=precision).predict(images_of(sure_run))
     pairs = [(verdict.logit, other.logit) for verdict, other in zip(found, expected, strict=True)]
     assert [found for found, _ in pairs] == pytest.approx([expected for _, expected in pairs], abs=1e-4)
 
@@ -213,7 +213,7 @@ def test_the_small_graph_is_close_and_small(exported: Path, sure_run: RunFolder)
     whole = by_name["onnx-int8"]
     assert abs(whole["accuracy"] - whole["accuracy_before"]) <= 0.2
     assert abs(whole["auroc"] - whole["auroc_before"]) <= 0.2
-    assert whole["pictures"] == 60 > by_name["onnx-int8, held-out alone"]["pictures"] > 0
+    assert whole["images"] == 60 > by_name["onnx-int8, held-out alone"]["images"] > 0
     assert found["bytes"]["onnx-int8"] == (exported / "model.int8.onnx").stat().st_size
     assert found["bytes"]["onnx-int8"] < 0.6 * found["bytes"]["onnx"]  # of a tiny network much is not weights
     graph = onnx.load(exported / "model.int8.onnx").graph
@@ -249,13 +249,13 @@ def test_the_card_s_own_program_runs(exported: Path, sure_run: RunFolder) -> Non
     card = (exported / "README.md").read_text()
     program = re.search(r"```python\n(.*?)```", card, re.DOTALL)
     assert program is not None
-    picture = exported / "picture.png"
-    Image.open(pictures_of(sure_run)[0]).resize((50, 40)).save(picture)
+    image = exported / "image.png"
+    Image.open(images_of(sure_run)[0]).resize((50, 40)).save(image)
     try:
         done = subprocess.run([sys.executable, "-c", program[1]], cwd=exported, capture_output=True, text=True)
     finally:
-        (verdict,) = Detector.load(exported, backend="onnx").predict(picture)
-        picture.unlink()
+        (verdict,) = Detector.load(exported, backend="onnx").predict(image)
+        image.unlink()
     assert done.returncode == 0, done.stderr
     assert verdict.probability is not None
     assert float(done.stdout) == pytest.approx(verdict.probability, abs=1e-5)
@@ -323,7 +323,7 @@ def test_a_damaged_graph_is_refused_with_figures(
         export.main([str(sure_run.path), str(tmp_path / "out"), "--formats", "onnx", "--count", "8", *beside(sure_run)])
         == 1
     )
-    assert re.search(r"logits differ by at most [\d.]+ on 8 pictures.*at most 0\.0001", capsys.readouterr().err)
+    assert re.search(r"logits differ by at most [\d.]+ on 8 images.*at most 0\.0001", capsys.readouterr().err)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -379,7 +379,7 @@ def test_what_cannot_be_measured_is_not_exported(tmp_path: Path, capsys: pytest.
     model = tmp_path / "model"
     write_detector(model, stored(network()))
     assert export.main([str(model), str(tmp_path / "out"), "--formats", "onnx-int8"]) == 2
-    assert "--pictures" in capsys.readouterr().err
+    assert "--images" in capsys.readouterr().err
 
 
 def test_a_missing_library_is_named_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -400,7 +400,7 @@ def test_help_needs_no_pytorch() -> None:
 
 def sample(labels: list[int]) -> Sample:
     count = len(labels)
-    return Sample(np.zeros((count, 1, 1, 3), np.uint8), np.array(labels), np.ones(count, bool), "pictures")
+    return Sample(np.zeros((count, 1, 1, 3), np.uint8), np.array(labels), np.ones(count, bool), "images")
 
 
 def test_parity_agrees_with_scikit_learn() -> None:
@@ -462,7 +462,7 @@ def test_averaged_weights_that_are_worse_are_refused(
     assert export.main([str(tmp_path / "folds"), str(tmp_path / "out"), *arguments]) == 1
     assert re.search(r"averaged weights.*accuracy [\d.]+% instead of", capsys.readouterr().err)
     assert not (tmp_path / "out").exists()
-    # Of two epochs the running statistics are far from those of these pictures; measuring them anew is tested above.
+    # Of two epochs the running statistics are far from those of these images; measuring them anew is tested above.
     monkeypatch.setattr(folder, "with_new_statistics", lambda architecture, state, *_: state)
     again = {name: tensor.clone() for name, tensor in trained.states[0].items()}
     equal = StoredDetector.of([trained.states[0], again], description.architecture, description.preprocessing, {})

@@ -15,7 +15,7 @@ from sklearn.metrics import confusion_matrix
 from rexnet_ai_real import figures
 from rexnet_ai_real.figures import GREEN, VERMILLION
 from rexnet_ai_real.labels import AI, REAL
-from rexnet_ai_real.train.figures import HeatPicture, confusion, heat_panel, learning_curve, picture_grid
+from rexnet_ai_real.train.figures import HeatImage, confusion, heat_panel, image_grid, learning_curve
 
 
 def history(epochs: int = 6) -> pd.DataFrame:
@@ -26,12 +26,12 @@ def history(epochs: int = 6) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
-def heat_picture(label: int, probability: float, size: int = 32) -> HeatPicture:
+def heat_image(label: int, probability: float, size: int = 32) -> HeatImage:
     ramp = np.linspace(0, 1, size * size, dtype=np.float32).reshape(size, size)
-    return HeatPicture(np.stack([ramp, ramp.T, 1 - ramp], axis=-1), ramp, label, probability)
+    return HeatImage(np.stack([ramp, ramp.T, 1 - ramp], axis=-1), ramp, label, probability)
 
 
-PANEL = [heat_picture(REAL, 0.03), heat_picture(AI, 0.97), heat_picture(REAL, 0.8), heat_picture(AI, 0.3)]
+PANEL = [heat_image(REAL, 0.03), heat_image(AI, 0.97), heat_image(REAL, 0.8), heat_image(AI, 0.3)]
 GRID = np.linspace(0, 1, 5 * 16 * 16 * 3, dtype=np.float32).reshape(5, 16, 16, 3)
 DRAWN = {
     "loss": lambda: learning_curve(history(), "loss"),
@@ -40,7 +40,7 @@ DRAWN = {
     "confusion": lambda: confusion([0, 0, 1, 1, 1], [0.2, 0.7, 0.9, 0.4, 0.6]),
     "heat": lambda: heat_panel(PANEL),
     "one heat": lambda: heat_panel(PANEL[:1]),
-    "grid": lambda: picture_grid(GRID, [0, 1, 0, 1, 1]),
+    "grid": lambda: image_grid(GRID, [0, 1, 0, 1, 1]),
 }
 
 
@@ -73,8 +73,8 @@ def test_a_saved_figure_is_two_whole_files_with_the_same_bytes_each_time(tmp_pat
     assert set(before) == {"loss.png", "loss.pdf"}
     assert before == {file.name: file.read_bytes() for file in path.parent.iterdir()}
     assert b"CreationDate" not in before["loss.pdf"]
-    with Image.open(path) as picture:
-        assert picture.size == (1040, 680)  # 5.2 x 3.4 inches at 200 dpi
+    with Image.open(path) as image:
+        assert image.size == (1040, 680)  # 5.2 x 3.4 inches at 200 dpi
 
 
 def test_drawing_leaves_the_settings_of_matplotlib_alone() -> None:
@@ -121,7 +121,7 @@ def test_the_confusion_matrix_counts_as_scikit_learn_does() -> None:
     assert only_axes(figure).get_title() == f"n = 1,500, accuracy {np.trace(counts) / 1500:.1%}"
 
 
-def test_a_class_without_pictures_has_no_share_but_a_place() -> None:
+def test_a_class_without_images_has_no_share_but_a_place() -> None:
     cells = [text.get_text() for text in only_axes(confusion([1, 1], [0.9, 0.1])).texts]
     assert cells == ["0", "0.0%", "0", "0.0%", "1", "50.0%", "1", "50.0%"]
 
@@ -138,24 +138,24 @@ def test_the_heat_panel_says_truth_and_verdict_and_marks_errors_by_sign_and_colo
     colours = [matplotlib.colors.to_hex(axes.spines["left"].get_edgecolor()).upper() for axes in titled.values()]
     assert colours == [GREEN, GREEN, VERMILLION, VERMILLION]
     assert len(figure.axes) == 2 * len(PANEL) + 1
-    with pytest.raises(ValueError, match="no pictures"):
+    with pytest.raises(ValueError, match="no images"):
         heat_panel([])
 
 
 def test_an_overlay_is_grey_without_heat_and_coloured_by_heat_alone() -> None:
     generator = np.random.default_rng(0)
-    picture = generator.random((8, 9, 3), dtype=np.float32)
-    cold = figures.overlay(picture, np.zeros((8, 9), dtype=np.float32))
-    grey = np.asarray(Image.fromarray((picture * 255).round().astype(np.uint8)).convert("L"), dtype=np.float32) / 255
+    image = generator.random((8, 9, 3), dtype=np.float32)
+    cold = figures.overlay(image, np.zeros((8, 9), dtype=np.float32))
+    grey = np.asarray(Image.fromarray((image * 255).round().astype(np.uint8)).convert("L"), dtype=np.float32) / 255
     np.testing.assert_allclose(cold, np.repeat(grey[..., None], 3, axis=2), atol=0.005)
-    hot = figures.overlay(picture, np.ones((8, 9), dtype=np.float32))
+    hot = figures.overlay(image, np.ones((8, 9), dtype=np.float32))
     assert hot.min() >= 0
     assert hot.max() <= 1
     np.testing.assert_allclose(hot - 0.2 * cold, np.broadcast_to((hot - 0.2 * cold)[0, 0], hot.shape), atol=1e-6)
 
 
-def test_a_grid_shows_each_picture_under_its_class() -> None:
-    shown = [axes for axes in picture_grid(GRID, [0, 1, 0, 1, 1], columns=3).axes if axes.images]
+def test_a_grid_shows_each_image_under_its_class() -> None:
+    shown = [axes for axes in image_grid(GRID, [0, 1, 0, 1, 1], columns=3).axes if axes.images]
     assert [axes.get_title() for axes in shown] == ["real", "AI", "real", "AI", "AI"]
-    for axes, picture in zip(shown, GRID, strict=True):
-        np.testing.assert_array_equal(axes.images[0].get_array(), picture)
+    for axes, image in zip(shown, GRID, strict=True):
+        np.testing.assert_array_equal(axes.images[0].get_array(), image)

@@ -85,10 +85,10 @@ def test_bad_input(labels: list[int], probabilities: list[float], message: str) 
 
 
 def test_contact_sheet_shows_what_was_given(tmp_path: Path) -> None:
-    Image.new("RGB", (300, 100), (200, 30, 30)).save(tmp_path / "a $x^2$ very long name of a picture file.png")
-    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    Image.new("RGB", (300, 100), (200, 30, 30)).save(tmp_path / "a $x^2$ very long name of an image file.png")
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
     Image.new("RGB", (10, 10)).save(tmp_path / "\u732b\u732b.png")
-    names = ["a $x^2$ very long name of a picture file.png", "broken.jpg", "\u732b\u732b.png", "gone\udcff.jpg"]
+    names = ["a $x^2$ very long name of an image file.png", "broken.jpg", "\u732b\u732b.png", "gone\udcff.jpg"]
     suspects = tuple(SuspectedLabel(name, "real", "ai", 0.97) for name in names[:3])
     audit = LabelAudit(9, (*suspects, SuspectedLabel(names[3], "ai", "real", 0.03)), 4.0)
     figure = contact_sheet(audit, tmp_path, limit=4)

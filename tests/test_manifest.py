@@ -1,4 +1,4 @@
-"""The manifest of folders made here, of a hostile one, and of the real pictures."""
+"""The manifest of folders made here, of a hostile one, and of the real images."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from PIL import Image
 
 from rexnet_ai_real.config import DataConfig
 from rexnet_ai_real.data import manifest as module
-from rexnet_ai_real.data.facts import PictureFacts, measure
+from rexnet_ai_real.data.facts import ImageFacts, measure
 from rexnet_ai_real.data.facts_cache import FactsCache, cache_folder
 from rexnet_ai_real.data.manifest import COLUMNS, build_manifest, read_manifest, usable, write_manifest
 from rexnet_ai_real.data.sources import listing
@@ -24,18 +24,18 @@ from rexnet_ai_real.files import write_atomically
 from rexnet_ai_real.images.limits import MAX_PIXELS
 
 
-def picture(seed: int, size: tuple[int, int] = (24, 16)) -> Image.Image:
+def image(seed: int, size: tuple[int, int] = (24, 16)) -> Image.Image:
     small = np.random.default_rng(seed).integers(0, 256, (9, 9, 3), dtype=np.uint8)
     return Image.fromarray(small).resize(size, Image.Resampling.NEAREST)
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Three pictures of each class."""
+    """Three images of each class."""
     for label in ("ai", "real"):
         (tmp_path / "data" / label).mkdir(parents=True)
         for number in range(3):
-            picture(number + 10 * (label == "ai")).save(tmp_path / "data" / label / f"{number}.png")
+            image(number + 10 * (label == "ai")).save(tmp_path / "data" / label / f"{number}.png")
     return tmp_path / "data"
 
 
@@ -45,7 +45,7 @@ def built(root: Path, **options: object) -> pd.DataFrame:
 
 
 def test_rows_say_what_the_files_are(root: Path) -> None:
-    picture(99, (30, 40)).save(root / "ai" / "z.gif", "BMP")
+    image(99, (30, 40)).save(root / "ai" / "z.gif", "BMP")
     manifest = built(root)
     assert tuple(manifest.columns) == COLUMNS
     assert manifest["path"].tolist() == [
@@ -64,8 +64,8 @@ def test_rows_say_what_the_files_are(root: Path) -> None:
 
 
 def test_near_duplicates_share_a_group(root: Path) -> None:
-    picture(0).resize((48, 32)).save(root / "real" / "copy.png")
-    picture(11).save(root / "real" / "taken.bmp")  # the same picture as ai/1.png in another format
+    image(0).resize((48, 32)).save(root / "real" / "copy.png")
+    image(11).save(root / "real" / "taken.bmp")  # the same image as ai/1.png in another format
     manifest = built(root).set_index("path")
     assert manifest.loc["real/0.png", "group"] == manifest.loc["real/copy.png", "group"]
     assert manifest.loc["ai/1.png", "group"] == manifest.loc["real/taken.bmp", "group"]
@@ -76,9 +76,9 @@ def test_near_duplicates_share_a_group(root: Path) -> None:
 
 def test_same_bytes_under_both_labels_are_left_out(root: Path) -> None:
     for copy in ("ai/x.png", "ai/y.png", "real/x.png"):
-        picture(50).save(root / copy)
-    picture(51).save(root / "ai" / "twice.png")
-    picture(51).save(root / "ai" / "twice again.png")
+        image(50).save(root / copy)
+    image(51).save(root / "ai" / "twice.png")
+    image(51).save(root / "ai" / "twice again.png")
     problems = built(root).set_index("path")["problem"]
     assert problems["ai/x.png"] == problems["ai/y.png"] == "also under the other label: real/x.png"
     assert problems["real/x.png"] == "also under the other label: ai/x.png"
@@ -89,22 +89,22 @@ def test_hostile_folder(root: Path) -> None:
     (root / "ai" / "empty.jpg").touch()
     (root / "ai" / ".DS_Store").write_bytes(b"\0\0\0\1Bud1" + bytes(50))
     (root / "ai" / "folder.jpg").mkdir()
-    picture(70).save(root / "ai" / "folder.jpg" / "in.png")
+    image(70).save(root / "ai" / "folder.jpg" / "in.png")
     whole = (root / "ai" / "0.png").read_bytes()
     (root / "ai" / "cut.png").write_bytes(whole[: len(whole) // 2])
     os.mkfifo(root / "real" / "pipe.jpg")
     (root / "real" / "gone.jpg").symlink_to("nowhere")
-    picture(71, (1, 1)).save(root / "real" / "dot.png")
-    picture(72, (3000, 20)).save(root / "real" / "wide.png")
-    picture(73).save(root / "loose.png")
-    (root / "notes.txt").write_text("not a picture")
+    image(71, (1, 1)).save(root / "real" / "dot.png")
+    image(72, (3000, 20)).save(root / "real" / "wide.png")
+    image(73).save(root / "loose.png")
+    (root / "notes.txt").write_text("not an image")
     manifest = built(root, max_pixels=50_000).set_index("path")
     assert manifest.loc[manifest["problem"] != "", "problem"].to_dict() == {
-        "ai/.DS_Store": "not a picture",
+        "ai/.DS_Store": "not an image",
         "ai/cut.png": "truncated PNG",
         "ai/empty.jpg": "empty file",
         "loose.png": "in no class folder",
-        "notes.txt": "not a picture",
+        "notes.txt": "not an image",
         "real/gone.jpg": "link to nowhere",
         "real/pipe.jpg": "not a regular file",
         "real/wide.png": "3000 x 20 pixels, more than the limit of 50,000",
@@ -132,14 +132,14 @@ def test_only_changed_files_are_read_again(root: Path, monkeypatch: pytest.Monke
     first = built(root)
     read: list[str] = []
 
-    def counting(path: Path, *, max_pixels: int) -> PictureFacts:
+    def counting(path: Path, *, max_pixels: int) -> ImageFacts:
         read.append(path.name)
         return measure(path, max_pixels=max_pixels)
 
     monkeypatch.setattr(module, "measure", counting)
     pd.testing.assert_frame_equal(built(root), first)
     assert read == []
-    picture(80, (50, 50)).save(root / "ai" / "1.png")
+    image(80, (50, 50)).save(root / "ai" / "1.png")
     assert built(root).set_index("path").loc["ai/1.png", "width"] == 50
     assert read == ["1.png"]
     built(root, max_pixels=10_000)  # another limit could change any verdict
@@ -149,7 +149,7 @@ def test_only_changed_files_are_read_again(root: Path, monkeypatch: pytest.Monke
 def test_a_stop_keeps_what_was_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
 
-    def stopped_at_the_fourth(path: Path, *, max_pixels: int) -> PictureFacts:
+    def stopped_at_the_fourth(path: Path, *, max_pixels: int) -> ImageFacts:
         if len(read) == 3:
             raise KeyboardInterrupt
         read.append(path.name)
@@ -189,9 +189,9 @@ def test_cache_keeps_odd_names(tmp_path: Path) -> None:
     name = "caf\udce9\n.png"
     (tmp_path / name).touch()
     with FactsCache(tmp_path / "cache", tmp_path, 1) as cache:
-        cache.put(name, cache.stamp(name), PictureFacts(width=7))
+        cache.put(name, cache.stamp(name), ImageFacts(width=7))
     with FactsCache(tmp_path / "cache", tmp_path, 1) as cache:
-        assert cache.get(name) == PictureFacts(width=7)
+        assert cache.get(name) == ImageFacts(width=7)
         assert cache.get("other") is None
 
 
@@ -221,7 +221,7 @@ def test_foreign_csv_is_refused(tmp_path: Path) -> None:
         read_manifest(tmp_path / "other.csv")
 
 
-def test_all_raw_files_are_pictures(shared_data: Path, tmp_path: Path) -> None:
+def test_all_raw_files_are_images(shared_data: Path, tmp_path: Path) -> None:
     root = shared_data / "kaggle-raw"
     manifest = build_manifest(root, listing(DataConfig(name="kaggle"), root), cache=tmp_path, progress=False)
     assert manifest["problem"].eq("").all()

@@ -15,7 +15,7 @@ from rexnet_ai_real.models.rexnet import ConvNorm
 
 
 @pytest.fixture
-def pictures() -> Tensor:
+def images() -> Tensor:
     drawn = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     return drawn.contiguous(memory_format=torch.channels_last)
 
@@ -42,11 +42,11 @@ def plainly(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return switch
 
 
-def trained(network: nn.Module, pictures: Tensor, autocast: bool = False) -> tuple[Tensor, dict[str, Tensor]]:
+def trained(network: nn.Module, images: Tensor, autocast: bool = False) -> tuple[Tensor, dict[str, Tensor]]:
     """Logits and gradients of one step."""
     network.train().zero_grad()
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-        logits = network(pictures).float()
+        logits = network(images).float()
     F.cross_entropy(logits, torch.tensor([0, 1, 1, 0])).backward()  # type: ignore[no-untyped-call]
     return logits.detach(), {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
 
@@ -58,50 +58,50 @@ def distance(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> float:
     return math.sqrt(difference / sum(float(gradient.square().sum()) for gradient in theirs.values()))
 
 
-def test_a_step_in_float32_is_the_same(network: ReXNet, pictures: Tensor, plainly: Callable[[], None]) -> None:
+def test_a_step_in_float32_is_the_same(network: ReXNet, images: Tensor, plainly: Callable[[], None]) -> None:
     other = copy.deepcopy(network)
-    logits, gradients = trained(network, pictures)
+    logits, gradients = trained(network, images)
     plainly()
-    expected, plain = trained(other, pictures)
+    expected, plain = trained(other, images)
     torch.testing.assert_close(logits, expected)
     assert distance(gradients, plain) < 1e-5
     for (name, ours), theirs in zip(network.named_buffers(), other.buffers(), strict=True):
         torch.testing.assert_close(ours, theirs, msg=name)
 
 
-def test_a_step_is_that_of_timm(network: ReXNet, pictures: Tensor) -> None:
+def test_a_step_is_that_of_timm(network: ReXNet, images: Tensor) -> None:
     theirs = timm.create_model("rexnet_100", num_classes=2, drop_rate=0.0)
     theirs.load_state_dict(to_timm_layout(network))
-    logits, gradients = trained(network, pictures)
-    expected, plain = trained(theirs, pictures)
+    logits, gradients = trained(network, images)
+    expected, plain = trained(theirs, images)
     torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
     assert distance(gradients, plain) < 1e-4
 
 
 def test_bfloat16_is_as_close_to_float32_as_the_plain_layers(
-    network: ReXNet, pictures: Tensor, plainly: Callable[[], None]
+    network: ReXNet, images: Tensor, plainly: Callable[[], None]
 ) -> None:
-    _, fast = trained(copy.deepcopy(network), pictures, autocast=True)
+    _, fast = trained(copy.deepcopy(network), images, autocast=True)
     plainly()
-    _, plain = trained(copy.deepcopy(network), pictures, autocast=True)
-    _, exact = trained(network, pictures)
+    _, plain = trained(copy.deepcopy(network), images, autocast=True)
+    _, exact = trained(network, images)
     assert 0 < distance(fast, exact) < 1.2 * distance(plain, exact)
 
 
-def test_less_is_kept_for_the_backward_pass(network: ReXNet, pictures: Tensor, plainly: Callable[[], None]) -> None:
-    ours = kept(network, pictures)
-    theirs = kept(timm.create_model("rexnet_100", num_classes=2).to(memory_format=torch.channels_last), pictures)
+def test_less_is_kept_for_the_backward_pass(network: ReXNet, images: Tensor, plainly: Callable[[], None]) -> None:
+    ours = kept(network, images)
+    theirs = kept(timm.create_model("rexnet_100", num_classes=2).to(memory_format=torch.channels_last), images)
     assert ours < 0.7 * theirs
     plainly()
-    assert kept(network, pictures) > 0.95 * theirs
+    assert kept(network, images) > 0.95 * theirs
 
 
-def kept(network: nn.Module, pictures: Tensor) -> int:
+def kept(network: nn.Module, images: Tensor) -> int:
     """Bytes of activations that autograd holds after a forward pass."""
     storages: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
-        if len(tensor) == len(pictures):  # not a weight
+        if len(tensor) == len(images):  # not a weight
             storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
@@ -109,18 +109,18 @@ def kept(network: nn.Module, pictures: Tensor) -> int:
         torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor),
         torch.autocast("cpu", torch.bfloat16),
     ):
-        network.train()(pictures)
+        network.train()(images)
     return sum(storages.values())
 
 
-def test_plain_layers_run_where_others_look_in(network: ReXNet, pictures: Tensor) -> None:
+def test_plain_layers_run_where_others_look_in(network: ReXNet, images: Tensor) -> None:
     norm = network.stem.bn
-    assert memory_efficient.applies(pictures, norm)
+    assert memory_efficient.applies(images, norm)
     with torch.no_grad():
-        assert not memory_efficient.applies(pictures, norm)
-    assert not memory_efficient.applies(pictures, norm.eval())
-    assert not memory_efficient.applies(pictures, nn.SyncBatchNorm(32))
-    assert not memory_efficient.applies(pictures.to("meta"), nn.BatchNorm2d(3))
+        assert not memory_efficient.applies(images, norm)
+    assert not memory_efficient.applies(images, norm.eval())
+    assert not memory_efficient.applies(images, nn.SyncBatchNorm(32))
+    assert not memory_efficient.applies(images.to("meta"), nn.BatchNorm2d(3))
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -134,48 +134,48 @@ def test_every_hook_is_called(training: bool) -> None:
     assert seen == expected
 
 
-def test_one_hook_leaves_the_other_layers_lean(pictures: Tensor) -> None:
+def test_one_hook_leaves_the_other_layers_lean(images: Tensor) -> None:
     network = ReXNet(depth=0.2)
     network.stem.act.register_forward_hook(lambda *_: None)
-    assert not memory_efficient.applies(pictures, network.stem.bn, network.stem.act)
+    assert not memory_efficient.applies(images, network.stem.bn, network.stem.act)
     last = network.features[-1]
     assert isinstance(last, ConvNorm)
-    assert memory_efficient.applies(pictures, last.bn, last.act)
+    assert memory_efficient.applies(images, last.bn, last.act)
 
 
-def test_another_activation_put_in_is_used_in_training(pictures: Tensor) -> None:
+def test_another_activation_put_in_is_used_in_training(images: Tensor) -> None:
     network = ReXNet(depth=0.2, dropout=0.0).train()
-    before = network(pictures)
+    before = network(images)
     for block in network.features[:-1]:
         block.act_dw = nn.Tanh()
     other = copy.deepcopy(network)
     for module in other.modules():
         module.register_forward_hook(lambda *_: None)  # all plain
-    torch.testing.assert_close(network(pictures), other(pictures))
-    assert not torch.allclose(network(pictures), before)
+    torch.testing.assert_close(network(images), other(images))
+    assert not torch.allclose(network(images), before)
 
 
-def test_float64_keeps_its_digits(pictures: Tensor, plainly: Callable[[], None]) -> None:
+def test_float64_keeps_its_digits(images: Tensor, plainly: Callable[[], None]) -> None:
     network = ReXNet(depth=0.2, dropout=0.0).double()
-    _, ours = trained(network, pictures.double())
+    _, ours = trained(network, images.double())
     plainly()
-    _, plain = trained(network, pictures.double())
+    _, plain = trained(network, images.double())
     assert distance(ours, plain) < 1e-12
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_is_traced_by_fx(pictures: Tensor, training: bool) -> None:
+def test_is_traced_by_fx(images: Tensor, training: bool) -> None:
     network = ReXNet(depth=0.2, dropout=0.0).train(training)
     traced = torch.fx.symbolic_trace(copy.deepcopy(network))
-    torch.testing.assert_close(traced(pictures), network(pictures))
+    torch.testing.assert_close(traced(images), network(images))
 
 
-def test_frozen_norms_take_the_plain_path(network: ReXNet, pictures: Tensor) -> None:
+def test_frozen_norms_take_the_plain_path(network: ReXNet, images: Tensor) -> None:
     network.train()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eval()
     before = copy.deepcopy(network.state_dict())
-    network(pictures).sum().backward()
+    network(images).sum().backward()
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, before[name]), name

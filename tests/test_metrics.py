@@ -64,13 +64,13 @@ def test_calibration_error_agrees_with_scikit_learns_bins() -> None:
     logits *= 1.7
     real, ai = np.flatnonzero(labels == 0)[:200], np.flatnonzero(labels == 1)[:100]
     chosen = np.concatenate([real, ai])
-    even = np.concatenate([real, ai, ai])  # each AI picture twice: both classes weigh the same
+    even = np.concatenate([real, ai, ai])  # each AI image twice: both classes weigh the same
     found = evaluate(labels[chosen], logits[chosen], resamples=20)
     assert found.ece.value == pytest.approx(reference(labels[chosen], logits[chosen]), abs=1e-6)
     assert found.ece_balanced.value == pytest.approx(reference(labels[even], logits[even]), abs=1e-6)
 
 
-def test_weighted_resamples_equal_metrics_of_repeated_pictures() -> None:
+def test_weighted_resamples_equal_metrics_of_repeated_images() -> None:
     random = np.random.default_rng(5)
     labels, logits = draw(random, 90)
     logits = np.round(logits, 1)
@@ -95,7 +95,7 @@ def test_groups_are_drawn_whole() -> None:
     assert (weights[:, first].sum(axis=1) == first.size).all()
 
 
-def test_duplicates_widen_the_interval_as_if_they_were_one_picture() -> None:
+def test_duplicates_widen_the_interval_as_if_they_were_one_image() -> None:
     labels, logits = draw(np.random.default_rng(2), 200)
     once = evaluate(labels, logits).accuracy
     copies = (np.repeat(labels, 4), np.repeat(logits, 4))
@@ -113,7 +113,7 @@ def test_names_of_groups_and_the_seed_decide_the_interval() -> None:
 
 
 def test_intervals_cover_the_truth() -> None:
-    """200 draws of 150 pictures, some twice: 95 % intervals should hold the known truth about 95 % of the time."""
+    """200 draws of 150 images, some twice: 95 % intervals should hold the known truth about 95 % of the time."""
     separation, draws = 1.8, 200
     truth = {"auroc": norm.cdf(separation / math.sqrt(2)), "accuracy": norm.cdf(separation / 2)}
     random = np.random.default_rng(11)
@@ -140,7 +140,7 @@ def test_perfect_scores_leave_room_for_error() -> None:
     assert found.equal_error_rate.high == pytest.approx(1 - 0.025 ** (1 / 20))
 
 
-def test_warns_where_real_pictures_cannot_support_a_low_rate() -> None:
+def test_warns_where_real_images_cannot_support_a_low_rate() -> None:
     def warned(n_real: int) -> str:
         labels = np.repeat([0, 1], [n_real, 40])
         return " ".join(evaluate(labels, np.linspace(-1, 1, labels.size), resamples=5).warnings)
@@ -166,12 +166,12 @@ def test_one_class_leaves_what_can_be_computed() -> None:
     assert not only_real.average_precision.defined
 
 
-def test_no_pictures_and_one_group_give_reasons() -> None:
-    assert evaluate([], []).accuracy.reason == "no pictures"
+def test_no_images_and_one_group_give_reasons() -> None:
+    assert evaluate([], []).accuracy.reason == "no images"
     single = evaluate([0, 1], [-1.0, 1.0], ["a", "a"]).accuracy
     assert (single.value, math.isnan(single.low)) == (1.0, True)
     assert "one duplicate group" in single.reason
-    assert "no picture was called" in evaluate([0, 1], [-1.0, -2.0]).precision.reason
+    assert "no image was called" in evaluate([0, 1], [-1.0, -2.0]).precision.reason
 
 
 def test_plain_form_is_strict_json() -> None:
@@ -186,9 +186,9 @@ def test_plain_form_is_strict_json() -> None:
     [
         ([0, 1, 1], [0.1, math.nan, math.inf], None, r"2 of 3 logits are NaN or infinite \(rows 1, 2"),
         ([0, 2], [0.1, 0.2], None, "found 2"),
-        ([0, 1], [0.1, 0.2, 0.3], None, "one entry per picture"),
-        ([0, 1], [0.1, 0.2], ["a"], "one entry per picture"),
-        ([[0, 1]], [[0.1, 0.2]], None, "one entry per picture"),
+        ([0, 1], [0.1, 0.2, 0.3], None, "one entry per image"),
+        ([0, 1], [0.1, 0.2], ["a"], "one entry per image"),
+        ([[0, 1]], [[0.1, 0.2]], None, "one entry per image"),
     ],
 )
 def test_bad_columns_are_refused(

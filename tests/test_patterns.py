@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rexnet_ai_real.cli.patterns import is_pattern, matching
-from rexnet_ai_real.images.walk import picture_files
+from rexnet_ai_real.images.walk import image_files
 
 FILES = (
     *("a.jpg", "b.png", ".hidden.jpg", "real/a.jpg", "real/deep/c.jpg", "real/deep/deeper/d.JPG", "ai/x.jpg"),
@@ -56,7 +56,7 @@ def test_they_find_what_glob_finds(tree: Path, pattern: str, absolute: bool) -> 
 
 @pytest.mark.parametrize("pattern", ["**", "**/*", "**/**", "ai/**", "*/**", "**/deep/**"])
 def test_no_file_comes_twice(tree: Path, pattern: str) -> None:
-    files = [os.path.normpath(file.path) for file in picture_files(matching(pattern))]
+    files = [os.path.normpath(file.path) for file in image_files(matching(pattern))]
     assert len(files) == len(set(files))
     globbed = {os.path.normpath(path) for path in glob.glob(pattern, recursive=True) if os.path.isfile(path)}
     assert globbed <= set(files)
@@ -69,8 +69,8 @@ def test_random_patterns_find_what_glob_finds(tree: Path) -> None:
             chance.choices(("**", "*", "deep", "ai*", "[ar]*", "*.jpg", "?*", ".cache"), k=chance.randint(1, 4))
         )
         if "*" in pattern:
-            ours = {os.path.normpath(file.path) for file in picture_files(matching(pattern))}
-            theirs = {os.path.normpath(file.path) for file in picture_files(glob.glob(pattern, recursive=True))}
+            ours = {os.path.normpath(file.path) for file in image_files(matching(pattern))}
+            theirs = {os.path.normpath(file.path) for file in image_files(glob.glob(pattern, recursive=True))}
             assert theirs <= ours, pattern
             # "folder/**" is the folder, with what is hidden in it
             assert all("/." in f"/{path}" for path in ours - theirs), pattern
@@ -85,7 +85,7 @@ def test_names_that_only_look_like_patterns_are_names(tree: Path) -> None:
 
 def test_links_in_a_circle_end(tree: Path) -> None:
     (tree / "ai" / "back").symlink_to(tree)
-    found = [file.path for file in picture_files(matching("**/*.jpg"))]
+    found = [file.path for file in image_files(matching("**/*.jpg"))]
     assert len(found) < 2 * len(FILES)
     everything = [path for path in glob.glob("**/*.jpg", recursive=True) if os.path.isfile(path)]
     assert {os.path.realpath(path) for path in found} == {os.path.realpath(path) for path in everything}

@@ -31,9 +31,9 @@ from rexnet_ai_real import Detector, Verdict
 from rexnet_ai_real.detector.backends import ONNX_FILE
 from rexnet_ai_real.detector.description import UNCALIBRATED, Description, write_description
 from rexnet_ai_real.detector.engines.engine import FINGERPRINT
-from rexnet_ai_real.detector.engines.graphs import LOGIT, PICTURES
+from rexnet_ai_real.detector.engines.graphs import IMAGES, LOGIT
 from rexnet_ai_real.images.preprocessing import Preprocessing
-from rexnet_ai_real.images.walk import PictureFile
+from rexnet_ai_real.images.walk import ImageFile
 from rexnet_ai_real.predict.__main__ import main
 from rexnet_ai_real.predict.output import Known, Output
 from rexnet_ai_real.predict.progress import shown
@@ -60,14 +60,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("exported")
     write_description(folder, description("f" * 64))
     nodes = [
-        helper.make_node("Cast", [PICTURES], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", [IMAGES], ["floats"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["floats", "axes"], ["mean"], keepdims=0),
         helper.make_node("Sub", ["mean", "middle"], [LOGIT]),
     ]
     graph = helper.make_graph(
         nodes,
         "brightness",
-        [helper.make_tensor_value_info(PICTURES, TensorProto.UINT8, ["n", 8, 8, 3])],
+        [helper.make_tensor_value_info(IMAGES, TensorProto.UINT8, ["n", 8, 8, 3])],
         [helper.make_tensor_value_info(LOGIT, TensorProto.FLOAT, ["n"])],
         [
             helper.make_tensor("axes", TensorProto.INT64, [3], [1, 2, 3]),
@@ -81,9 +81,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Seven pictures, names of all kinds among them, and two files that are none."""
-    folder = tmp_path / "pictures"
+def images(tmp_path: Path) -> Path:
+    """Seven images, names of all kinds among them, and two files that are none."""
+    folder = tmp_path / "images"
     folder.mkdir()
     random = np.random.default_rng(0)
     names = [b"plain.png", b'quote".png', b"line\nbreak.png", b"\xff.png", "日本.png".encode(), b"a,b.png", b"<i>.png"]
@@ -91,7 +91,7 @@ def pictures(tmp_path: Path) -> Path:
         pixels = random.integers(0, 256, (40, 30, 3), dtype=np.uint8)
         with open(os.fsencode(folder) + b"/" + name, "wb") as file:
             Image.fromarray(pixels).save(file, "PNG")
-    (folder / "text.jpg").write_text("no picture")
+    (folder / "text.jpg").write_text("no image")
     (folder / "empty.jpg").touch()
     return folder
 
@@ -101,8 +101,8 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def predicted(model: str, pictures: Path, output: Path, *options: str) -> int:
-    return main([model, str(pictures), "--output", str(output), "--batch-size", "2", *options])
+def predicted(model: str, images: Path, output: Path, *options: str) -> int:
+    return main([model, str(images), "--output", str(output), "--batch-size", "2", *options])
 
 
 def name_of(model: str) -> str:
@@ -114,10 +114,10 @@ def run(*arguments: object, **options: object) -> "subprocess.CompletedProcess[s
     return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)  # type: ignore[call-overload, no-any-return]
 
 
-def test_rows_are_the_detectors_verdicts(model: str, pictures: Path, tmp_path: Path) -> None:
-    assert predicted(model, pictures, tmp_path / "out.csv") == 1
+def test_rows_are_the_detectors_verdicts(model: str, images: Path, tmp_path: Path) -> None:
+    assert predicted(model, images, tmp_path / "out.csv") == 1
     rows = read_csv(tmp_path / "out.csv")
-    expected = list(Detector.load(model).predict(pictures, batch_size=2))
+    expected = list(Detector.load(model).predict(images, batch_size=2))
     assert len(rows) == 9
     for row, verdict in zip(rows, expected, strict=True):
         assert row["path"] == verdict.path
@@ -129,13 +129,13 @@ def test_rows_are_the_detectors_verdicts(model: str, pictures: Path, tmp_path: P
             assert float(row["logit"]) == pytest.approx(verdict.logit, abs=1e-6)
     assert {Path(row["path"]).name: row["error"] for row in rows if row["error"]} == {
         "empty.jpg": "empty file",
-        "text.jpg": "not a picture",
+        "text.jpg": "not an image",
     }
 
 
-def test_every_format_tells_the_same(model: str, pictures: Path, tmp_path: Path) -> None:
+def test_every_format_tells_the_same(model: str, images: Path, tmp_path: Path) -> None:
     for suffix in ("csv", "jsonl", "parquet"):
-        assert predicted(model, pictures, tmp_path / f"out.{suffix}") == 1
+        assert predicted(model, images, tmp_path / f"out.{suffix}") == 1
     rows = read_csv(tmp_path / "out.csv")
     objects = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     table = pd.read_parquet(tmp_path / "out.parquet")
@@ -150,14 +150,14 @@ def test_every_format_tells_the_same(model: str, pictures: Path, tmp_path: Path)
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_no_failure_is_exit_code_0(model: str, pictures: Path, tmp_path: Path) -> None:
-    assert main([model, str(pictures / "plain.png"), "-o", str(tmp_path / "out.csv")]) == 0
+def test_no_failure_is_exit_code_0(model: str, images: Path, tmp_path: Path) -> None:
+    assert main([model, str(images / "plain.png"), "-o", str(tmp_path / "out.csv")]) == 0
 
 
-def test_into_a_pipe_goes_csv(model: str, pictures: Path) -> None:
-    done = run(model, pictures / "plain.png", pictures / "text.jpg", "nowhere.png")
+def test_into_a_pipe_goes_csv(model: str, images: Path) -> None:
+    done = run(model, images / "plain.png", images / "text.jpg", "nowhere.png")
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
-    assert [row["error"] for row in rows] == ["", "not a picture", "no such file"]
+    assert [row["error"] for row in rows] == ["", "not an image", "no such file"]
     assert done.returncode == 1
     assert done.stderr == "2 files could not be read; their rows say why.\n"
 
@@ -167,7 +167,7 @@ def test_at_a_terminal_people_can_read_it() -> None:
     rows: list[Row] = [
         {"path": "a.png", "label": "ai", "probability": 0.934, "logit": 2.6, "error": ""},
         {"path": "b\x1b[2J.png", "label": "unsure", "probability": 0.5, "logit": 0.0, "error": ""},
-        {"path": "c.png", "label": "", "probability": None, "logit": None, "error": "not a picture"},
+        {"path": "c.png", "label": "", "probability": None, "logit": None, "error": "not an image"},
     ]
     table = Table(console)
     assert written(rows, table) == 1
@@ -175,23 +175,23 @@ def test_at_a_terminal_people_can_read_it() -> None:
     assert [line.split() for line in text.splitlines()[1:]] == [
         ["AI", "93.4%", "a.png"],
         ["unsure", "50.0%", "b", "[2J.png"],
-        ["error", "c.png", "not", "a", "picture"],
+        ["error", "c.png", "not", "a", "image"],
     ]
     assert "\x1b" not in text
 
 
-def test_the_format_on_standard_output_can_be_chosen(model: str, pictures: Path, tmp_path: Path) -> None:
-    lines = run(model, pictures / "plain.png", "--format", "jsonl").stdout.splitlines()
-    assert [json.loads(line)["path"] for line in lines] == [str(pictures / "plain.png")]
-    table = run(model, pictures / "plain.png", "--format", "table").stdout
-    assert table.splitlines()[0].split() == ["verdict", "P(AI)", "picture"]
-    assert main([model, str(pictures), "--format", "csv", "-o", str(tmp_path / "out.csv")]) == 2
+def test_the_format_on_standard_output_can_be_chosen(model: str, images: Path, tmp_path: Path) -> None:
+    lines = run(model, images / "plain.png", "--format", "jsonl").stdout.splitlines()
+    assert [json.loads(line)["path"] for line in lines] == [str(images / "plain.png")]
+    table = run(model, images / "plain.png", "--format", "table").stdout
+    assert table.splitlines()[0].split() == ["verdict", "P(AI)", "image"]
+    assert main([model, str(images), "--format", "csv", "-o", str(tmp_path / "out.csv")]) == 2
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_a_full_standard_output_is_told(model: str, pictures: Path) -> None:
+def test_a_full_standard_output_is_told(model: str, images: Path) -> None:
     for form in ("csv", "table"):
-        command = f"'{sys.executable}' -m rexnet_ai_real.predict '{model}' '{pictures}' --format {form} > /dev/full"
+        command = f"'{sys.executable}' -m rexnet_ai_real.predict '{model}' '{images}' --format {form} > /dev/full"
         done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
         assert done.returncode == 2
         assert done.stderr == "UserError: standard output cannot be written (no space left on device)\n"
@@ -233,7 +233,7 @@ class Endless:
 
     description = description("e" * 64)
 
-    def predict_files(self, files: Iterable[PictureFile], *_: Any, **__: Any) -> Iterator[Verdict]:
+    def predict_files(self, files: Iterable[ImageFile], *_: Any, **__: Any) -> Iterator[Verdict]:
         return (Counted(file.path) for file in files)
 
 
@@ -255,7 +255,7 @@ def test_memory_does_not_grow_with_the_number_of_files(tmp_path: Path) -> None:
     assert (tmp_path / "out.csv").read_bytes().count(b"\n") == 5001
 
 
-def test_an_exported_detector_needs_four_packages(model: str, pictures: Path, tmp_path: Path) -> None:
+def test_an_exported_detector_needs_four_packages(model: str, images: Path, tmp_path: Path) -> None:
     """All but ONNX Runtime, NumPy, Pillow and Rich is hidden from the command, gallery and provenance included."""
     program = (
         "import importlib.metadata as metadata, runpy, sys\n"
@@ -267,16 +267,16 @@ def test_an_exported_detector_needs_four_packages(model: str, pictures: Path, tm
         "runpy.run_module('rexnet_ai_real.predict', run_name='__main__')"
     )
     for name in ("out.csv", "out.jsonl", "out.html"):
-        command = [sys.executable, "-c", program, model, str(pictures), "-o", str(tmp_path / name), "--provenance"]
+        command = [sys.executable, "-c", program, model, str(images), "-o", str(tmp_path / name), "--provenance"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert done.returncode == 1, done.stderr
         assert (tmp_path / name).exists()
     assert len(read_csv(tmp_path / "out.csv")) == 9
 
 
-def test_the_first_answer_waits_for_no_other_picture(model: str, pictures: Path) -> None:
+def test_the_first_answer_waits_for_no_other_image(model: str, images: Path) -> None:
     detector = Detector.load(model)
-    listed = iter([str(pictures / "plain.png")])
+    listed = iter([str(images / "plain.png")])
 
     def then_stop() -> Iterator[str]:
         yield from listed
@@ -289,9 +289,9 @@ def test_the_first_answer_waits_for_no_other_picture(model: str, pictures: Path)
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
-def test_a_file_cut_anywhere_is_gone_on_with(model: str, pictures: Path, tmp_path: Path, suffix: str) -> None:
+def test_a_file_cut_anywhere_is_gone_on_with(model: str, images: Path, tmp_path: Path, suffix: str) -> None:
     whole = tmp_path / f"whole.{suffix}"
-    predicted(model, pictures, whole)
+    predicted(model, images, whole)
     content = whole.read_bytes()
     for cut in [0, 1, 20, *range(60, len(content), 97), len(content) - 1, len(content)]:
         part = tmp_path / f"part.{suffix}"
@@ -305,7 +305,7 @@ def test_a_file_cut_anywhere_is_gone_on_with(model: str, pictures: Path, tmp_pat
         assert len(known) == len(rows)
         assert all(row["path"] in known for row in rows)
     part.write_bytes(content[: len(content) // 2])
-    assert predicted(model, pictures, part, "--resume") == 1
+    assert predicted(model, images, part, "--resume") == 1
     again = read_csv(part) if suffix == "csv" else [json.loads(line) for line in part.read_bytes().splitlines()]
     before = read_csv(whole) if suffix == "csv" else [json.loads(line) for line in content.splitlines()]
     assert [row["path"] for row in again] == [row["path"] for row in before]
@@ -315,10 +315,10 @@ def test_a_file_cut_anywhere_is_gone_on_with(model: str, pictures: Path, tmp_pat
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_a_killed_scan_is_gone_on_with(model: str, pictures: Path, tmp_path: Path, suffix: str) -> None:
+def test_a_killed_scan_is_gone_on_with(model: str, images: Path, tmp_path: Path, suffix: str) -> None:
     output = tmp_path / f"out.{suffix}"
     growing = output if suffix == "csv" else tmp_path / "out.parquet.partial"
-    files = [file for file in sorted(pictures.iterdir()) if b"\n" not in os.fsencode(file)]
+    files = [file for file in sorted(images.iterdir()) if b"\n" not in os.fsencode(file)]
     command = [sys.executable, "-m", "rexnet_ai_real.predict", model, "-", "-o", str(output), "--batch-size", "1"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdin
@@ -330,7 +330,7 @@ def test_a_killed_scan_is_gone_on_with(model: str, pictures: Path, tmp_path: Pat
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -9
     written = growing.read_bytes()
-    assert predicted(model, pictures, output, "--resume") == 1
+    assert predicted(model, images, output, "--resume") == 1
     if suffix == "csv":
         assert output.read_bytes().startswith(written)
     paths = pd.read_parquet(output)["path"] if suffix == "parquet" else [row["path"] for row in read_csv(output)]
@@ -338,7 +338,7 @@ def test_a_killed_scan_is_gone_on_with(model: str, pictures: Path, tmp_path: Pat
 
 
 def test_ctrl_c_keeps_what_is_written(
-    model: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    model: str, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write = Output.write
     written: list[Row] = []
@@ -350,21 +350,21 @@ def test_ctrl_c_keeps_what_is_written(
         write(self, row)
 
     monkeypatch.setattr(Output, "write", interrupted)
-    assert predicted(model, pictures, tmp_path / "out.jsonl") == 130
+    assert predicted(model, images, tmp_path / "out.jsonl") == 130
     assert "--resume goes on" in capsys.readouterr().err
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 4
     monkeypatch.setattr(Output, "write", write)
-    assert predicted(model, pictures, tmp_path / "out.jsonl", "--resume") == 1
+    assert predicted(model, images, tmp_path / "out.jsonl", "--resume") == 1
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 9
 
 
-def test_a_full_disk_loses_nothing(model: str, pictures: Path, tmp_path: Path) -> None:
+def test_a_full_disk_loses_nothing(model: str, images: Path, tmp_path: Path) -> None:
     def little_room() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (400, 400))
 
     output = tmp_path / "out.csv"
-    done = run(model, pictures, "-o", output, preexec_fn=little_room)
+    done = run(model, images, "-o", output, preexec_fn=little_room)
     assert done.returncode == 2
     last = done.stderr.strip().splitlines()[-1]
     assert last == f"UserError: {output} cannot be written (file too large). The rows written before are kept: " + (
@@ -374,36 +374,36 @@ def test_a_full_disk_loses_nothing(model: str, pictures: Path, tmp_path: Path) -
     kept = read_csv(output)
     assert len(kept) == 2
     assert all(row["detector"] == name_of(model) for row in kept)
-    assert predicted(model, pictures, output, "--resume") == 1
+    assert predicted(model, images, output, "--resume") == 1
     assert len(read_csv(output)) == 9
 
 
 def test_a_finished_scan_takes_new_files_only(
-    model: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: str, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    predicted(model, pictures, tmp_path / "out.csv")
+    predicted(model, images, tmp_path / "out.csv")
     before = (tmp_path / "out.csv").read_bytes()
-    shutil.copy(pictures / "plain.png", pictures / "new.png")
+    shutil.copy(images / "plain.png", images / "new.png")
     # The exit code speaks of all that the file holds, as if it had been one scan.
-    assert predicted(model, pictures, tmp_path / "out.csv", "--resume") == 1
+    assert predicted(model, images, tmp_path / "out.csv", "--resume") == 1
     after = (tmp_path / "out.csv").read_bytes()
     assert after.startswith(before)
     assert after[len(before) :].count(b"\n") == 1
 
 
-def test_a_finished_parquet_file_takes_new_files(model: str, pictures: Path, tmp_path: Path) -> None:
+def test_a_finished_parquet_file_takes_new_files(model: str, images: Path, tmp_path: Path) -> None:
     output, partial = tmp_path / "out.parquet", tmp_path / "out.parquet.partial"
-    predicted(model, pictures, output, "--provenance")
+    predicted(model, images, output, "--provenance")
     before = pd.read_parquet(output)
     assert tuple(before.columns) == COLUMNS + PROVENANCE
-    shutil.copy(pictures / "plain.png", pictures / "new.png")
-    assert predicted(model, pictures, output, "--provenance", "--resume") == 1
+    shutil.copy(images / "plain.png", images / "new.png")
+    assert predicted(model, images, output, "--provenance", "--resume") == 1
     after = pd.read_parquet(output)
     pd.testing.assert_frame_equal(after.iloc[:9], before)
-    assert after["path"].tolist()[9:] == [str(pictures / "new.png")]
+    assert after["path"].tolist()[9:] == [str(images / "new.png")]
     # Killed after the file was made and before its rows were cleared away.
     partial.write_text("".join(json.dumps(row) + "\n" for row in rows_of(after)))
-    assert predicted(model, pictures, output, "--provenance", "--resume") == 1
+    assert predicted(model, images, output, "--provenance", "--resume") == 1
     pd.testing.assert_frame_equal(pd.read_parquet(output), after)
     assert not partial.exists()
 
@@ -413,14 +413,14 @@ def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{k: v if k in ("probability", "logit") else v or "" for k, v in row.items()} for row in rows]
 
 
-def test_results_in_the_folder_that_is_scanned_are_no_pictures(model: str, pictures: Path) -> None:
+def test_results_in_the_folder_that_is_scanned_are_no_images(model: str, images: Path) -> None:
     for name in ("out.csv", "out.html"):
-        predicted(model, pictures, pictures / name)
-        assert predicted(model, pictures / name, pictures / "again.csv") == 1  # but others may name them
-        (pictures / "again.csv").unlink()
-        (pictures / name).rename(pictures.parent / name)
-    assert len(read_csv(pictures.parent / "out.csv")) == 9
-    assert "2 files could not be read" in (pictures.parent / "out.html").read_text()
+        predicted(model, images, images / name)
+        assert predicted(model, images / name, images / "again.csv") == 1  # but others may name them
+        (images / "again.csv").unlink()
+        (images / name).rename(images.parent / name)
+    assert len(read_csv(images.parent / "out.csv")) == 9
+    assert "2 files could not be read" in (images.parent / "out.html").read_text()
 
 
 def test_known_paths_are_small_and_told_apart() -> None:
@@ -435,7 +435,7 @@ def test_known_paths_are_small_and_told_apart() -> None:
 
 
 def test_results_in_the_way_are_left_alone(
-    model: str, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, content, options, message in (
         ("a.csv", "mine", [], "is there already: --resume goes on with it"),
@@ -449,23 +449,23 @@ def test_results_in_the_way_are_left_alone(
         ("e.xlsx", "mine", [], r"expected a name that ends in \.csv, \.jsonl, \.parquet, \.html"),
     ):
         (tmp_path / name).write_text(content)
-        assert predicted(model, pictures, tmp_path / name, *options) == 2
+        assert predicted(model, images, tmp_path / name, *options) == 2
         assert re.search(message, capsys.readouterr().err), name
         assert (tmp_path / name).read_text() == content
-    assert main([model, str(pictures), "--resume"]) == 2
+    assert main([model, str(images), "--resume"]) == 2
     assert "--resume needs --output" in capsys.readouterr().err
-    assert main([str(tmp_path), str(pictures)]) == 2
+    assert main([str(tmp_path), str(images)]) == 2
     assert "holds no detector" in capsys.readouterr().err
-    assert predicted(model, pictures / "*.webp", tmp_path / "f.csv") == 2
+    assert predicted(model, images / "*.webp", tmp_path / "f.csv") == 2
     assert not (tmp_path / "f.csv").exists()
 
 
 @pytest.mark.parametrize("row", [1, 4, 8])
 def test_a_file_that_is_damaged_in_the_middle_is_left_alone(
-    model: str, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], row: int
+    model: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], row: int
 ) -> None:
-    (pictures / "line\nbreak.png").unlink()
-    predicted(model, pictures, tmp_path / "whole.csv")
+    (images / "line\nbreak.png").unlink()
+    predicted(model, images, tmp_path / "whole.csv")
     lines = (tmp_path / "whole.csv").read_bytes().splitlines(keepends=True)
     for place in [at for at, letter in enumerate(lines[row]) if letter == ord('"')]:
         for name, changed in (("less", b""), ("more", b'""')):
@@ -473,7 +473,7 @@ def test_a_file_that_is_damaged_in_the_middle_is_left_alone(
             line = lines[row][:place] + changed + lines[row][place + 1 :]
             damaged.write_bytes(b"".join([*lines[:row], line, *lines[row + 1 :]]))
             before = damaged.read_bytes()
-            code = predicted(model, pictures, damaged, "--resume")
+            code = predicted(model, images, damaged, "--resume")
             if row < len(lines) - 1:
                 assert code == 2
                 assert damaged.read_bytes() == before
@@ -483,13 +483,13 @@ def test_a_file_that_is_damaged_in_the_middle_is_left_alone(
 
 
 def test_results_of_another_detector_are_not_added_to(
-    model: str, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    predicted(model, pictures / "plain.png", tmp_path / "out.csv")
+    predicted(model, images / "plain.png", tmp_path / "out.csv")
     other = tmp_path / "calibrated"
     shutil.copytree(model, other)
     write_description(other, description("f" * 64, temperature=2.0))
-    assert predicted(str(other), pictures, tmp_path / "out.csv", "--resume") == 2
+    assert predicted(str(other), images, tmp_path / "out.csv", "--resume") == 2
     assert f"holds results of detector {name_of(model)}, and this one is {name_of(str(other))}" in (
         capsys.readouterr().err
     )
@@ -497,22 +497,22 @@ def test_results_of_another_detector_are_not_added_to(
 
 
 def test_a_missing_library_is_named(
-    model: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    model: str, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    assert predicted(model, pictures, tmp_path / "out.parquet") == 2
+    assert predicted(model, images, tmp_path / "out.parquet") == 2
     assert "pip install 'rexnet-ai-real[parquet]'" in capsys.readouterr().err
 
 
 # Provenance and the gallery
 
 
-def test_metadata_stand_beside_the_probability(model: str, pictures: Path, tmp_path: Path) -> None:
+def test_metadata_stand_beside_the_probability(model: str, images: Path, tmp_path: Path) -> None:
     info = PngInfo()
     info.add_text("parameters", "a cat\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Model: v1-5")
-    plain = Image.open(pictures / "plain.png")
-    plain.save(pictures / "tagged.png", pnginfo=info)
-    predicted(model, pictures, tmp_path / "out.jsonl", "--provenance")
+    plain = Image.open(images / "plain.png")
+    plain.save(images / "tagged.png", pnginfo=info)
+    predicted(model, images, tmp_path / "out.jsonl", "--provenance")
     rows = {Path(row["path"]).name: row for row in map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())}
     assert rows["tagged.png"]["provenance_says"] == "ai"
     assert "can be forged or removed" in rows["tagged.png"]["provenance"]
@@ -520,22 +520,22 @@ def test_metadata_stand_beside_the_probability(model: str, pictures: Path, tmp_p
     assert rows["tagged.png"]["logit"] == pytest.approx(rows["plain.png"]["logit"], abs=0.05)
 
 
-def test_the_gallery_is_sorted_whole_and_harmless(model: str, pictures: Path, tmp_path: Path) -> None:
+def test_the_gallery_is_sorted_whole_and_harmless(model: str, images: Path, tmp_path: Path) -> None:
     page = tmp_path / "out.html"
-    assert predicted(model, pictures, page, "--provenance") == 1
+    assert predicted(model, images, page, "--provenance") == 1
     text = page.read_text(encoding="utf-8")
     order = re.findall(r'<figure class="(\w+)">.*?title="([^"]*)"', text, re.DOTALL)
-    verdicts = [v for v in Detector.load(model).predict(pictures, batch_size=2) if v.probability is not None]
+    verdicts = [v for v in Detector.load(model).predict(images, batch_size=2) if v.probability is not None]
     best = max(verdicts, key=lambda verdict: verdict.probability or 0)
     assert len(order) == len(verdicts) == 7
     assert readable(Path(best.path).name) in html.unescape(order[0][1])
     assert text.count("data:image/jpeg;base64,") == 7
     assert "<i>.png" not in text
     assert "&lt;i&gt;.png" in text
-    assert "not a picture" in text
+    assert "not an image" in text
     assert "2 files could not be read" in text
     assert "http" not in re.sub(r"base64,[^\"]*", "", text)
-    assert predicted(model, pictures, tmp_path / "few.html", "--gallery-pictures", "3") == 1
+    assert predicted(model, images, tmp_path / "few.html", "--gallery-images", "3") == 1
     few = (tmp_path / "few.html").read_text(encoding="utf-8")
     assert few.count("<figure") == 3
     assert "The 3 likeliest to be AI-generated are shown" in few
@@ -547,7 +547,7 @@ def test_an_empty_folder_gives_empty_results(model: str, tmp_path: Path) -> None
         assert predicted(model, tmp_path / "nothing", tmp_path / f"out.{suffix}") == 0
     assert read_csv(tmp_path / "out.csv") == []
     assert len(pd.read_parquet(tmp_path / "out.parquet")) == 0
-    assert "0 pictures: none" in (tmp_path / "out.html").read_text()
+    assert "0 images: none" in (tmp_path / "out.html").read_text()
 
 
 def test_real_files_of_every_kind_are_answered(tiny_run: RunFolder, shared_data: Path, tmp_path: Path) -> None:

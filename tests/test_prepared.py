@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from rexnet_ai_real.data import prepared as module
-from rexnet_ai_real.data.prepared import PreparedPictures, Source, prepare_pictures
-from rexnet_ai_real.images.decode import UnreadablePicture
+from rexnet_ai_real.data.prepared import PreparedImages, Source, prepare_images
+from rexnet_ai_real.images.decode import UnreadableImage
 from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing, read_pixels
 
@@ -23,7 +23,7 @@ SIZE = 16 * 16 * 3
 
 @pytest.fixture
 def sources(tmp_path: Path) -> list[Source]:
-    """Nine pictures."""
+    """Nine images."""
     random, made = np.random.default_rng(0), []
     for number in range(9):
         path = tmp_path / f"{number}.png"
@@ -39,8 +39,8 @@ def cache(tmp_path: Path) -> Path:
 
 def prepare(
     sources: list[Source], cache: Path, *, preprocessing: Preprocessing = PREPROCESSING, max_bytes: int = 1 << 30
-) -> PreparedPictures:
-    return prepare_pictures(
+) -> PreparedImages:
+    return prepare_images(
         sources, preprocessing, cache=cache, max_pixels=MAX_PIXELS, max_bytes=max_bytes, workers=2, progress=False
     )
 
@@ -64,7 +64,7 @@ def test_pixels_are_those_of_the_files_and_stay_without_them(sources: list[Sourc
     assert np.array_equal(again.read(rows), pixels)
 
 
-def test_new_pictures_are_added_and_other_orders_share(sources: list[Source], cache: Path) -> None:
+def test_new_images_are_added_and_other_orders_share(sources: list[Source], cache: Path) -> None:
     prepare(sources[:5], cache)
     no_more_files(sources[:5])
     mixed = [sources[7], sources[2], sources[8]]
@@ -150,9 +150,9 @@ def _is_kept(source: Source, cache: Path) -> bool:
     return any(source.sha256 in index.read_text() for index in cache.rglob("*.json"))
 
 
-def test_a_picture_that_vanishes_is_named(sources: list[Source], cache: Path) -> None:
+def test_an_image_that_vanishes_is_named(sources: list[Source], cache: Path) -> None:
     sources[4].path.unlink()
-    with pytest.raises(UnreadablePicture, match=r"4\.png was readable when the run began, and is no longer"):
+    with pytest.raises(UnreadableImage, match=r"4\.png was readable when the run began, and is no longer"):
         prepare(sources, cache)
 
 
@@ -172,14 +172,14 @@ def stop(*arguments):
     return written[-1]
 prepared._write_block = stop
 sources = [prepared.Source(Path(p), s) for p, s in {[(str(s.path), s.sha256) for s in sources]!r}]
-prepared.prepare_pictures(sources, Preprocessing(16, "squash", "bilinear", (0.5,) * 3, (0.5,) * 3),
+prepared.prepare_images(sources, Preprocessing(16, "squash", "bilinear", (0.5,) * 3, (0.5,) * 3),
     cache=Path({str(cache)!r}), max_pixels=MAX_PIXELS, max_bytes=1 << 30, workers=2, progress=False)
 """
     done = subprocess.run([sys.executable, "-c", program], check=False)
     assert done.returncode == -9
     pixels = expected(sources, list(range(9)))
     no_more_files(sources[:6])
-    again = prepare(sources, cache)  # the six pictures of three blocks need their files no more
+    again = prepare(sources, cache)  # the six images of three blocks need their files no more
     assert np.array_equal(again.read(list(range(9))), pixels)
 
 

@@ -19,7 +19,7 @@ from rexnet_ai_real.models.pretrained import to_clovaai_layout
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
-    """Pictures this small take 40 times as long where two threads wait for each other on a busy processor."""
+    """Images this small take 40 times as long where two threads wait for each other on a busy processor."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -270,8 +270,8 @@ def test_iptc_records() -> None:
         ("Originating Program", "GIMP", "edited", "IPTC"),
         ("Credit", "Midjourney, Zoë", "ai", "IPTC"),
     }
-    with Image.open(io.BytesIO(data)) as picture:
-        assert iim in picture.info["photoshop"].values()
+    with Image.open(io.BytesIO(data)) as image:
+        assert iim in image.info["photoshop"].values()
 
 
 def test_raw_profiles_of_imagemagick() -> None:
@@ -416,14 +416,14 @@ def box(name: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body) + 8) + name + body
 
 
-def test_what_is_no_picture(tmp_path: Path) -> None:
+def test_what_is_no_image(tmp_path: Path) -> None:
     (tmp_path / "empty.png").write_bytes(b"")
     (tmp_path / "folder").mkdir()
     for name, problem in (("empty.png", "empty file"), ("folder", "a folder"), ("absent", "no such file")):
         found = read_provenance(tmp_path / name)
         assert found == Provenance(problem=problem)
         assert found.verdict == f"could not be read: {problem}"
-    assert read_provenance(b"no picture").problem == "not a picture"
+    assert read_provenance(b"no image").problem == "not an image"
 
 
 def samples() -> list[bytes]:
@@ -431,13 +431,13 @@ def samples() -> list[bytes]:
         exif_of(Software="GIMP", UserComment=b"ASCII\0\0\0" + WEB_UI.encode()),
         packet("", "p:Credit='Midjourney'"),
     )
-    pictures = [encoded(kind, exif=exif, xmp=xmp) for kind in ("JPEG", "WEBP", "AVIF")]
-    pictures += [with_segment(0xEB, b"JP\0\1\0\0\0\1" + STORE), encoded("GIF", comment="x" * 300)]
-    pictures += [
+    images = [encoded(kind, exif=exif, xmp=xmp) for kind in ("JPEG", "WEBP", "AVIF")]
+    images += [with_segment(0xEB, b"JP\0\1\0\0\0\1" + STORE), encoded("GIF", comment="x" * 300)]
+    images += [
         encoded("TIFF", exif=exif, tiffinfo={700: xmp}),
         png(True, True, prompt=COMFY),
     ]
-    return pictures
+    return images
 
 
 def test_damage_never_raises() -> None:
@@ -493,7 +493,7 @@ Sign = Callable[[bytes, str], bytes]
 
 @pytest.fixture(scope="module")
 def signer() -> tuple[Sign, str]:
-    """Signs a picture as AI-generated with a certificate made here; and that certificate's root, in PEM."""
+    """Signs an image as AI-generated with a certificate made here; and that certificate's root, in PEM."""
     c2pa = pytest.importorskip("c2pa", reason="needs the extra c2pa")
     x509 = pytest.importorskip("cryptography.x509")
     hashes = pytest.importorskip("cryptography.hazmat.primitives.hashes")
@@ -541,7 +541,7 @@ def signer() -> tuple[Sign, str]:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "AVIF"])
-def test_signed_pictures(kind: str, signer: tuple[Sign, str]) -> None:
+def test_signed_images(kind: str, signer: tuple[Sign, str]) -> None:
     sign, root = signer
     data = sign(encoded(kind), f"image/{kind.lower()}")
     for anchors, state in ((None, "valid"), (root, "trusted")):
@@ -558,7 +558,7 @@ def test_signed_pictures(kind: str, signer: tuple[Sign, str]) -> None:
         assert ("on no trust list" in found.verdict) == (anchors is None)
 
 
-def test_changed_pictures_lose_their_history(signer: tuple[Sign, str]) -> None:
+def test_changed_images_lose_their_history(signer: tuple[Sign, str]) -> None:
     sign, root = signer
     data = bytearray(sign(encoded("JPEG"), "image/jpeg"))
     data[-100] ^= 1
@@ -584,11 +584,11 @@ def test_blocks_are_those_that_pillow_finds(shared_data: Path) -> None:
     problems: list[str] = []
     seen = np.zeros(2, dtype=int)
     for path in paths:
-        with Image.open(path) as picture:
-            kind = "JPEG" if picture.format == "MPO" else str(picture.format)
+        with Image.open(path) as image:
+            kind = "JPEG" if image.format == "MPO" else str(image.format)
             if kind == "PNG":
-                picture.load()  # what stands behind the pixels
-            info = picture.info
+                image.load()  # what stands behind the pixels
+            info = image.info
         found = {block.kind: block.data for block in blocks(path.read_bytes(), kind, problems)}
         exif = info.get("exif", b"").removeprefix(b"Exif\0\0")
         xmp = info.get("xmp") or info.get("XML:com.adobe.xmp", "")

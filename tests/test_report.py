@@ -55,7 +55,7 @@ def a_part(n: int = 120, folds: int = 1, seed: int = 0, **columns: object) -> Pa
         fold: replace(UNCALIBRATED, temperature=1.0 + fold, threshold=0.3 + 0.1 * fold, unsure_low=0.1, unsure_high=0.9)
         for fold in range(folds)
     }
-    return Part("test", "test pictures", rows, DataConfig(name="folder"), calibrations or {})
+    return Part("test", "test images", rows, DataConfig(name="folder"), calibrations or {})
 
 
 def one_fold(part: Part) -> Part:
@@ -66,7 +66,7 @@ def a_document() -> Document:
     figure = Illustration(
         "curve", f"A figure of {NASTY}", "image/svg+xml", b"<svg xmlns='http://www.w3.org/2000/svg'/>"
     )
-    table = Table(("Picture", "Value"), ((NASTY, Estimate(0.5, 0.4, 0.6)), ("none", Estimate.undefined("why"))), bars=1)
+    table = Table(("Image", "Value"), ((NASTY, Estimate(0.5, 0.4, 0.6)), ("none", Estimate.undefined("why"))), bars=1)
     whole = Section("metrics", f"Found {NASTY}.", (Paragraph(NASTY), Note("caution", NASTY), table, figure))
     broken = Section("robustness", "Not made.", failed=f"gone: {NASTY}")
     about = Table(("", ""), (("Evaluated", NASTY),))
@@ -115,7 +115,7 @@ def test_cells_read_well() -> None:
     assert number(-0.25) == "\N{MINUS SIGN}0.250"
     assert signed(Estimate(0.05, -0.01, 0.11)) == "+0.050 [\N{MINUS SIGN}0.010, +0.110]"
     assert percent(Estimate(0.5, 0.25, 0.75)) == "50.0% (95% interval 25.0 to 75.0)"
-    assert percent(Estimate.undefined("no pictures")) == "unknown (no pictures)"
+    assert percent(Estimate.undefined("no images")) == "unknown (no images)"
 
 
 def test_figures_are_saved_and_embedded(tmp_path: object) -> None:
@@ -199,7 +199,7 @@ def test_small_sources_are_marked_and_the_worst_large_one_is_named() -> None:
     by_name = {score.source: score for score in found.scores}
     assert by_name["tiny"].is_small
     assert by_name["sculptor"].correct.value == 0
-    assert any(isinstance(b, Note) and "Worst source: sculptor (AI, 50 pictures)" in b.words for b in found.blocks)
+    assert any(isinstance(b, Note) and "Worst source: sculptor (AI, 50 images)" in b.words for b in found.blocks)
     assert any(isinstance(b, Note) and "tiny (10)" in b.words for b in found.blocks)
     assert "sculptor" in found.risks[0].words
     painters = part.rows[(part.rows["source"] == "painter") | (part.rows["label"] == 0)]

@@ -18,14 +18,14 @@ IN_TIMM = [name for name in ARCHITECTURES if "lite" not in name]
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
-    """Pictures this small take 40 times as long where two threads wait for each other on a busy processor."""
+    """Images this small take 40 times as long where two threads wait for each other on a busy processor."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
 
 
-def pictures(count: int = 2, side: int = 64) -> Tensor:
+def images(count: int = 2, side: int = 64) -> Tensor:
     return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(side))
 
 
@@ -59,13 +59,13 @@ def test_has_timms_parameters(twins: tuple[ReXNet, nn.Module]) -> None:
 
 def test_eval_outputs_equal_timms(twins: tuple[ReXNet, nn.Module]) -> None:
     with torch.inference_mode():
-        ours, theirs = (model.eval()(pictures()) for model in twins)
+        ours, theirs = (model.eval()(images()) for model in twins)
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
     assert theirs.std() > 1e-3
 
 
 def test_training_gradients_equal_timms(twins: tuple[ReXNet, nn.Module]) -> None:
-    losses = [F.cross_entropy(model.train()(pictures()), torch.tensor([3, 700])) for model in twins]
+    losses = [F.cross_entropy(model.train()(images()), torch.tensor([3, 700])) for model in twins]
     for loss, model in zip(losses, twins, strict=True):
         model.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -92,7 +92,7 @@ def test_dropout_and_drop_path_draw_as_timms() -> None:
     outputs = []
     for model in (ours, theirs):
         torch.manual_seed(1)
-        outputs.append(model(pictures(8, 32)))
+        outputs.append(model(images(8, 32)))
     torch.testing.assert_close(outputs[0], outputs[1], rtol=0, atol=1e-5)
 
 
@@ -133,19 +133,19 @@ def test_lite_channels_are_multiples_of_eight_without_squeeze() -> None:
 @pytest.mark.parametrize("name", ["rexnet_100", "rexnetr_130", "rexnet_lite_100"])
 def test_first_loss_is_near_log_two(name: str) -> None:
     torch.manual_seed(0)
-    logits = rexnet(name)(pictures(16, 32))
+    logits = rexnet(name)(images(16, 32))
     assert F.cross_entropy(logits, torch.arange(16) % 2).item() == pytest.approx(math.log(2), abs=0.1)
 
 
 def test_features_then_head_is_the_network_and_grad_reaches_the_features() -> None:
     model = ReXNet().eval()
-    features = model.forward_features(pictures(side=96))
+    features = model.forward_features(images(side=96))
     assert features.shape == (2, model.num_features, 3, 3)
     assert model.forward_head(features, pre_logits=True).shape == (2, 1280)
-    torch.testing.assert_close(model.forward_head(features), model(pictures(side=96)))
+    torch.testing.assert_close(model.forward_head(features), model(images(side=96)))
     seen: list[Tensor] = []
     handle = model.features[-1].register_forward_hook(lambda module, inputs, output: seen.append(output))
-    (gradient,) = torch.autograd.grad(model(pictures(side=96))[:, 1].sum(), seen)
+    (gradient,) = torch.autograd.grad(model(images(side=96))[:, 1].sum(), seen)
     handle.remove()
     # Average pooling and a linear layer: the gradient is the layer's weight over the number of places.
     expected = model.head.fc.weight[1].detach()[None, :, None, None].expand_as(gradient) / 9
@@ -158,7 +158,7 @@ def test_reset_classifier_replaces_the_last_linear_layer_only() -> None:
     model.reset_classifier(7)
     assert isinstance(model.head.fc, nn.Linear)
     assert model.num_classes == 7
-    assert model(pictures(side=32).double()).shape == (2, 7)
+    assert model(images(side=32).double()).shape == (2, 7)
     torch.testing.assert_close(model.stem.conv.weight, before)
 
 
@@ -182,7 +182,7 @@ def test_compiles_for_training_in_one_graph(lite: bool) -> None:
     compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
     for run in (model, compiled):
         model.zero_grad()
-        logits = run(pictures())
+        logits = run(images())
         logits.square().sum().backward()
         if run is model:
             expected, gradient = logits, model.stem.conv.weight.grad
@@ -191,19 +191,19 @@ def test_compiles_for_training_in_one_graph(lite: bool) -> None:
     torch.compiler.reset()
 
 
-def test_exports_with_any_number_of_pictures() -> None:
+def test_exports_with_any_number_of_images() -> None:
     model = ReXNet().eval()
     randomise(model)
-    program = torch.export.export(model, (pictures(),), dynamic_shapes=({0: torch.export.Dim("pictures")},))
-    torch.testing.assert_close(program.module()(pictures(5)), model(pictures(5)), rtol=0, atol=1e-5)
+    program = torch.export.export(model, (images(),), dynamic_shapes=({0: torch.export.Dim("images")},))
+    torch.testing.assert_close(program.module()(images(5)), model(images(5)), rtol=0, atol=1e-5)
 
 
 def test_channels_last_and_autocast_change_little() -> None:
     model = ReXNet().eval()
     randomise(model)
-    expected = model.forward_features(pictures())
+    expected = model.forward_features(images())
     model.to(memory_format=torch.channels_last)
-    x = pictures().contiguous(memory_format=torch.channels_last)
+    x = images().contiguous(memory_format=torch.channels_last)
     features = model.forward_features(x)
     assert features.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(features, expected, rtol=1e-4, atol=1e-5)
@@ -236,4 +236,4 @@ def test_impossible_settings_are_named(make: Callable[[], nn.Module], named: str
 
 def test_a_timm_backbone_stands_in() -> None:
     model = build("mobilenetv3_small_050", library="timm").eval()
-    assert model(pictures()).shape == (2, 2)
+    assert model(images()).shape == (2, 2)

@@ -16,9 +16,9 @@ from sklearn.metrics import accuracy_score, recall_score, roc_auc_score
 from rexnet_ai_real.evaluate.audits.robustness import Robustness, evaluate_robustness, robustness_table
 from rexnet_ai_real.evaluate.cached_logits import Predict
 from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS, NONE, Corruption
-from rexnet_ai_real.evaluate.part import Picture
+from rexnet_ai_real.evaluate.part import LabelledImage
 from rexnet_ai_real.evaluate.report.robustness_figures import curves_figure, heat_figure
-from rexnet_ai_real.images.decode import UnreadablePicture, decode
+from rexnet_ai_real.images.decode import UnreadableImage, decode
 
 GRID = tuple(
     cell for cell in CORRUPTIONS if cell.name in {"none", "blur-2", "blur-4", "noise-0.05", "brightness-1.5", "crop-60"}
@@ -26,42 +26,42 @@ GRID = tuple(
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Picture]:
-    """Forty pictures, in pairs of one group: real ones have fine texture, AI ones are smooth."""
-    folder, random, found = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0), []
+def images(tmp_path_factory: pytest.TempPathFactory) -> list[LabelledImage]:
+    """Forty images, in pairs of one group: real ones have fine texture, AI ones are smooth."""
+    folder, random, found = tmp_path_factory.mktemp("images"), np.random.default_rng(0), []
     for number in range(40):
         label = number // 2 % 2
         texture = random.normal(0, (22, 4)[label] * random.uniform(0.6, 1.4), (48, 64, 3))
         path = folder / f"{number}.png"
         Image.fromarray((110 + texture).clip(0, 255).astype(np.uint8)).save(path)
-        found.append(Picture(path, label, f"group {number // 2}", hashlib.sha256(path.read_bytes()).hexdigest()))
+        found.append(LabelledImage(path, label, f"group {number // 2}", hashlib.sha256(path.read_bytes()).hexdigest()))
     return found
 
 
-def smoothness(pictures: Iterable[Image.Image]) -> np.ndarray:
+def smoothness(images: Iterable[Image.Image]) -> np.ndarray:
     """A detector of fine texture: log-odds fall with the mean step between neighbours."""
-    return np.array([8 - np.abs(np.diff(np.asarray(each).astype(float), axis=1)).mean() for each in pictures])
+    return np.array([8 - np.abs(np.diff(np.asarray(each).astype(float), axis=1)).mean() for each in images])
 
 
-def evaluate(pictures: list[Picture], cache: Path, predict: Predict = smoothness, **changes: Any) -> Robustness:
+def evaluate(images: list[LabelledImage], cache: Path, predict: Predict = smoothness, **changes: Any) -> Robustness:
     settings: dict[str, Any] = {"corruptions": GRID, "threshold": 0.5, "fingerprint": "a", "resamples": 200}
     settings |= {"progress": False} | changes
-    return evaluate_robustness(pictures, predict, cache=cache, **settings)
+    return evaluate_robustness(images, predict, cache=cache, **settings)
 
 
 @pytest.fixture(scope="module")
-def found(pictures: list[Picture], tmp_path_factory: pytest.TempPathFactory) -> Robustness:
-    return evaluate(pictures, tmp_path_factory.mktemp("cache"))
+def found(images: list[LabelledImage], tmp_path_factory: pytest.TempPathFactory) -> Robustness:
+    return evaluate(images, tmp_path_factory.mktemp("cache"))
 
 
-def test_logits_are_those_of_each_corrupted_picture(found: Robustness, pictures: list[Picture]) -> None:
+def test_logits_are_those_of_each_corrupted_image(found: Robustness, images: list[LabelledImage]) -> None:
     assert found.logits.shape == (40, len(GRID))
-    expected = [smoothness(cell(decode(picture.path), picture.sha256) for cell in GRID) for picture in pictures]
+    expected = [smoothness(cell(decode(image.path), image.sha256) for cell in GRID) for image in images]
     np.testing.assert_array_equal(found.logits, expected)
 
 
-def test_values_agree_with_scikit_learn(found: Robustness, pictures: list[Picture]) -> None:
-    labels = np.array([picture.label for picture in pictures])
+def test_values_agree_with_scikit_learn(found: Robustness, images: list[LabelledImage]) -> None:
+    labels = np.array([image.label for image in images])
     values = found.table.pivot(index="corruption", columns="metric", values="value")
     for column, cell in enumerate(GRID):
         logits = found.logits[:, column]
@@ -72,7 +72,7 @@ def test_values_agree_with_scikit_learn(found: Robustness, pictures: list[Pictur
 
 
 def test_the_worst_corruption_is_the_one_that_this_detector_cannot_take(found: Robustness) -> None:
-    """Blur makes real pictures smooth, noise makes AI pictures textured; blur 4 leaves no texture at all."""
+    """Blur makes real images smooth, noise makes AI images textured; blur 4 leaves no texture at all."""
     rows = found.table.set_index(["corruption", "metric"])
     assert rows.value["none", "accuracy"] > 0.95
     assert rows.value["blur-4", "specificity"] == 0
@@ -95,27 +95,27 @@ def test_intervals_hold_the_value_and_drops_are_paired(found: Robustness) -> Non
 
 
 def test_the_answer_does_not_depend_on_the_number_of_workers(
-    found: Robustness, pictures: list[Picture], tmp_path: Path
+    found: Robustness, images: list[LabelledImage], tmp_path: Path
 ) -> None:
     for workers in (1, 5):
-        again = evaluate(pictures, tmp_path / str(workers), workers=workers)
+        again = evaluate(images, tmp_path / str(workers), workers=workers)
         pd.testing.assert_frame_equal(again.table, found.table)
 
 
 def test_an_interrupted_evaluation_goes_on_where_it_stopped(
-    found: Robustness, pictures: list[Picture], tmp_path: Path
+    found: Robustness, images: list[LabelledImage], tmp_path: Path
 ) -> None:
     seen = []
 
     def impatient(stream: Iterable[Image.Image]) -> np.ndarray:
-        for picture in stream:
-            seen.append(smoothness([picture]))
+        for image in stream:
+            seen.append(smoothness([image]))
             if len(seen) == 20 * len(GRID):
                 raise KeyboardInterrupt
         return np.concatenate(seen[-16 * len(GRID) :])
 
     with pytest.raises(KeyboardInterrupt):
-        evaluate(pictures, tmp_path, predict=impatient)
+        evaluate(images, tmp_path, predict=impatient)
 
     counted: list[int] = []
 
@@ -124,76 +124,76 @@ def test_an_interrupted_evaluation_goes_on_where_it_stopped(
         counted.append(logits.size)
         return logits
 
-    resumed = evaluate(pictures, tmp_path, predict=patient)
+    resumed = evaluate(images, tmp_path, predict=patient)
     assert sum(counted) == (40 - 16) * len(GRID)
     pd.testing.assert_frame_equal(resumed.table, found.table)
 
     counted.clear()
-    evaluate(pictures, tmp_path, predict=patient)
+    evaluate(images, tmp_path, predict=patient)
     assert counted == []
-    evaluate(pictures, tmp_path, predict=patient, fingerprint="other weights")
+    evaluate(images, tmp_path, predict=patient, fingerprint="other weights")
     assert sum(counted) == 40 * len(GRID)
 
 
 def test_the_bar_counts_every_cell_on_stderr(
-    pictures: list[Picture], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    images: list[LabelledImage], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for _ in range(2):  # fresh, then all from the cache
-        evaluate(pictures, tmp_path, progress=True)
+        evaluate(images, tmp_path, progress=True)
         printed = capsys.readouterr()
         assert printed.out == ""
         assert f"{40 * len(GRID)}/{40 * len(GRID)}" in printed.err
 
 
-def test_pictures_are_prepared_before_they_are_predicted(
-    found: Robustness, pictures: list[Picture], tmp_path: Path
+def test_images_are_prepared_before_they_are_predicted(
+    found: Robustness, images: list[LabelledImage], tmp_path: Path
 ) -> None:
     prepared = evaluate(
-        pictures,
+        images,
         tmp_path,
-        prepare=lambda picture: smoothness([picture])[0],
+        prepare=lambda image: smoothness([image])[0],
         predict=lambda stream: np.array(list(stream)),
     )
     np.testing.assert_array_equal(prepared.logits, found.logits)
 
 
-def test_an_unreadable_picture_is_named(pictures: list[Picture], tmp_path: Path) -> None:
+def test_an_unreadable_image_is_named(images: list[LabelledImage], tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
-    broken.write_bytes(b"no picture")
-    with pytest.raises(UnreadablePicture, match=r"broken\.png: "):
-        evaluate([*pictures[:2], Picture(broken, 1, "g", "0" * 64)], tmp_path / "cache")
+    broken.write_bytes(b"no image")
+    with pytest.raises(UnreadableImage, match=r"broken\.png: "):
+        evaluate([*images[:2], LabelledImage(broken, 1, "g", "0" * 64)], tmp_path / "cache")
 
 
 @pytest.mark.parametrize(
     ("predict", "message"),
     [
         (lambda stream: np.full(len(list(stream)), np.nan), "under none is nan"),
-        (lambda stream: np.zeros(3), "shape .3,. for 96 pictures"),
+        (lambda stream: np.zeros(3), "shape .3,. for 96 images"),
     ],
 )
 def test_bad_predictions_are_refused_and_not_kept(
-    predict: Predict, message: str, pictures: list[Picture], tmp_path: Path
+    predict: Predict, message: str, images: list[LabelledImage], tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        evaluate(pictures, tmp_path, predict=predict)
+        evaluate(images, tmp_path, predict=predict)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("grid", [GRID[1:], (NONE,)])
 def test_a_grid_needs_something_to_compare(
-    grid: tuple[Corruption, ...], pictures: list[Picture], tmp_path: Path
+    grid: tuple[Corruption, ...], images: list[LabelledImage], tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match="at least one other"):
-        evaluate(pictures, tmp_path, corruptions=grid)
+        evaluate(images, tmp_path, corruptions=grid)
 
 
-def test_no_pictures_is_an_error_in_words(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no pictures"):
+def test_no_images_is_an_error_in_words(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no images"):
         evaluate([], tmp_path)
 
 
-def test_one_class_leaves_what_can_be_computed(pictures: list[Picture], tmp_path: Path) -> None:
-    found = evaluate([picture for picture in pictures if picture.label], tmp_path)
+def test_one_class_leaves_what_can_be_computed(images: list[LabelledImage], tmp_path: Path) -> None:
+    found = evaluate([image for image in images if image.label], tmp_path)
     values = found.table.pivot(index="corruption", columns="metric", values="value")
     assert values[["auroc", "specificity"]].isna().all(axis=None)
     assert values[["accuracy", "recall"]].notna().all(axis=None)

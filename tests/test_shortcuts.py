@@ -52,7 +52,7 @@ def test_formats_by_class_are_found(tmp_path: Path) -> None:
 
 
 def test_a_usual_size_is_found(tmp_path: Path) -> None:
-    """All but six AI-generated pictures are 512 x 512, reals are of any size; all are JPEG."""
+    """All but six AI-generated images are 512 x 512, reals are of any size; all are JPEG."""
 
     def write(image: Image.Image, stem: Path, label: int) -> Path:
         path = stem.with_suffix(".jpg")

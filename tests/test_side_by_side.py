@@ -31,12 +31,12 @@ def test_ratios_are_of_neighbours() -> None:
 
 def test_a_section_replaces_its_older_self_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = tmp_path / "RESULTS.md"
-    monkeypatch.setattr("sys.argv", ["/somewhere/benchmarks/loader.py", "/home/somebody/pictures"])
+    monkeypatch.setattr("sys.argv", ["/somewhere/benchmarks/loader.py", "/home/somebody/images"])
     for title, body in (("A", "first"), ("B", "other"), ("A", "second")):
         write_section(title, body, threads=1, results=results)
     text = results.read_text()
     assert text.count("## A") == text.count("## B") == 1
     assert "first" not in text
     assert text.index("second") < text.index("other")
-    assert "`python -m benchmarks.loader pictures`" in text
+    assert "`python -m benchmarks.loader images`" in text
     assert "/home" not in text

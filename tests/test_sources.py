@@ -1,4 +1,4 @@
-"""Where pictures are looked for and how their folders are read."""
+"""Where images are looked for and how their folders are read."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from rexnet_ai_real.config import DataConfig
-from rexnet_ai_real.data.sources import KAGGLE_IDS, Listed, MissingPicturesError, listing, locate
+from rexnet_ai_real.data.sources import KAGGLE_IDS, Listed, MissingImagesError, listing, locate
 from rexnet_ai_real.labels import AI, REAL
 
 
@@ -55,9 +55,7 @@ def test_own_class_names_are_sources_too(tmp_path: Path) -> None:
 
 
 def test_unknown_folders_are_named(tmp_path: Path) -> None:
-    with pytest.raises(
-        MissingPicturesError, match=r"no file lies in a folder of a known class.*found: cats, dogs.*data"
-    ):
+    with pytest.raises(MissingImagesError, match=r"no file lies in a folder of a known class.*found: cats, dogs.*data"):
         listed(tmp_path, "cats/a.jpg", "dogs/b.jpg")
 
 
@@ -72,7 +70,7 @@ def test_links_are_followed_once_and_loops_end(tmp_path: Path) -> None:
     assert paths == ["ai/a.jpg", "ai/deep/b.jpg", "real/c.jpg", "real/self"]
 
 
-def test_folder_named_like_a_picture(tmp_path: Path) -> None:
+def test_folder_named_like_an_image(tmp_path: Path) -> None:
     files = listed(tmp_path, "ai/x.jpg/y.jpg", "real/z.jpg")
     assert [file.path for file in files] == ["ai/x.jpg/y.jpg", "real/z.jpg"]
 
@@ -92,10 +90,10 @@ def test_locate_takes_the_folder_given(tmp_path: Path) -> None:
 
 
 def test_locate_says_what_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(MissingPicturesError, match=r"no such folder, or an empty one.*data\.root=PATH.*data=synthetic"):
+    with pytest.raises(MissingImagesError, match=r"no such folder, or an empty one.*data\.root=PATH.*data=synthetic"):
         locate(DataConfig(name="folder", root=str(tmp_path / "absent")))
     (tmp_path / "file").touch()
-    with pytest.raises(MissingPicturesError, match="is a file; the folder that holds AiArtData/AiArtData and"):
+    with pytest.raises(MissingImagesError, match="is a file; the folder that holds AiArtData/AiArtData and"):
         locate(DataConfig(name="kaggle", root=str(tmp_path / "file")))
 
 
@@ -129,10 +127,10 @@ def test_cut_off_download_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     fake_kagglehub(monkeypatch, download)
     root = tmp_path / "kaggle"
     message = (
-        f"data.root={root} holds no pictures, and they cannot be downloaded (no connection to kaggle.com). Fetch "
+        f"data.root={root} holds no images, and they cannot be downloaded (no connection to kaggle.com). Fetch "
         "https://www.kaggle.com/datasets/cashbowman/ai-generated-images-vs-real-images by hand and unpack it so that "
         f"{root} holds AiArtData/AiArtData and RealArt/RealArt; or try the program without it: data=synthetic"
     )
-    with pytest.raises(MissingPicturesError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(MissingImagesError, match=f"^{re.escape(message)}$"):
         locate(DataConfig(name="kaggle", root=str(root)))
     assert not root.exists()

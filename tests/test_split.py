@@ -21,7 +21,7 @@ def manifest_of(rows: Sequence[Row], part: str | Sequence[str] = "") -> pd.DataF
 
 
 def simple(count: int, source: str = "") -> list[Row]:
-    """`count` pictures of each class, all different."""
+    """`count` images of each class, all different."""
     names = [hashlib.sha256(f"{source}{number}".encode()).hexdigest()[:16] for number in range(2 * count)]
     return [(AI if number % 2 else REAL, source, name) for number, name in enumerate(names)]
 
@@ -51,7 +51,7 @@ def test_stored_splits(seed: int, fold: int | None, expected: str) -> None:
 
 @st.composite
 def manifests(draw: st.DrawFn) -> pd.DataFrame:
-    """Up to 60 groups of 1 to 4 pictures, some across the classes, in up to three sources per class, some problems."""
+    """Up to 60 groups of 1 to 4 images, some across the classes, in up to three sources per class, some problems."""
     rows: list[Row] = []
     for group in range(draw(st.integers(12, 60))):
         size, mixed = draw(st.sampled_from([(1, False)] * 6 + [(2, False), (4, False), (3, True)]))
@@ -112,7 +112,7 @@ def test_properties_of_folds(manifest: pd.DataFrame, seed: int, folds: int) -> N
 
 
 @pytest.mark.parametrize("count", [40, 211, 1000])
-def test_shares_hold_to_a_picture(count: int) -> None:
+def test_shares_hold_to_an_image(count: int) -> None:
     manifest = manifest_of(simple(count))
     for label in (REAL, AI):
         counts = split_of(manifest, val=0.15, test=0.2)[manifest["label"] == label].value_counts()
@@ -175,7 +175,7 @@ def test_near_duplicates_of_the_own_test_part_are_not_trained_on() -> None:
             {"val_fraction": 0.01},
             r"^data\.val_fraction=0\.01, data\.test_fraction=0\.2: 10 groups of 'real' .*for val\)$",
         ),
-        ({"fold": 0, "folds": 11}, r"^data\.folds=11: 10 groups of 'real' pictures are too few"),
+        ({"fold": 0, "folds": 11}, r"^data\.folds=11: 10 groups of 'real' images are too few"),
         ({"fold": 0, "folds": 5, "val_fraction": 0.01}, r"^data\.val_fraction=0\.01: 8 groups of 'real'"),
     ],
 )
@@ -187,12 +187,12 @@ def test_impossible_settings_name_the_key(options: dict[str, float], message: st
 
 def test_one_class_only() -> None:
     only_real = [row for row in simple(10) if row[0] == REAL]
-    with pytest.raises(SplitError, match=r"no usable picture of the class 'ai' among 10"):
+    with pytest.raises(SplitError, match=r"no usable image of the class 'ai' among 10"):
         split_of(manifest_of(only_real))
-    with pytest.raises(SplitError, match=r"no usable picture of the class 'real' among 0"):
+    with pytest.raises(SplitError, match=r"no usable image of the class 'real' among 0"):
         split_of(manifest_of([]))
 
 
 def test_nothing_beside_the_own_test_part() -> None:
-    with pytest.raises(SplitError, match=r"0 groups of 'real' pictures are too few"):
+    with pytest.raises(SplitError, match=r"0 groups of 'real' images are too few"):
         split_of(manifest_of(simple(10), part="test"))

@@ -22,7 +22,7 @@ from rexnet_ai_real.labels import AI
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """12 AI pictures (PNG, one lying) of two generators, 8 real ones (JPEG), a copy, a text, a name with a newline."""
+    """12 AI images (PNG, one lying) of two generators, 8 real ones (JPEG), a copy, a text, a name with a newline."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     rng = np.random.default_rng(0)
     for folder, count, kind in (("ai/gan", 6, "png"), ("ai/sd", 6, "png"), ("real", 8, "jpeg")):
@@ -33,8 +33,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     data = tmp_path / "data"
     (data / "ai" / "gan" / "0.png").rename(data / "ai" / "gan" / "0.jpg")
     (data / "real" / "0.jpeg").rename(data / "real" / "odd\nname | [bold].jpeg")
-    with Image.open(data / "real" / "1.jpeg") as picture:
-        picture.resize((32, 24)).save(data / "real" / "small.jpeg")
+    with Image.open(data / "real" / "1.jpeg") as image:
+        image.resize((32, 24)).save(data / "real" / "small.jpeg")
     (data / "real" / "notes.txt").write_text("hello")
     return data
 
@@ -49,21 +49,20 @@ def by_title(tables: list[Table]) -> dict[str, Table]:
 
 def test_tables(root: Path) -> None:
     tables = by_title(summarize(manifest_of(root)))
-    assert tables["Pictures"].rows == (
+    assert tables["Images"].rows == (
         ("ai", "gan", "-", "6", "28.6%"),
         ("ai", "sd", "-", "6", "28.6%"),
         ("real", "-", "-", "9", "42.9%"),
     )
     assert (
-        "21 pictures in use, 1 files left out. Always naming the larger class is right for 57.1%"
-        in tables["Pictures"].note
+        "21 images in use, 1 files left out. Always naming the larger class is right for 57.1%" in tables["Images"].note
     )
     assert tables["Formats"].rows == (("PNG", "12", "100.0%", "0", "0.0%"), ("JPEG", "0", "0.0%", "9", "100.0%"))
     assert ("height, px", "real", "24", "48", "48", "48", "48") in tables["Sizes"].rows
     assert tables["Sizes"].note == "Square: 100.0% of ai, 0.0% of real."
     assert tables["Extensions that do not fit the content"].rows == (("PNG", "ai/gan/0.jpg"),)
     assert tables["Near-duplicates"].rows == (("2", "real", "no", "real/1.jpeg, real/small.jpeg"),)
-    assert tables["Problems"].rows == (("not a picture", "real/notes.txt"),)
+    assert tables["Problems"].rows == (("not an image", "real/notes.txt"),)
 
 
 def test_tables_of_nothing() -> None:
@@ -90,7 +89,7 @@ def test_lying_extension(path: str, kind: str, lies: bool) -> None:
 
 def test_long_lists_end_with_their_length() -> None:
     rows = 40
-    manifest = pd.DataFrame({"path": [f"real/{n:02}.txt" for n in range(rows)], "problem": "not a picture", "label": 0})
+    manifest = pd.DataFrame({"path": [f"real/{n:02}.txt" for n in range(rows)], "problem": "not an image", "label": 0})
     manifest = manifest.assign(source="", part="", format="", sha256="", group="", width=0, height=0, bytes=0)
     problems = by_title(summarize(manifest))["Problems"]
     assert len(problems.rows) == 31
@@ -128,7 +127,7 @@ def test_command_saves_what_it_prints(root: Path, tmp_path: Path, capsys: pytest
     assert main(["--root", str(root), "--out", str(tmp_path / "out"), "--per-class", "3"]) == 0
     assert len(read_manifest(tmp_path / "out" / "manifest.csv")) == 22
     printed = capsys.readouterr().out
-    for title in ("Pictures", "Formats", "Sizes", "Near-duplicates", "Problems"):
+    for title in ("Images", "Formats", "Sizes", "Near-duplicates", "Problems"):
         assert title in printed
         assert f"## {title}" in (tmp_path / "out" / "summary.md").read_text()
     with Image.open(tmp_path / "out" / "contact_sheet.png") as sheet:

@@ -8,13 +8,13 @@ import pytest
 from PIL import Image, ImageFilter
 
 from rexnet_ai_real.evaluate.audits.swaps import COMMON_SIDE, ENCODINGS, SWAPS, SwapAudit, swap_audit, swap_test
-from rexnet_ai_real.evaluate.part import Picture
+from rexnet_ai_real.evaluate.part import LabelledImage
 from rexnet_ai_real.images.decode import decode
 
 ALL_PNG, ALL_JPEG, REAL_PNG, REAL_JPEG, RESIZED = range(len(SWAPS))
 
 
-def pictures(folder: Path, n: int = 24) -> list[Picture]:
+def labelled(folder: Path, n: int = 24) -> list[LabelledImage]:
     """Reals are JPEG, AI-generated are PNG of the same kind of noise: only the traces of compression differ."""
     random = np.random.default_rng(0)
     listed = []
@@ -25,7 +25,7 @@ def pictures(folder: Path, n: int = 24) -> list[Picture]:
         )
         path = folder / f"{number}.{'png' if label else 'jpg'}"
         noise.save(path) if label else noise.save(path, quality=60)
-        listed.append(Picture(path, label, str(number), f"{number}"))
+        listed.append(LabelledImage(path, label, str(number), f"{number}"))
     return listed
 
 
@@ -36,7 +36,7 @@ def blockiness(image: Image.Image) -> float:
     return float(steps[edges].mean() / steps[~edges].mean())
 
 
-def run(folder: Path, score: "object", listed: list[Picture]) -> SwapAudit:
+def run(folder: Path, score: "object", listed: list[LabelledImage]) -> SwapAudit:
     def predict(images: Iterable[Image.Image]) -> np.ndarray:
         return np.array([score(image) for image in images])  # type: ignore[operator]
 
@@ -46,7 +46,7 @@ def run(folder: Path, score: "object", listed: list[Picture]) -> SwapAudit:
 
 
 def test_a_detector_of_jpeg_traces_is_caught(tmp_path: Path) -> None:
-    listed = pictures(tmp_path)
+    listed = labelled(tmp_path)
     by_label = [[blockiness(decode(each.path)) for each in listed if each.label == label] for label in (0, 1)]
     middle = (min(by_label[0]) + max(by_label[1])) / 2
     assert min(by_label[0]) > max(by_label[1])  # it is perfect on the files as they came
@@ -60,19 +60,19 @@ def test_a_detector_of_jpeg_traces_is_caught(tmp_path: Path) -> None:
 
 
 def test_a_detector_of_sizes_is_caught(tmp_path: Path) -> None:
-    listed = pictures(tmp_path)
+    listed = labelled(tmp_path)
     audit = run(tmp_path, lambda image: float(image.width == COMMON_SIDE) - 0.5, listed)
     assert [shift.tpr_shift.value for shift in audit.shifts] == [0, 0, 0, 0, 1]
     assert [shift.tnr_shift.value for shift in audit.shifts] == [0, 0, 0, 0, -1]
 
 
 def test_a_detector_of_content_passes(tmp_path: Path) -> None:
-    """Real and AI-generated pictures are dark and bright: no way of writing them changes that."""
+    """Real and AI-generated images are dark and bright: no way of writing them changes that."""
     listed = []
     for number in range(20):
         path = tmp_path / f"{number}.jpg"
         Image.new("RGB", (40, 30), (60 + 120 * (number % 2), 80, 80)).save(path)
-        listed.append(Picture(path, number % 2, str(number), str(number)))
+        listed.append(LabelledImage(path, number % 2, str(number), str(number)))
     audit = run(tmp_path, lambda image: float(np.asarray(image)[..., 0].mean() - 120), listed)
     assert not any(shift.beyond_chance for shift in audit.shifts)
     assert all(shift.tpr.value == shift.tnr.value == 1 for shift in audit.shifts)
@@ -85,7 +85,7 @@ def test_each_class_takes_the_logits_of_its_encoding() -> None:
     logits[labels == 1] = 1.0
     jpeg = [encoding.name for encoding in ENCODINGS].index("jpeg-90")
     logits[:3, jpeg] = 1.0  # as JPEG, three of four reals pass for AI
-    logits[4, jpeg] = -1.0  # and one of four AI pictures for real
+    logits[4, jpeg] = -1.0  # and one of four AI images for real
     audit = swap_audit(labels, logits, np.arange(8), threshold=0.5, resamples=100)
     shifts = [(shift.tpr_shift.value, shift.tnr_shift.value) for shift in audit.shifts]
     assert shifts == [(0, 0), (-0.25, -0.75), (-0.25, 0), (0, -0.75), (0, 0)]
@@ -95,7 +95,7 @@ def test_each_class_takes_the_logits_of_its_encoding() -> None:
 
 
 def test_the_interval_is_that_of_paired_differences() -> None:
-    """Against SciPy's bootstrap of the per-picture differences: half the pictures change sides, both ways."""
+    """Against SciPy's bootstrap of the per-image differences: half the images change sides, both ways."""
     from scipy.stats import bootstrap
 
     random = np.random.default_rng(1)
@@ -120,7 +120,7 @@ def test_one_class_only() -> None:
 
 
 def test_finished_predictions_are_not_made_again(tmp_path: Path) -> None:
-    listed = pictures(tmp_path, 4)
+    listed = labelled(tmp_path, 4)
     first = run(tmp_path, lambda image: float(image.width), listed)
 
     def forbidden(image: Image.Image) -> float:

@@ -33,7 +33,7 @@ from rexnet_ai_real.sweep.report import draw, report
 from rexnet_ai_real.sweep.summary import summarise
 
 REPOSITORY = Path(__file__).parents[1]
-PICTURES, EPOCHS = 60, 8
+IMAGES, EPOCHS = 60, 8
 TRAIN = """
 defaults: [_self_]
 name: stub
@@ -80,7 +80,7 @@ def leave_run(run: RunFolder, config: Any) -> float:
     history = pd.DataFrame({"epoch": range(1, epochs + 1), "val_loss": losses[:epochs], "seconds": 2.0})
     for name, value in {"val_accuracy": 0.9, "val_f1": 0.89, "val_auroc": 0.95}.items():
         history[name] = value - history["val_loss"] / 10
-    manifest, predictions = pictures(config["data"]["fold"], int(config["data"]["folds"]))
+    manifest, predictions = images(config["data"]["fold"], int(config["data"]["folds"]))
     run.write_config(config)
     history.to_csv(run.history_file, index=False)
     write_manifest(manifest, run.manifest_file)
@@ -103,15 +103,15 @@ def leave_sweep(folder: Path, **sweep: list[str]) -> Path:
     return folder
 
 
-def pictures(fold: int | None, folds: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """A manifest of 60 pictures, five of them in the test part of each of twelve folds, and predictions for it."""
+def images(fold: int | None, folds: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A manifest of 60 images, five of them in the test part of each of twelve folds, and predictions for it."""
     random = np.random.default_rng(0)
-    label = random.integers(0, 2, PICTURES)
-    logit = (label - 0.5) * 2 + random.normal(size=PICTURES) * 1.5
-    table = pd.DataFrame({"path": [f"pictures/{i:02}.png" for i in range(PICTURES)], "label": label})
-    table["split"] = ["test" if i % folds == (fold or 0) else "val" if i % 3 else "train" for i in range(PICTURES)]
+    label = random.integers(0, 2, IMAGES)
+    logit = (label - 0.5) * 2 + random.normal(size=IMAGES) * 1.5
+    table = pd.DataFrame({"path": [f"images/{i:02}.png" for i in range(IMAGES)], "label": label})
+    table["split"] = ["test" if i % folds == (fold or 0) else "val" if i % 3 else "train" for i in range(IMAGES)]
     manifest = table.reindex(columns=list(COLUMNS), fill_value="").assign(
-        group=[f"g{i // 2}" for i in range(PICTURES)], sha256=table["path"], width=1, height=1, bytes=1
+        group=[f"g{i // 2}" for i in range(IMAGES)], sha256=table["path"], width=1, height=1, bytes=1
     )
     predictions = table.assign(logit=logit, probability=1 / (1 + np.exp(-logit)))
     return manifest, predictions[predictions["split"] != "train"]
@@ -219,8 +219,8 @@ def test_heat_map_shows_each_loss_in_its_place(tmp_path: Path) -> None:
     assert [path.name for path in drawn] == ["heat_map.png", "curves.png"]
     for path in drawn:
         assert path.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
-        with Image.open(path) as picture:
-            assert min(picture.size) > 400
+        with Image.open(path) as image:
+            assert min(image.size) > 400
 
     jobs = read_jobs(folder)
     grid = grid_keys(jobs, ("early_stopping.patience", "optimizer.lr"))
@@ -238,7 +238,7 @@ def test_folds_merge_into_out_of_fold_predictions(multirun: Any) -> None:
     folder = multirun("+sweep=folds", "data.folds=3")
     merged = pd.read_csv(folder / "out_of_fold.csv")
     assert merged.columns.tolist() == ["path", "label", "group", "fold", "logit", "probability"]
-    everything, _ = pictures(0, 3)
+    everything, _ = images(0, 3)
     assert merged["path"].tolist() == everything["path"].tolist()
     assert merged["group"].tolist() == everything["group"].tolist()
     for fold in range(3):
@@ -273,23 +273,23 @@ def test_settings_compared_on_folds_are_ranked_by_their_mean(tmp_path: Path) -> 
     assert summary.winning_command == "python -m rexnet_ai_real.train data.folds=2 optimizer.lr=0.001"
 
 
-def test_folds_of_different_pictures_are_not_merged(tmp_path: Path, drawless: None) -> None:
+def test_folds_of_different_images_are_not_merged(tmp_path: Path, drawless: None) -> None:
     folder = leave_sweep(tmp_path, data__folds=["2"], data__fold=["0", "1"])
-    manifest, _ = pictures(1, 2)
+    manifest, _ = images(1, 2)
     for other in (manifest.assign(sha256="another"), manifest[:-1], manifest.assign(label=1 - manifest["label"])):
         write_manifest(other, RunFolder(folder / "1").manifest_file)
-        assert "jobs 0 and 1 saw different pictures" in report(folder).problems[0]
+        assert "jobs 0 and 1 saw different images" in report(folder).problems[0]
     assert not (folder / "out_of_fold.csv").exists()
 
 
-def test_picture_held_out_twice_or_never_is_reported(tmp_path: Path) -> None:
+def test_image_held_out_twice_or_never_is_reported(tmp_path: Path) -> None:
     folder = leave_sweep(tmp_path, data__folds=["2"], data__fold=["0", "1"])
     run = RunFolder(folder / "1")
     whole = pd.read_csv(run.predictions_file)
     run.write_predictions(pd.read_csv(RunFolder(folder / "0").predictions_file))
-    assert "30 pictures were held out by more than one fold" in summarise(folder).problems[0]
-    run.write_predictions(whole[whole["path"] != "pictures/01.png"])
-    assert "1 pictures were held out by no fold, pictures/01.png among them" in summarise(folder).problems[0]
+    assert "30 images were held out by more than one fold" in summarise(folder).problems[0]
+    run.write_predictions(whole[whole["path"] != "images/01.png"])
+    assert "1 images were held out by no fold, images/01.png among them" in summarise(folder).problems[0]
 
 
 def test_ctrl_c_ends_the_sweep_and_writes_the_summary(conf: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The synthetic pictures: repeatable, whole or absent, alike in all but the trace that tells the classes apart."""
+"""The synthetic images: repeatable, whole or absent, alike in all but the trace that tells the classes apart."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,10 +14,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from rexnet_ai_real.data import synthetic
-from rexnet_ai_real.data.synthetic import SyntheticError, make_pictures, render
+from rexnet_ai_real.data.synthetic import SyntheticError, make_images, render
 from rexnet_ai_real.labels import AI, REAL
 
-Pictures = NDArray[np.float64]  # (N, H, W, 3), from 0 to 1
+Images = NDArray[np.float64]  # (N, H, W, 3), from 0 to 1
 
 PER_CLASS = 100
 LABELS_OF_ALL = np.repeat([REAL, AI], PER_CLASS)
@@ -26,14 +26,14 @@ EXPECTED_AI = [148.6, 145.4, 135.0, 162.8, 161.9, 148.9, 166.1, 164.4, 151.4, 15
 
 
 @pytest.fixture(scope="module")
-def pictures() -> Pictures:
+def images() -> Images:
     """First all real ones, then all generated ones."""
     drawn = [render(label, index, size=64, seed=1) for label in (REAL, AI) for index in range(PER_CLASS)]
     return np.stack(drawn) / 255
 
 
 def _make(root: Path, *, count: int = 8, size: int = 32, seed: int = 0, workers: int | None = 1) -> Path:
-    return make_pictures(root, count=count, size=size, seed=seed, workers=workers, progress=False)
+    return make_images(root, count=count, size=size, seed=seed, workers=workers, progress=False)
 
 
 def _bytes(root: Path) -> dict[str, bytes]:
@@ -44,15 +44,15 @@ def _auroc(statistic: NDArray[np.float64]) -> float:
     return float(roc_auc_score(LABELS_OF_ALL, statistic))
 
 
-def _laplacian(pictures: Pictures) -> Pictures:
-    grey = pictures.mean(axis=3)
+def _laplacian(images: Images) -> Images:
+    grey = images.mean(axis=3)
     neighbours = grey[:, 2:, 1:-1] + grey[:, :-2, 1:-1] + grey[:, 1:-1, 2:] + grey[:, 1:-1, :-2]
     return np.asarray(4 * grey[:, 1:-1, 1:-1] - neighbours)
 
 
-def _upsampling_peak(pictures: Pictures) -> NDArray[np.float64]:
+def _upsampling_peak(images: Images) -> NDArray[np.float64]:
     """Power at the highest frequency of both axes, over that of the frequencies around it."""
-    grey = pictures.mean(axis=3)
+    grey = images.mean(axis=3)
     power = np.abs(np.fft.fftshift(np.fft.fft2(grey), axes=(1, 2)))[:, :6, :6] ** 2
     return np.asarray(np.log(power[:, 0, 0] / np.median(power.reshape(len(power), -1), axis=1)))
 
@@ -60,52 +60,52 @@ def _upsampling_peak(pictures: Pictures) -> NDArray[np.float64]:
 # What tells the classes apart, and what does not
 
 
-def _auroc_of_colour_and_contrast(pictures: Pictures) -> float:
+def _auroc_of_colour_and_contrast(images: Images) -> float:
     """Cross-validated, of a logistic regression on 8 x 8 thumbnails: means, deviations and histogram."""
-    thumbnails = pictures.reshape(len(pictures), 8, 8, 8, 8, 3).mean(axis=(2, 4))
+    thumbnails = images.reshape(len(images), 8, 8, 8, 8, 3).mean(axis=(2, 4))
     histograms = np.stack([np.histogram(thumbnail, bins=8, range=(0, 1))[0] for thumbnail in thumbnails])
     features = np.concatenate([thumbnails.mean(axis=(1, 2)), thumbnails.std(axis=(1, 2)), histograms], axis=1)
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.1))
     return _auroc(cross_val_predict(classifier, features, LABELS_OF_ALL, cv=5, method="decision_function"))
 
 
-def test_colour_and_contrast_say_nothing(pictures: Pictures) -> None:
-    assert 0.35 < _auroc_of_colour_and_contrast(pictures) < 0.65
-    darker = np.where((LABELS_OF_ALL == AI)[:, None, None, None], 0.8 * pictures, pictures)
+def test_colour_and_contrast_say_nothing(images: Images) -> None:
+    assert 0.35 < _auroc_of_colour_and_contrast(images) < 0.65
+    darker = np.where((LABELS_OF_ALL == AI)[:, None, None, None], 0.8 * images, images)
     assert _auroc_of_colour_and_contrast(darker) > 0.75  # so it would see content that differs
 
 
-def test_neither_class_is_sharper(pictures: Pictures) -> None:
-    assert 0.3 < _auroc(_laplacian(pictures).std(axis=(1, 2))) < 0.7
+def test_neither_class_is_sharper(images: Images) -> None:
+    assert 0.3 < _auroc(_laplacian(images).std(axis=(1, 2))) < 0.7
 
 
-def test_upsampling_leaves_a_spectral_peak(pictures: Pictures) -> None:
-    assert _auroc(_upsampling_peak(pictures)) > 0.95
+def test_upsampling_leaves_a_spectral_peak(images: Images) -> None:
+    assert _auroc(_upsampling_peak(images)) > 0.95
 
 
-def test_the_trace_is_in_the_pixels_not_in_the_scene(pictures: Pictures) -> None:
-    halved = pictures.reshape(len(pictures), 32, 2, 32, 2, 3).mean(axis=(2, 4))
+def test_the_trace_is_in_the_pixels_not_in_the_scene(images: Images) -> None:
+    halved = images.reshape(len(images), 32, 2, 32, 2, 3).mean(axis=(2, 4))
     assert 0.3 < _auroc(_upsampling_peak(halved)) < 0.7
 
 
-def test_scenes_are_all_different(pictures: Pictures) -> None:
-    rows = pictures.reshape(len(pictures), 8, 8, 8, 8, 3).mean(axis=(2, 4, 5))
-    bits = (rows[:, :, 1:] > rows[:, :, :-1]).reshape(len(pictures), -1)
+def test_scenes_are_all_different(images: Images) -> None:
+    rows = images.reshape(len(images), 8, 8, 8, 8, 3).mean(axis=(2, 4, 5))
+    bits = (rows[:, :, 1:] > rows[:, :, :-1]).reshape(len(images), -1)
     distances = (bits[:, None] != bits[None]).sum(axis=2)
     assert distances[np.triu_indices(len(bits), 1)].min() > 4
 
 
-# The same arguments give the same pictures
+# The same arguments give the same images
 
 
-def test_pictures_on_any_machine() -> None:
+def test_images_on_any_machine() -> None:
     """Means of 16 x 16 px, as first drawn; processors may differ by a level here and there."""
     for label, expected in ((REAL, EXPECTED_REAL), (AI, EXPECTED_AI)):
         means = render(label, 3, size=32, seed=7).reshape(2, 16, 2, 16, 3).mean(axis=(1, 3))
         np.testing.assert_allclose(means.ravel(), expected, atol=0.5)
 
 
-def test_pictures_depend_on_class_index_seed_and_nothing_else(tmp_path: Path) -> None:
+def test_images_depend_on_class_index_seed_and_nothing_else(tmp_path: Path) -> None:
     few, many = _bytes(_make(tmp_path / "few")), _bytes(_make(tmp_path / "many", count=12, workers=3))
     pixels = {name: np.asarray(Image.open(tmp_path / "many" / name)).tobytes() for name in many}
     assert all(np.asarray(Image.open(tmp_path / "few" / name)).tobytes() == pixels[name] for name in few)
@@ -119,8 +119,8 @@ def test_files_differ_in_pixels_only(tmp_path: Path) -> None:
     assert sorted(_bytes(root)) == [f"{label}/0000{index}.png" for label in ("ai", "real") for index in range(4)]
     assert len({len(content) for content in _bytes(root).values()}) == 1
     for path in root.rglob("*.png"):
-        with Image.open(path) as picture:
-            assert (picture.format, picture.mode, picture.size) == ("PNG", "RGB", (48, 48))
+        with Image.open(path) as image:
+            assert (image.format, image.mode, image.size) == ("PNG", "RGB", (48, 48))
 
 
 # The folder
@@ -135,14 +135,14 @@ def test_complete_folder_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("lost", ["real/00000.png", "ai/00003.png"])
-def test_missing_picture_is_made_again(tmp_path: Path, lost: str) -> None:
+def test_missing_image_is_made_again(tmp_path: Path, lost: str) -> None:
     root = _make(tmp_path / "set")
     before = _bytes(root)
     (root / lost).unlink()
     assert _bytes(_make(root)) == before
 
 
-def test_other_numbers_replace_the_pictures(tmp_path: Path) -> None:
+def test_other_numbers_replace_the_images(tmp_path: Path) -> None:
     root = _make(tmp_path / "set")
     for other in ({"count": 4}, {"size": 34}, {"seed": 3}):
         assert _bytes(_make(root, **other)) == _bytes(_make(tmp_path / f"fresh {other}", **other))
@@ -158,7 +158,7 @@ def test_files_of_others_are_left_alone(tmp_path: Path, own: str) -> None:
     assert path.read_bytes() == b"mine"
 
 
-def test_note_among_the_pictures_is_not_lost(tmp_path: Path) -> None:
+def test_note_among_the_images_is_not_lost(tmp_path: Path) -> None:
     root = _make(tmp_path / "set")
     (root / "notes.txt").write_text("mine")
     with pytest.raises(SyntheticError, match=r"notes\.txt"):
@@ -221,7 +221,7 @@ def test_impossible_numbers(tmp_path: Path, wrong: dict[str, int], name: str) ->
 
 
 def test_progress_goes_to_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    make_pictures(tmp_path / "set", count=2, size=32)
+    make_images(tmp_path / "set", count=2, size=32)
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert "Drawing pictures" in printed.err
+    assert "Drawing images" in printed.err

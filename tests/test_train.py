@@ -1,4 +1,4 @@
-"""Training end to end on tiny generated pictures: run folder, repetition, resuming, interruption, bad input."""
+"""Training end to end on tiny generated images: run folder, repetition, resuming, interruption, bad input."""
 
 import itertools
 import json
@@ -145,11 +145,11 @@ def test_a_run_is_resumed_after_its_last_epoch_not_after_its_best(
     assert folder.read_metrics()["best_epoch"] == 1
 
 
-def test_resuming_with_other_pictures_is_refused(tiny_run: RunFolder, compose_tiny: Compose) -> None:
+def test_resuming_with_other_images_is_refused(tiny_run: RunFolder, compose_tiny: Compose) -> None:
     settings, manifest = compose_tiny(f"resume={tiny_run.path}"), read_manifest(tiny_run.manifest_file)
     check_same_run(settings, tiny_run, manifest)
     manifest.loc[manifest["problem"] == "", "split"] = "train"
-    with pytest.raises(ConfigError, match="pictures are not as they were"):
+    with pytest.raises(ConfigError, match="images are not as they were"):
         check_same_run(settings, tiny_run, manifest)
 
 
@@ -188,7 +188,7 @@ def test_a_loss_that_is_no_number_ends_in_advice(
         train(compose_tiny(), RunFolder(tmp_path))
 
 
-def test_several_processes_predict_every_picture(tiny: list[str], tmp_path: Path) -> None:
+def test_several_processes_predict_every_image(tiny: list[str], tmp_path: Path) -> None:
     done = run_command(
         *tiny, "trainer.strategy=ddp", "trainer.devices=2", "trainer.max_epochs=1", "output_dir=run", cwd=tmp_path
     )
@@ -235,11 +235,11 @@ def test_bad_settings_end_in_one_clear_line(
     assert not list(tmp_path.rglob("*.ckpt"))
 
 
-def test_a_picture_that_vanishes_is_named(compose_tiny: Compose, tmp_path: Path) -> None:
-    from rexnet_ai_real.data.datamodule import PictureDataModule
+def test_an_image_that_vanishes_is_named(compose_tiny: Compose, tmp_path: Path) -> None:
+    from rexnet_ai_real.data.datamodule import ImageDataModule
 
-    settings = compose_tiny(f"data.root={tmp_path}/pictures", "data.cache_gb=0")
-    data = PictureDataModule(settings.data, settings.augment, seed=0)
+    settings = compose_tiny(f"data.root={tmp_path}/images", "data.cache_gb=0")
+    data = ImageDataModule(settings.data, settings.augment, seed=0)
     data.setup("fit")
     victim = data.rows("val")["path"].iloc[0]
     (data.root / victim).unlink()
@@ -253,17 +253,17 @@ def test_metrics_file_is_plain_json(tiny_run: RunFolder) -> None:
     assert set(metrics["test"]) == {"loss", "accuracy", "f1", "auroc", "n"}
 
 
-def test_prepared_pictures_are_opened_once(
+def test_prepared_images_are_opened_once(
     compose_tiny: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rexnet_ai_real.data.prepared import prepare_pictures
+    from rexnet_ai_real.data.prepared import prepare_images
 
     opened: list[int] = []
 
     def counted(sources: list[object], *arguments: Any, **options: Any) -> object:
         opened.append(len(sources))
-        return prepare_pictures(sources, *arguments, **options)  # type: ignore[arg-type]
+        return prepare_images(sources, *arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("rexnet_ai_real.data.datamodule.prepare_pictures", counted)
+    monkeypatch.setattr("rexnet_ai_real.data.datamodule.prepare_images", counted)
     train(compose_tiny("trainer.max_epochs=1"), RunFolder(tmp_path))
     assert opened == [60]

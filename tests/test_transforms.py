@@ -8,7 +8,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from rexnet_ai_real.config import DataConfig, preprocessing_of
-from rexnet_ai_real.images.decode import UnreadablePicture, decode
+from rexnet_ai_real.images.decode import UnreadableImage, decode
 from rexnet_ai_real.images.preprocessing import Preprocessing, read_pixels
 from rexnet_ai_real.images.transforms import denormalise, evaluation_transform
 
@@ -17,7 +17,7 @@ IMAGENET_STD = np.array([0.229, 0.224, 0.225])
 
 
 @pytest.fixture
-def picture() -> Image.Image:
+def image() -> Image.Image:
     rng = np.random.default_rng(0)
     coarse = Image.fromarray(rng.integers(0, 256, (9, 13, 3), dtype=np.uint8))
     return coarse.resize((130, 90), Image.Resampling.BICUBIC)
@@ -30,26 +30,26 @@ def preprocessing(**changes: object) -> Preprocessing:
 @pytest.mark.parametrize(
     ("name", "filter_"), [("bilinear", Image.Resampling.BILINEAR), ("bicubic", Image.Resampling.BICUBIC)]
 )
-def test_squash_equals_pillow(picture: Image.Image, name: str, filter_: Image.Resampling) -> None:
-    ours = evaluation_transform(preprocessing(image_size=48, interpolation=name))(picture)
-    expected = (np.asarray(picture.resize((48, 48), filter_)) / 255 - IMAGENET_MEAN) / IMAGENET_STD
+def test_squash_equals_pillow(image: Image.Image, name: str, filter_: Image.Resampling) -> None:
+    ours = evaluation_transform(preprocessing(image_size=48, interpolation=name))(image)
+    expected = (np.asarray(image.resize((48, 48), filter_)) / 255 - IMAGENET_MEAN) / IMAGENET_STD
     assert ours.shape == (3, 48, 48)
     np.testing.assert_allclose(ours.permute(1, 2, 0), expected, atol=1e-6)
 
 
-def test_crop_keeps_the_centre(picture: Image.Image) -> None:
-    picture.paste((255, 0, 0), (0, 0, 15, 90))  # a red strip that a centre crop leaves out
-    ours = evaluation_transform(preprocessing(image_size=45, resize="crop"))(picture)
+def test_crop_keeps_the_centre(image: Image.Image) -> None:
+    image.paste((255, 0, 0), (0, 0, 15, 90))  # a red strip that a centre crop leaves out
+    ours = evaluation_transform(preprocessing(image_size=45, resize="crop"))(image)
     rgb = denormalise(ours[None], preprocessing())[0]
     red = (rgb[0] > 0.9) & (rgb[1] < 0.1) & (rgb[2] < 0.1)
     assert ours.shape == (3, 45, 45)
     assert not red.any()
 
 
-def test_denormalise_is_the_inverse(picture: Image.Image) -> None:
+def test_denormalise_is_the_inverse(image: Image.Image) -> None:
     settings = preprocessing(image_size=32)
-    shown = denormalise(evaluation_transform(settings)(picture)[None], settings)[0]
-    expected = np.asarray(picture.resize((32, 32), Image.Resampling.BILINEAR)) / 255
+    shown = denormalise(evaluation_transform(settings)(image)[None], settings)[0]
+    expected = np.asarray(image.resize((32, 32), Image.Resampling.BILINEAR)) / 255
     np.testing.assert_allclose(shown.permute(1, 2, 0), expected, atol=1.01 / 255)
 
 
@@ -59,11 +59,11 @@ def test_preprocessing_survives_plain_values() -> None:
 
 
 @pytest.mark.parametrize("resize", ["squash", "crop"])
-def test_resizing_differs_from_torchvision_by_a_grey_level_at_most(picture: Image.Image, resize: str) -> None:
-    picture = picture.resize((126, 90))  # twice the size, and an even number of columns to cut
-    ours = preprocessing(image_size=45, resize=resize).to_array(picture)
+def test_resizing_differs_from_torchvision_by_a_grey_level_at_most(image: Image.Image, resize: str) -> None:
+    image = image.resize((126, 90))  # twice the size, and an even number of columns to cut
+    ours = preprocessing(image_size=45, resize=resize).to_array(image)
     size = [45, 45] if resize == "squash" else 45
-    theirs = v2.Compose([v2.ToImage(), v2.Resize(size, antialias=True), v2.CenterCrop(45)])(picture)
+    theirs = v2.Compose([v2.ToImage(), v2.Resize(size, antialias=True), v2.CenterCrop(45)])(image)
     difference = np.abs(theirs.permute(1, 2, 0).numpy().astype(int) - ours)
     # A square cut first does not see the pixels beyond its edge.
     assert (difference if resize == "squash" else difference[:, 2:-2]).max() <= 1
@@ -76,13 +76,13 @@ def test_a_strip_is_cut_before_it_is_enlarged() -> None:
     assert (pixels == (0, 128, 128)).all()
 
 
-def test_a_large_jpeg_is_decoded_only_as_large_as_needed(picture: Image.Image) -> None:
+def test_a_large_jpeg_is_decoded_only_as_large_as_needed(image: Image.Image) -> None:
     stored = io.BytesIO()
-    picture.resize((900, 1300), Image.Resampling.BICUBIC).save(stored, "JPEG", quality=95)
+    image.resize((900, 1300), Image.Resampling.BICUBIC).save(stored, "JPEG", quality=95)
     settings = preprocessing(image_size=100)
     sizes = [decode(stored.getvalue(), enough=enough).size for enough in (None, 901, 450, 200, 1)]
     assert sizes == [(900, 1300), (900, 1300), (450, 650), (225, 325), (113, 163)]
     whole = settings.to_array(decode(stored.getvalue())).astype(int)
     assert np.abs(read_pixels(stored.getvalue(), settings) - whole).max() <= 3
-    with pytest.raises(UnreadablePicture, match="900 x 1300 pixels"):
+    with pytest.raises(UnreadableImage, match="900 x 1300 pixels"):
         decode(stored.getvalue(), enough=1, max_pixels=1_000_000)

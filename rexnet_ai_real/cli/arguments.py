@@ -1,4 +1,4 @@
-"""What the commands with ordinary arguments share: the detector, the pictures, and how a command ends."""
+"""What the commands with ordinary arguments share: the detector, the images, and how a command ends."""
 
 import argparse
 import os
@@ -13,13 +13,13 @@ from rexnet_ai_real.images.limits import MAX_PIXELS
 
 DONE: Final = 0
 SOME_FAILED: Final = 1
-"""Exit code where a picture could not be read; the others have their results."""
+"""Exit code where an image could not be read; the others have their results."""
 WRONG: Final = 2
 """Exit code of a command that cannot be carried out."""
 INTERRUPTED: Final = 130
 
 
-def add_pictures(parser: argparse.ArgumentParser) -> None:
+def add_images(parser: argparse.ArgumentParser) -> None:
     """PATHS, and how they are read."""
     parser.add_argument(
         "paths",
@@ -28,12 +28,12 @@ def add_pictures(parser: argparse.ArgumentParser) -> None:
         help="files, folders (all in them), globs in quotes ('holiday/**/*.jpg'), - for a list on standard input",
     )
     parser.add_argument("-0", "--null", action="store_true", help="names on standard input end with a zero byte")
-    parser.add_argument("--workers", type=positive, default=2, help="threads that decode pictures (default: 2)")
+    parser.add_argument("--workers", type=positive, default=2, help="threads that decode images (default: 2)")
     parser.add_argument(
         "--max-pixels",
         type=positive,
         default=MAX_PIXELS,
-        help="a picture with more fails (default: %(default)s)",
+        help="an image with more fails (default: %(default)s)",
     )
 
 

@@ -1,1 +1,1 @@
-"""Pictures on disk -> manifest -> split -> decoded -> transformed -> batches."""
+"""Images on disk -> manifest -> split -> decoded -> transformed -> batches."""

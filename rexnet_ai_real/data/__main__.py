@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command: 0 with usable pictures of both classes, 1 without, 2 for a wrong command, 130 after Ctrl-C."""
+    """Run the command: 0 with usable images of both classes, 1 without, 2 for a wrong command, 130 after Ctrl-C."""
     options = _parser().parse_args(arguments)
     try:
         return _look_into(options)
@@ -47,7 +47,7 @@ def _look_into(options: argparse.Namespace) -> int:
     print_tables(tables, Console())
     folder = Path(options.out or f"outputs/data/{options.source}")
     write_manifest(manifest, folder / "manifest.csv")
-    write_text(folder / "summary.md", to_markdown(tables, f"Pictures of {options.source}"))
+    write_text(folder / "summary.md", to_markdown(tables, f"Images of {options.source}"))
     with write_atomically(folder / "contact_sheet.png") as temporary:
         contact_sheet(root, manifest, per_class=options.per_class, max_pixels=data.max_pixels).save(temporary)
     print(f"Saved summary.md, manifest.csv and contact_sheet.png in {folder}")
@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         help="layout of the data set (default: folder, which takes any tree with a folder per class)",
     )
     parser.add_argument(
-        "--root", metavar="DIR", help="folder with the pictures; kaggle and cifake are downloaded if absent"
+        "--root", metavar="DIR", help="folder with the images; kaggle and cifake are downloaded if absent"
     )
     parser.add_argument("--out", metavar="DIR", help="folder for the results (default: outputs/data/SOURCE)")
     parser.add_argument(
@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         help="further folder names and their class, such as midjourney=ai flickr=real",
     )
     parser.add_argument(
-        "--per-class", metavar="N", type=int, default=24, help="pictures of a class on the contact sheet (24)"
+        "--per-class", metavar="N", type=int, default=24, help="images of a class on the contact sheet (24)"
     )
     parser.add_argument("--workers", metavar="N", type=int, help="threads that decode (default: one per core)")
     return parser

@@ -1,4 +1,4 @@
-"""A contact sheet: pictures of each class side by side, to see with one's own eyes what a data set holds."""
+"""A contact sheet: images of each class side by side, to see with one's own eyes what a data set holds."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import pandas as pd
 from PIL import Image, ImageDraw
 
 from rexnet_ai_real.data.manifest import usable
-from rexnet_ai_real.images.decode import UnreadablePicture, decode
+from rexnet_ai_real.images.decode import UnreadableImage, decode
 from rexnet_ai_real.images.lettering import fitted, font, small
 from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.labels import AI, REAL
@@ -29,7 +29,7 @@ CLASS_COLOURS: Final = {REAL: "#0072b2", AI: "#d55e00"}  # told apart with every
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """The pictures of one class that are shown."""
+    """The images of one class that are shown."""
 
     label: int
     total: int
@@ -40,9 +40,9 @@ class Panel:
 def contact_sheet(
     root: Path, manifest: pd.DataFrame, *, per_class: int = 24, columns: int = 8, max_pixels: int = MAX_PIXELS
 ) -> Image.Image:
-    """Draw `per_class` pictures of each class, spread over its sources, whole, with name, size and format below.
+    """Draw `per_class` images of each class, spread over its sources, whole, with name, size and format below.
 
-    The choice goes by the pictures' hashes: it is the same on every machine, and no file name or order biases it.
+    The choice goes by the images' hashes: it is the same on every machine, and no file name or order biases it.
     """
     panels = [_panel(manifest, label, per_class) for label in (AI, REAL)]
     lines = [-(-len(panel.rows) // columns) for panel in panels]
@@ -74,14 +74,14 @@ def _draw_panel(sheet: Image.Image, panel: Panel, root: Path, top: int, columns:
     heading = {AI: "AI-generated", REAL: "Real"}[panel.label]
     draw.text((MARGIN + 20, top), heading, font=title, fill=INK)
     after = MARGIN + 20 + draw.textlength(heading, font=title) + 14
-    draw.text((after, top + 11), f"{len(panel.rows)} of {panel.total:,} pictures", font=font(14), fill=FAINT)
+    draw.text((after, top + 11), f"{len(panel.rows)} of {panel.total:,} images", font=font(14), fill=FAINT)
     for index, (path, source, width, height, kind) in enumerate(panel.rows):
         left = MARGIN + index % columns * (THUMBNAIL + GAP)
         upper = top + HEADING + index // columns * (THUMBNAIL + CAPTION + GAP)
         draw.rectangle((left, upper, left + THUMBNAIL - 1, upper + THUMBNAIL - 1), fill="#f2f2f2")
-        picture = _thumbnail(root / path, max_pixels)
-        if picture is not None:
-            sheet.paste(picture, (left + (THUMBNAIL - picture.width) // 2, upper + (THUMBNAIL - picture.height) // 2))
+        image = _thumbnail(root / path, max_pixels)
+        if image is not None:
+            sheet.paste(image, (left + (THUMBNAIL - image.width) // 2, upper + (THUMBNAIL - image.height) // 2))
         names = [PurePosixPath(path).name, f"{width} x {height}  {kind}  {source}"]
         for line, (text, ink) in enumerate(zip(names, (INK, FAINT), strict=True)):
             draw.text(
@@ -91,7 +91,7 @@ def _draw_panel(sheet: Image.Image, panel: Panel, root: Path, top: int, columns:
 
 def _thumbnail(path: Path, max_pixels: int) -> Image.Image | None:
     try:
-        picture = decode(path, max_pixels=max_pixels)
-    except UnreadablePicture:  # gone or changed since the manifest was made: its place stays empty
+        image = decode(path, max_pixels=max_pixels)
+    except UnreadableImage:  # gone or changed since the manifest was made: its place stays empty
         return None
-    return small(picture, THUMBNAIL)
+    return small(image, THUMBNAIL)

@@ -1,4 +1,4 @@
-"""A folder of pictures as Lightning sees it: manifest, split and batches."""
+"""A folder of images as Lightning sees it: manifest, split and batches."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -16,43 +16,43 @@ from rexnet_ai_real.config import AugmentConfig, ConfigError, DataConfig, prepro
 from rexnet_ai_real.data.augmentation import BatchAugmentation
 from rexnet_ai_real.data.facts_cache import cache_folder
 from rexnet_ai_real.data.manifest import build_manifest, usable
-from rexnet_ai_real.data.prepared import PreparedPictures, Source, prepare_pictures
+from rexnet_ai_real.data.prepared import PreparedImages, Source, prepare_images
 from rexnet_ai_real.data.sources import Listed, listing, locate
 from rexnet_ai_real.data.split import assign_split
 from rexnet_ai_real.images.transforms import normalise, unit_range
 
 Batch = tuple[Tensor, Tensor, Tensor]
-"""Pictures, labels (N,), row numbers in the manifest (N,). Pictures come from the loader as pixels (N, S, S, 3), uint8,
+"""Images, labels (N,), row numbers in the manifest (N,). Images come from the loader as pixels (N, S, S, 3), uint8,
 and are (N, 3, H, W), normalised, by the time that the network gets them."""
 
 
-class PictureDataset(Dataset[Batch]):
-    """Whole batches of prepared pictures."""
+class ImageDataset(Dataset[Batch]):
+    """Whole batches of prepared images."""
 
-    def __init__(self, rows: pd.DataFrame, pictures: PreparedPictures) -> None:
-        """`rows` is a part of the manifest, its index kept as the row numbers; `pictures` are theirs, in that order."""
-        self.pictures = pictures
+    def __init__(self, rows: pd.DataFrame, images: PreparedImages) -> None:
+        """`rows` is a part of the manifest, its index kept as the row numbers; `images` are theirs, in that order."""
+        self.images = images
         self.labels = torch.tensor(rows["label"].astype(int).tolist())
         self.indices = torch.tensor(rows.index.tolist())
 
     def __len__(self) -> int:
-        """Number of pictures."""
+        """Number of images."""
         return len(self.labels)
 
     def __getitems__(self, positions: list[int]) -> Batch:
         """One batch.
 
         Raises:
-            UnreadablePicture: a file changed or vanished since the manifest was made.
+            UnreadableImage: a file changed or vanished since the manifest was made.
         """
-        return torch.from_numpy(self.pictures.read(positions)), self.labels[positions], self.indices[positions]
+        return torch.from_numpy(self.images.read(positions)), self.labels[positions], self.indices[positions]
 
 
 class ShuffledByEpoch(Sampler[int]):
     """Another order in every epoch, and the same in the same epoch of a run that was interrupted and resumed."""
 
     def __init__(self, count: int, seed: int) -> None:
-        """`count`: how many pictures."""
+        """`count`: how many images."""
         self.count = count
         self.seed = seed
         self.epoch = 0
@@ -62,7 +62,7 @@ class ShuffledByEpoch(Sampler[int]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        """Number of pictures."""
+        """Number of images."""
         return self.count
 
     def __iter__(self) -> Iterator[int]:
@@ -71,8 +71,8 @@ class ShuffledByEpoch(Sampler[int]):
         yield from torch.randperm(self.count, generator=generator).tolist()
 
 
-class PictureDataModule(L.LightningDataModule):
-    """Finds the pictures (downloads or generates them where needed), lists, splits and prepares them, makes batches."""
+class ImageDataModule(L.LightningDataModule):
+    """Finds the images (downloads or generates them where needed), lists, splits and prepares them, makes batches."""
 
     def __init__(self, data: DataConfig, augment: AugmentConfig, *, seed: int) -> None:
         """Nothing is read until `prepare_data` and `setup`."""
@@ -82,14 +82,14 @@ class PictureDataModule(L.LightningDataModule):
         self.seed = seed
         self.preprocessing = preprocessing_of(data)
         self.augmentation = BatchAugmentation(augment, data.image_size)
-        # Random crops choose from pictures that are larger by as much as the smallest of them is enlarged.
+        # Random crops choose from images that are larger by as much as the smallest of them is enlarged.
         self.training_size = math.ceil(data.image_size / math.sqrt(augment.crop_scale))
         self.root = Path()
         self.manifest = pd.DataFrame()
-        self._prepared: dict[int, PreparedPictures] = {}
+        self._prepared: dict[int, PreparedImages] = {}
 
     def prepare_data(self) -> None:
-        """Find, download or generate the pictures, measure and prepare them (once per machine)."""
+        """Find, download or generate the images, measure and prepare them (once per machine)."""
         if not self.manifest.empty:
             return
         root, listed = self._locate()
@@ -98,7 +98,7 @@ class PictureDataModule(L.LightningDataModule):
             self._prepare(manifest[usable(manifest)], root, size)
 
     def setup(self, stage: str) -> None:
-        """Read the manifest and assign each picture to train, val or test."""
+        """Read the manifest and assign each image to train, val or test."""
         if not self.manifest.empty:
             return
         self.root, listed = self._locate()
@@ -114,7 +114,7 @@ class PictureDataModule(L.LightningDataModule):
         if (manifest["split"] == "train").sum() < self.data.batch_size:
             raise ConfigError(
                 f"data.batch_size={self.data.batch_size}: only {(manifest['split'] == 'train').sum()} "
-                f"pictures to train on under {self.root}"
+                f"images to train on under {self.root}"
             )
         self.manifest = manifest
 
@@ -132,7 +132,7 @@ class PictureDataModule(L.LightningDataModule):
         return cast(pd.DataFrame, self.manifest[self.manifest["split"] == split])
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Shuffled batches. A last batch of one picture is dropped: batch norm cannot train on it."""
+        """Shuffled batches. A last batch of one image is dropped: batch norm cannot train on it."""
         rows = self.rows("train")
         sampler = ShuffledByEpoch(len(rows), self.seed)
         # Lightning fetches the first batch before it tells the sampler the epoch in which a resumed run goes on.
@@ -141,30 +141,30 @@ class PictureDataModule(L.LightningDataModule):
         return self._loader(rows, self.training_size, sampler=sampler, drop_last=alone)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """Validation pictures, in the manifest's order."""
+        """Validation images, in the manifest's order."""
         return self._loader(self.rows("val"), self.data.image_size)
 
     def test_dataloader(self) -> DataLoader[Any]:
-        """Test pictures, in the manifest's order."""
+        """Test images, in the manifest's order."""
         return self._loader(self.rows("test"), self.data.image_size)
 
     def predict_dataloader(self) -> list[DataLoader[Any]]:
-        """Validation, then test pictures."""
+        """Validation, then test images."""
         return [self.val_dataloader(), self.test_dataloader()]
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """On the device: pixels to normalised pictures, with the random changes while training."""
+        """On the device: pixels to normalised images, with the random changes while training."""
         pixels, labels, indices = batch
-        pictures = unit_range(pixels)
+        images = unit_range(pixels)
         if not (self.trainer and self.trainer.training):
-            return normalise(pictures, self.preprocessing), labels, indices
-        pictures = normalise(self.augmentation(pictures), self.preprocessing)
-        return self.augmentation.erase(pictures), labels, indices
+            return normalise(images, self.preprocessing), labels, indices
+        images = normalise(self.augmentation(images), self.preprocessing)
+        return self.augmentation.erase(images), labels, indices
 
-    def _prepare(self, rows: pd.DataFrame, root: Path, size: int) -> PreparedPictures:
-        """All pictures of the data set at one size: opened, and found undamaged, once in each process."""
+    def _prepare(self, rows: pd.DataFrame, root: Path, size: int) -> PreparedImages:
+        """All images of the data set at one size: opened, and found undamaged, once in each process."""
         if size not in self._prepared:
-            self._prepared[size] = prepare_pictures(
+            self._prepared[size] = prepare_images(
                 _sources(rows, root),
                 replace(self.preprocessing, image_size=size),
                 cache=cache_folder(),
@@ -175,11 +175,11 @@ class PictureDataModule(L.LightningDataModule):
 
     def _loader(self, rows: pd.DataFrame, size: int, **options: Any) -> DataLoader[Any]:
         everything = self._prepare(self.manifest[usable(self.manifest)], self.root, size)
-        pictures = everything.part(_sources(rows, self.root))
+        images = everything.part(_sources(rows, self.root))
         # Mapped pixels are copied faster than another process could hand them over.
-        workers = 0 if pictures.kept == len(rows) else self.data.workers
+        workers = 0 if images.kept == len(rows) else self.data.workers
         return DataLoader(
-            PictureDataset(rows, pictures),
+            ImageDataset(rows, images),
             batch_size=self.data.batch_size,
             collate_fn=_as_it_is,
             generator=torch.Generator(),  # else a loader draws from the generator that dropout and augmentation use

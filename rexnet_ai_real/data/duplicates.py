@@ -1,4 +1,4 @@
-"""Near-duplicate pictures: a 64-bit difference hash per picture, and groups of pictures whose hashes nearly agree."""
+"""Near-duplicate images: a 64-bit difference hash per image, and groups of images whose hashes nearly agree."""
 
 from collections.abc import Iterator
 from itertools import combinations
@@ -16,27 +16,27 @@ _CHUNK: Final = 4_000_000
 """Pairs compared at once: 3 arrays of 32 MB."""
 
 
-def dhash(picture: Image.Image) -> int:
+def dhash(image: Image.Image) -> int:
     """64-bit difference hash: 8 rows of 8 bits, each whether a cell is brighter than its left neighbour.
 
     Survives resizing, re-encoding and changes of brightness and contrast. (N. Krawetz, "Kind of like that", 2013.)
     """
-    cells = np.asarray(picture.convert("L").resize((_SIDE + 1, _SIDE), Image.Resampling.BOX), dtype=np.int16)
+    cells = np.asarray(image.convert("L").resize((_SIDE + 1, _SIDE), Image.Resampling.BOX), dtype=np.int16)
     return int.from_bytes(np.packbits(cells[:, 1:] > cells[:, :-1]).tobytes(), "big")
 
 
 def near_duplicate_groups(hashes: NDArray[np.uint64], distance: int) -> NDArray[np.intp]:
-    """Number of the group of each picture: pictures joined by a chain of hashes at most `distance` bits apart.
+    """Number of the group of each image: images joined by a chain of hashes at most `distance` bits apart.
 
-    On 10,000 CIFAKE pictures of 32 x 32, where chains of look-alikes were to be feared, distance 4 gives 16 groups, the
-    largest of 4 pictures; on 768 Kaggle pictures 36 groups, all pairs. So no second, finer hash is asked to confirm.
+    On 10,000 CIFAKE images of 32 x 32, where chains of look-alikes were to be feared, distance 4 gives 16 groups, the
+    largest of 4 images; on 768 Kaggle images 36 groups, all pairs. So no second, finer hash is asked to confirm.
 
     Args:
         hashes: (n,) difference hashes.
         distance: 0 to 8 bits.
 
     Returns:
-        (n,) integers from 0, equal where pictures belong together.
+        (n,) integers from 0, equal where images belong together.
     """
     if not 0 <= distance <= 8:
         raise ValueError(f"data.duplicate_distance={distance}: a distance of 0 to 8 bits is expected (of 64)")

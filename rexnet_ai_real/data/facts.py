@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rexnet_ai_real.data.duplicates import dhash
-from rexnet_ai_real.images.decode import HEAD_BYTES, UnreadablePicture, decode, read, sniff
+from rexnet_ai_real.images.decode import HEAD_BYTES, UnreadableImage, decode, read, sniff
 from rexnet_ai_real.images.limits import MAX_PIXELS
 
 
 @dataclass(frozen=True, slots=True)
-class PictureFacts:
-    """Facts of one file. Where `problem` is not empty, it is the reason why there is no picture."""
+class ImageFacts:
+    """Facts of one file. Where `problem` is not empty, it is the reason why there is no image."""
 
     sha256: str = ""
-    """Of the bytes, in hexadecimal; empty for files that are no pictures."""
+    """Of the bytes, in hexadecimal; empty for files that are no images."""
     dhash: str = ""
     """64-bit difference hash, 16 hexadecimal digits."""
     width: int = 0
@@ -26,18 +26,18 @@ class PictureFacts:
     problem: str = ""
 
 
-def measure(path: Path, *, max_pixels: int = MAX_PIXELS) -> PictureFacts:
+def measure(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageFacts:
     """Read and decode a file once, for real. Never raises for what the file is or is not."""
     try:
         data = read(path)
-    except UnreadablePicture as error:
-        return PictureFacts(bytes=_size(path), problem=str(error))
+    except UnreadableImage as error:
+        return ImageFacts(bytes=_size(path), problem=str(error))
     sha256, kind = hashlib.sha256(data).hexdigest(), sniff(data[:HEAD_BYTES]) or ""
     try:
-        picture = decode(data, max_pixels=max_pixels)
-    except UnreadablePicture as error:
-        return PictureFacts(sha256, format=kind, bytes=len(data), problem=str(error))
-    return PictureFacts(sha256, f"{dhash(picture):016x}", picture.width, picture.height, kind, len(data))
+        image = decode(data, max_pixels=max_pixels)
+    except UnreadableImage as error:
+        return ImageFacts(sha256, format=kind, bytes=len(data), problem=str(error))
+    return ImageFacts(sha256, f"{dhash(image):016x}", image.width, image.height, kind, len(data))
 
 
 def _size(path: Path) -> int:

@@ -10,7 +10,7 @@ from typing import Final, Self
 
 import PIL
 
-from rexnet_ai_real.data.facts import PictureFacts
+from rexnet_ai_real.data.facts import ImageFacts
 from rexnet_ai_real.files import write_text
 
 _LAYOUT: Final = 1
@@ -37,7 +37,7 @@ class FactsCache:
         name = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
         self.path = folder / "facts" / f"{name}.json"
         self.version = [_LAYOUT, PIL.__version__, max_pixels]
-        self.entries: dict[str, tuple[Stamp, PictureFacts]] = {}
+        self.entries: dict[str, tuple[Stamp, ImageFacts]] = {}
         self.changed = False
 
     def __enter__(self) -> Self:
@@ -46,7 +46,7 @@ class FactsCache:
             version, entries = json.loads(self.path.read_text(encoding="utf-8"))
             if version == self.version:
                 self.entries = {
-                    path: ((size, time), PictureFacts(*facts)) for path, (size, time, *facts) in entries.items()
+                    path: ((size, time), ImageFacts(*facts)) for path, (size, time, *facts) in entries.items()
                 }
         except (OSError, ValueError, TypeError, AttributeError):
             self.entries = {}
@@ -72,12 +72,12 @@ class FactsCache:
             return None
         return status.st_size, status.st_mtime_ns
 
-    def get(self, path: str) -> PictureFacts | None:
+    def get(self, path: str) -> ImageFacts | None:
         """The facts, if the file has not changed since they were measured."""
         entry = self.entries.get(path)
         return entry[1] if entry is not None and entry[0] == self.stamp(path) else None
 
-    def put(self, path: str, stamp: Stamp | None, facts: PictureFacts) -> None:
+    def put(self, path: str, stamp: Stamp | None, facts: ImageFacts) -> None:
         """Keep facts of a file that had `stamp` before it was read."""
         if stamp is not None:
             self.entries[path] = (stamp, facts)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from rexnet_ai_real.data.duplicates import near_duplicate_groups
-from rexnet_ai_real.data.facts import PictureFacts, measure
+from rexnet_ai_real.data.facts import ImageFacts, measure
 from rexnet_ai_real.data.facts_cache import FactsCache, cache_folder
 from rexnet_ai_real.data.sources import Listed
 from rexnet_ai_real.files import write_csv
@@ -25,7 +25,7 @@ COLUMNS: Final = (
 )
 """`path` is relative to the data set's folder, with forward slashes. `label` is 0 (real), 1 (AI) or -1 (unknown: the
 file is in no class folder). `group` is shared by near-duplicates. `split` is empty until it is made. `problem` is
-the reason why a file is left out, empty for the pictures in use. `part` is the data set's own split, if it has one."""
+the reason why a file is left out, empty for the images in use. `part` is the data set's own split, if it has one."""
 
 UNKNOWN: Final = -1
 _INTEGERS: Final = ("label", "width", "height", "bytes")
@@ -50,9 +50,9 @@ def build_manifest(
         root: folder of the data set.
         listed: files in it, see `sources.listing`.
         workers: threads that decode; None: one per core. (Threads, since Pillow decodes outside the interpreter's lock:
-            two took half the time of one even on 32 x 32 pictures, and processes would import the caller anew.)
+            two took half the time of one even on 32 x 32 images, and processes would import the caller anew.)
         cache: folder that keeps the measurements; None: `cache_folder()`.
-        max_pixels: a picture with more is a problem.
+        max_pixels: an image with more is a problem.
         duplicate_distance: bits in which the hashes of near-duplicates may differ.
         progress: show a progress bar on stderr.
 
@@ -66,7 +66,7 @@ def build_manifest(
             "path": file.path,
             "label": UNKNOWN if file.label is None else file.label,
             "source": file.source,
-            **{field.name: value for field, value in zip(fields(PictureFacts), astuple(fact), strict=True)},
+            **{field.name: value for field, value in zip(fields(ImageFacts), astuple(fact), strict=True)},
             **{"group": "", "split": "", "part": file.part or ""},
         }
         for file, fact in zip(files, facts, strict=True)
@@ -99,7 +99,7 @@ def read_manifest(path: Path) -> pd.DataFrame:
 
 
 def usable(manifest: pd.DataFrame) -> "pd.Series[bool]":
-    """Which rows are pictures in use."""
+    """Which rows are images in use."""
     return manifest["problem"] == ""
 
 
@@ -110,12 +110,12 @@ def _typed(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 def _measure_all(
     root: Path, files: Sequence[Listed], workers: int, cache: Path, max_pixels: int, progress: bool
-) -> list[PictureFacts]:
+) -> list[ImageFacts]:
     with FactsCache(cache, root, max_pixels) as known:
         facts = [known.get(file.path) for file in files]
         waiting = [index for index, fact in enumerate(facts) if fact is None]
 
-        def measured(index: int) -> PictureFacts:
+        def measured(index: int) -> ImageFacts:
             path = files[index].path
             stamp = known.stamp(path)
             fact = measure(root / path, max_pixels=max_pixels)
@@ -124,7 +124,7 @@ def _measure_all(
 
         bar = progress_bar(shown=progress and bool(waiting), transient=True)
         with bar, ThreadPoolExecutor(workers) as pool:
-            task = bar.add_task("Reading pictures", total=len(files), completed=len(files) - len(waiting))
+            task = bar.add_task("Reading images", total=len(files), completed=len(files) - len(waiting))
             try:
                 jobs = {pool.submit(measured, index): index for index in waiting}
                 for job in as_completed(jobs):
@@ -138,8 +138,8 @@ def _measure_all(
 
 def _leave_out_contradictions(manifest: pd.DataFrame) -> None:
     """The same bytes under both labels teach nothing: both files are left out, each naming one of the others."""
-    pictures = manifest[usable(manifest)]
-    for _, same in pictures[pictures.duplicated("sha256", keep=False)].groupby("sha256", sort=False):
+    images = manifest[usable(manifest)]
+    for _, same in images[images.duplicated("sha256", keep=False)].groupby("sha256", sort=False):
         if same["label"].nunique() > 1:
             for index, row in same.iterrows():
                 other = same.loc[same["label"] != row["label"], "path"].iloc[0]
@@ -147,9 +147,9 @@ def _leave_out_contradictions(manifest: pd.DataFrame) -> None:
 
 
 def _groups(manifest: pd.DataFrame, distance: int) -> "pd.Series[str]":
-    """Name of each picture's group: the first 16 digits of the smallest SHA-256 in it, so that order plays no part."""
-    pictures = manifest.loc[usable(manifest), ["sha256", "dhash"]]
-    hashes = np.array([int(value, 16) for value in pictures["dhash"]], dtype=np.uint64)
-    pictures = pictures.assign(number=near_duplicate_groups(hashes, distance))
-    smallest = pictures.sort_values("sha256").drop_duplicates("number").set_index("number")["sha256"].str[:16]
-    return pictures["number"].map(smallest).reindex(manifest.index, fill_value="").astype(object)
+    """Name of each image's group: the first 16 digits of the smallest SHA-256 in it, so that order plays no part."""
+    images = manifest.loc[usable(manifest), ["sha256", "dhash"]]
+    hashes = np.array([int(value, 16) for value in images["dhash"]], dtype=np.uint64)
+    images = images.assign(number=near_duplicate_groups(hashes, distance))
+    smallest = images.sort_values("sha256").drop_duplicates("number").set_index("number")["sha256"].str[:16]
+    return images["number"].map(smallest).reindex(manifest.index, fill_value="").astype(object)

@@ -1,6 +1,6 @@
-"""Pictures prepared once: decoded and resized to what training needs, kept as raw pixels that every epoch maps.
+"""Images prepared once: decoded and resized to what training needs, kept as raw pixels that every epoch maps.
 
-Under the user's cache folder lies one folder per way of preparing. In it, blocks of pictures: `<name>.npy`, the pixels
+Under the user's cache folder lies one folder per way of preparing. In it, blocks of images: `<name>.npy`, the pixels
 (n, side, side, 3), and `<name>.json`, the SHA-256 of the files that they came from and of the pixels themselves. The
 name is made of the former, and the JSON is written last: a run that is killed leaves whole blocks, two runs that build
 at once write the same bytes, and folds share everything.
@@ -19,7 +19,7 @@ import numpy as np
 import PIL
 
 from rexnet_ai_real.files import write_atomically, write_text
-from rexnet_ai_real.images.decode import UnreadablePicture
+from rexnet_ai_real.images.decode import UnreadableImage
 from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing, read_pixels
 from rexnet_ai_real.progress import progress_bar
 
@@ -31,17 +31,17 @@ _BLOCK_BYTES: Final = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A picture file and the SHA-256 of its bytes."""
+    """An image file and the SHA-256 of its bytes."""
 
     path: Path
     sha256: str
 
 
-class PreparedPictures:
-    """Prepared pixels of picture files, by their place in the list; made and kept by `prepare_pictures`."""
+class PreparedImages:
+    """Prepared pixels of image files, by their place in the list; made and kept by `prepare_images`."""
 
     def __init__(self, sources: Sequence[Source], preprocessing: Preprocessing, max_pixels: int) -> None:
-        """Nothing is prepared yet: every picture would be read from its file."""
+        """Nothing is prepared yet: every image would be read from its file."""
         self.sources = sources
         self.preprocessing = preprocessing
         self.max_pixels = max_pixels
@@ -49,26 +49,26 @@ class PreparedPictures:
         self._places: dict[str, tuple[int, int]] = {}
 
     def read(self, rows: Sequence[int]) -> Pixels:
-        """Pixels (n, side, side, 3) of the pictures with these numbers.
+        """Pixels (n, side, side, 3) of the images with these numbers.
 
         Raises:
-            UnreadablePicture: a file that is not kept has changed or vanished; the message names it.
+            UnreadableImage: a file that is not kept has changed or vanished; the message names it.
         """
         side = self.preprocessing.image_size
         pixels = np.empty((len(rows), side, side, 3), np.uint8)
-        for row, picture in zip(rows, pixels, strict=True):
+        for row, image in zip(rows, pixels, strict=True):
             place = self._places.get(self.sources[row].sha256)
-            picture[:] = self._from_file(row) if place is None else self._blocks[place[0]][place[1]]
+            image[:] = self._from_file(row) if place is None else self._blocks[place[0]][place[1]]
         return pixels
 
     @property
     def kept(self) -> int:
-        """How many of the pictures are not read from their files."""
+        """How many of the images are not read from their files."""
         return sum(source.sha256 in self._places for source in self.sources)
 
-    def part(self, sources: Sequence[Source]) -> "PreparedPictures":
-        """Other pictures out of the same blocks; what is not in them is read from its file."""
-        part = PreparedPictures(sources, self.preprocessing, self.max_pixels)
+    def part(self, sources: Sequence[Source]) -> "PreparedImages":
+        """Other images out of the same blocks; what is not in them is read from its file."""
+        part = PreparedImages(sources, self.preprocessing, self.max_pixels)
         part._blocks, part._places = self._blocks, self._places
         return part
 
@@ -76,8 +76,8 @@ class PreparedPictures:
         source = self.sources[row]
         try:
             return read_pixels(source.path, self.preprocessing, max_pixels=self.max_pixels)
-        except UnreadablePicture as error:
-            raise UnreadablePicture(
+        except UnreadableImage as error:
+            raise UnreadableImage(
                 f"{source.path} was readable when the run began, and is no longer: {error}"
             ) from error
 
@@ -86,7 +86,7 @@ class PreparedPictures:
         self._blocks.append(np.load(block, mmap_mode="r"))
 
 
-def prepare_pictures(
+def prepare_images(
     sources: Sequence[Source],
     preprocessing: Preprocessing,
     *,
@@ -95,26 +95,26 @@ def prepare_pictures(
     max_bytes: int,
     workers: int | None = None,
     progress: bool = True,
-) -> PreparedPictures:
-    """Open what is kept of these pictures, prepare the rest in parallel, and keep it.
+) -> PreparedImages:
+    """Open what is kept of these images, prepare the rest in parallel, and keep it.
 
     Ctrl-C keeps the blocks that are finished. A damaged block is made anew.
 
     Args:
-        sources: the pictures; the same content under two paths is kept once.
+        sources: the images; the same content under two paths is kept once.
         preprocessing: its size, resize rule and interpolation count.
         cache: folder in which to keep pixels.
-        max_pixels: a picture with more cannot be read.
+        max_pixels: an image with more cannot be read.
         max_bytes: that all ways of preparing together may take there; those that were not used for longest give way.
-            Pictures for which there is no room are read from their files each time.
+            Images for which there is no room are read from their files each time.
         workers: threads that decode; None: one per core.
         progress: show a progress bar on stderr.
 
     Raises:
-        UnreadablePicture: a file changed or vanished; the message names it.
+        UnreadableImage: a file changed or vanished; the message names it.
         OSError: the cache folder cannot be written.
     """
-    prepared = PreparedPictures(sources, preprocessing, max_pixels)
+    prepared = PreparedImages(sources, preprocessing, max_pixels)
     if max_bytes <= 0:
         return prepared
     folder = cache / "prepared" / _key(preprocessing)
@@ -134,18 +134,18 @@ def prepare_pictures(
 
 
 def _build(
-    prepared: PreparedPictures, rows: Sequence[int], folder: Path, block_rows: int, workers: int, progress: bool
+    prepared: PreparedImages, rows: Sequence[int], folder: Path, block_rows: int, workers: int, progress: bool
 ) -> None:
     side = prepared.preprocessing.image_size
     pool = ThreadPoolExecutor(workers, thread_name_prefix="prepare")
     try:
         with progress_bar(shown=progress, transient=True) as bar:
-            task = bar.add_task("Preparing pictures", total=len(rows))
+            task = bar.add_task("Preparing images", total=len(rows))
             for start in range(0, len(rows), block_rows):
                 part = rows[start : start + block_rows]
                 pixels = np.empty((len(part), side, side, 3), np.uint8)
-                for place, picture in enumerate(pool.map(prepared._from_file, part)):
-                    pixels[place] = picture
+                for place, image in enumerate(pool.map(prepared._from_file, part)):
+                    pixels[place] = image
                     bar.advance(task)
                 shas = [prepared.sources[row].sha256 for row in part]
                 prepared._open(_write_block(folder, shas, pixels), shas)
@@ -157,7 +157,7 @@ def _write_block(folder: Path, shas: Sequence[str], pixels: Pixels) -> Path:
     block = folder / f"{hashlib.sha256(''.join(shas).encode()).hexdigest()[:32]}.npy"
     with write_atomically(block) as temporary:
         np.save(temporary, pixels)
-    write_text(block.with_suffix(".json"), json.dumps({"pixels": _digest(block), "pictures": list(shas)}))
+    write_text(block.with_suffix(".json"), json.dumps({"pixels": _digest(block), "images": list(shas)}))
     return block
 
 
@@ -182,7 +182,7 @@ def _kept_blocks(folder: Path) -> list[_Kept]:
     for index in sorted(folder.glob("*.json")):
         try:
             plain = json.loads(index.read_text())
-            kept.append(_Kept(index.with_suffix(".npy"), [str(sha) for sha in plain["pictures"]], plain["pixels"]))
+            kept.append(_Kept(index.with_suffix(".npy"), [str(sha) for sha in plain["images"]], plain["pixels"]))
         except (OSError, ValueError, KeyError, TypeError):  # damaged, or removed by another run at this moment
             continue
     return kept
@@ -211,7 +211,7 @@ def _make_room(folder: Path, max_bytes: int, in_use: set[Path]) -> None:
             total -= size
 
 
-def _maps(prepared: PreparedPictures) -> list[Any]:
+def _maps(prepared: PreparedImages) -> list[Any]:
     return [block for block in prepared._blocks if isinstance(block, np.memmap)]
 
 

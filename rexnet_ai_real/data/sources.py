@@ -1,4 +1,4 @@
-"""Where the pictures are: finds a data set's folder, downloads it where it can, lists its files with their labels."""
+"""Where the images are: finds a data set's folder, downloads it where it can, lists its files with their labels."""
 
 import os
 import shutil
@@ -58,8 +58,8 @@ PART_NAMES: Final[Mapping[str, Part]] = {
 }
 
 
-class MissingPicturesError(UserError, FileNotFoundError):
-    """No pictures where they should be. The message says what was expected, and what to do."""
+class MissingImagesError(UserError, FileNotFoundError):
+    """No images where they should be. The message says what was expected, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,26 +77,24 @@ class Listed:
 
 
 def locate(data: DataConfig) -> Path:
-    """The folder with the pictures of `data`: the one configured, else the usual one, filled first where it is empty.
+    """The folder with the images of `data`: the one configured, else the usual one, filled first where it is empty.
 
     Raises:
-        MissingPicturesError: there is none, and it cannot be downloaded.
+        MissingImagesError: there is none, and it cannot be downloaded.
     """
     if data.name == "synthetic":
-        from rexnet_ai_real.data.synthetic import make_pictures
+        from rexnet_ai_real.data.synthetic import make_images
 
         root = Path(data.root or "data/synthetic").expanduser()
-        return make_pictures(root, count=data.synthetic.count, size=data.synthetic.size, seed=data.synthetic.seed)
+        return make_images(root, count=data.synthetic.count, size=data.synthetic.size, seed=data.synthetic.seed)
     root = Path(data.root or f"data/{data.name}").expanduser()
     if root.exists() and not root.is_dir():
-        raise MissingPicturesError(
-            f"data.root={root} is a file; the folder that holds {EXPECTED[data.name]} is expected"
-        )
+        raise MissingImagesError(f"data.root={root} is a file; the folder that holds {EXPECTED[data.name]} is expected")
     if _holds_anything(root):
         return root
     if data.name not in KAGGLE_IDS:
         given = f"data.root={data.root}" if data.root else f"data.root is not given, and stands for {root}"
-        raise MissingPicturesError(
+        raise MissingImagesError(
             f"{given}: no such folder, or an empty one. Expected: {EXPECTED[data.name]} in it. "
             "Give the folder as data.root=PATH, or try the program with data=synthetic"
         )
@@ -111,14 +109,14 @@ def listing(data: DataConfig, root: Path) -> list[Listed]:
     `data.classes` is a source as well, since it often is a generator's. Links to folders are followed, each once.
 
     Raises:
-        MissingPicturesError: no file lies in a class folder.
+        MissingImagesError: no file lies in a class folder.
         ConfigError: data.classes names an unknown class.
     """
     own_names = _own_names(data.classes)
     listed = [_listed(path, own_names) for path in _files(root)]
     if not any(file.label is not None for file in listed):
         folders = sorted({PurePosixPath(file.path).parts[0] for file in listed if "/" in file.path})
-        raise MissingPicturesError(
+        raise MissingImagesError(
             f"{root}: no file lies in a folder of a known class. Expected: {EXPECTED[data.name]}; found: "
             f"{', '.join(folders[:8]) or 'no folders'}. Name others in data.classes='{{NAME: ai, NAME: real}}'"
         )
@@ -183,8 +181,8 @@ def _download(name: str, root: Path) -> Path:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
         if isinstance(error, requests.ConnectionError):
             reason = "no connection to kaggle.com"
-        raise MissingPicturesError(
-            f"data.root={root} holds no pictures, and they cannot be downloaded ({reason}). Fetch "
+        raise MissingImagesError(
+            f"data.root={root} holds no images, and they cannot be downloaded ({reason}). Fetch "
             f"https://www.kaggle.com/datasets/{handle} by hand and unpack it so that {root} holds {EXPECTED[name]}; "
             "or try the program without it: data=synthetic"
         ) from error

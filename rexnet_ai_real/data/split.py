@@ -1,4 +1,4 @@
-"""Who is held out: every picture to train, val or test, by label and source, whole groups of near-duplicates together.
+"""Who is held out: every image to train, val or test, by label and source, whole groups of near-duplicates together.
 
 Computed from SHA-256 and integers alone, so that a seed gives the same split on every machine, whatever the order of
 the files and the version of any library.
@@ -17,7 +17,7 @@ from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.labels import AI, LABELS, REAL
 
 UNUSED: Final = "unused"
-"""Split of usable pictures that take no part: see `assign_split`."""
+"""Split of usable images that take no part: see `assign_split`."""
 
 
 class SplitError(UserError, ValueError):
@@ -36,40 +36,40 @@ def assign_split(
     """Assign each row to "train", "val", "test" or "unused"; rows with a problem get "".
 
     Without `fold`: the data set's own test part, where it has one, is the test split (and `test_fraction` is
-    ignored), its own validation part likewise; what is missing is drawn from the rest. Pictures of the rest that are
+    ignored), its own validation part likewise; what is missing is drawn from the rest. Images of the rest that are
     near-duplicates of a held-out part are "unused".
-    With `fold`: test is that one of `folds` equal parts, so that every picture is in the test part of exactly one
+    With `fold`: test is that one of `folds` equal parts, so that every image is in the test part of exactly one
     fold; validation is drawn from the others. The data set's own test part is "unused", its validation part is not
     told from the rest.
 
     Args:
         manifest: columns label, source, group, problem and part are looked at.
         seed: another seed, another split.
-        val_fraction: share of all the pictures that are split here; under folds, share of what is not test.
-        test_fraction: share of all the pictures that are split here.
+        val_fraction: share of all the images that are split here; under folds, share of what is not test.
+        test_fraction: share of all the images that are split here.
         fold: 0 to folds - 1, or None.
         folds: 2 or more.
 
     Raises:
-        SplitError: an impossible setting, a class without pictures, or too few groups of a class to fill every part.
+        SplitError: an impossible setting, a class without images, or too few groups of a class to fill every part.
     """
     _check_settings(val_fraction, test_fraction, fold, folds)
-    pictures = manifest.loc[usable(manifest), ["label", "source", "group", "part"]]
+    images = manifest.loc[usable(manifest), ["label", "source", "group", "part"]]
     for label in (REAL, AI):
-        if not (pictures["label"] == label).any():
-            raise SplitError(f"data.root: no usable picture of the class {LABELS[label]!r} among {len(pictures)}")
+        if not (images["label"] == label).any():
+            raise SplitError(f"data.root: no usable image of the class {LABELS[label]!r} among {len(images)}")
     split = pd.Series("", index=manifest.index, dtype=object)
     val, test = Fraction(str(val_fraction)), Fraction(str(test_fraction))
     setting = f"data.val_fraction={val_fraction}"
     if fold is None:
-        fixed = _own_parts(pictures)
-        rest = pictures[fixed == ""]
+        fixed = _own_parts(images)
+        rest = images[fixed == ""]
         drawn = {part: share for part, share in (("test", test), ("val", val)) if not (fixed == part).any()}
         split[fixed.index] = fixed
         split[rest.index] = _deal(rest, drawn, f"{seed}/split", f"{setting}, data.test_fraction={test_fraction}")
     else:
-        split[pictures.index] = UNUSED
-        pool = pictures[pictures["part"] != "test"]
+        split[images.index] = UNUSED
+        pool = images[images["part"] != "test"]
         equal = {str(number): Fraction(1, folds) for number in range(1, folds)}
         number = _deal(pool, equal, f"{seed}/folds", f"data.folds={folds}", rest="0")
         rest = pool[number != str(fold)]
@@ -92,19 +92,19 @@ def _check_settings(val_fraction: float, test_fraction: float, fold: int | None,
         raise SplitError(f"data.fold={fold}: with data.folds={folds} a fold is 0 to {folds - 1}")
 
 
-def _own_parts(pictures: pd.DataFrame) -> "pd.Series[str]":
+def _own_parts(images: pd.DataFrame) -> "pd.Series[str]":
     """The data set's own test and val, "unused" for near-duplicates of theirs outside, "" for all others."""
-    fixed = pictures["part"].where(pictures["part"].isin(["test", "val"]), "")
+    fixed = images["part"].where(images["part"].isin(["test", "val"]), "")
     for part in ("val", "test"):  # test last: where a group is in both, validation gives way
-        inside = pictures["group"].isin(pictures.loc[fixed == part, "group"])
-        fixed[inside & (pictures["part"] != part)] = UNUSED
+        inside = images["group"].isin(images.loc[fixed == part, "group"])
+        fixed[inside & (images["part"] != part)] = UNUSED
     return fixed
 
 
 def _deal(
-    pictures: pd.DataFrame, shares: Mapping[str, Fraction], key: str, setting: str, rest: str = "train"
+    images: pd.DataFrame, shares: Mapping[str, Fraction], key: str, setting: str, rest: str = "train"
 ) -> "pd.Series[str]":
-    """Deal groups to parts like cards: each to the part that is furthest behind its share of the pictures dealt so far.
+    """Deal groups to parts like cards: each to the part that is furthest behind its share of the images dealt so far.
 
     What `shares` leave of 1 is the share of `rest`. Groups come ordered by label, then source, then a hash of `key` and
     their name. So the shares hold within every label, and within every source up to about one group, without a rule for
@@ -114,8 +114,8 @@ def _deal(
     shares[rest] = 1 - sum(shares.values(), Fraction(0))
     whole = lcm(*(share.denominator for share in shares.values()))
     weights = [int(share * whole) for share in shares.values()]
-    groups = pictures.groupby("group")["label"].agg(lowest="min", highest="max", size="size")
-    groups["source"] = pictures.sort_values("source").drop_duplicates("group").set_index("group")["source"]
+    groups = images.groupby("group")["label"].agg(lowest="min", highest="max", size="size")
+    groups["source"] = images.sort_values("source").drop_duplicates("group").set_index("group")["source"]
     groups["order"] = [hashlib.sha256(f"{key}/{name}".encode()).hexdigest() for name in groups.index]
     part_of: dict[str, str] = {}
     for _, alike in groups.sort_values(["source", "order"]).groupby(["lowest", "highest"]):
@@ -126,13 +126,13 @@ def _deal(
             furthest = lag.index(max(lag))
             given[furthest] += size
             part_of[name] = list(shares)[furthest]
-    result = pictures["group"].map(part_of).astype(object)
+    result = images["group"].map(part_of).astype(object)
     for label in (REAL, AI):
-        ours = pictures["label"] == label
+        ours = images["label"] == label
         lacking = [part for part in shares if not (ours & (result == part)).any()]
         if lacking:
             raise SplitError(
-                f"{setting}: {pictures.loc[ours, 'group'].nunique()} groups of {LABELS[label]!r} pictures are too few "
+                f"{setting}: {images.loc[ours, 'group'].nunique()} groups of {LABELS[label]!r} images are too few "
                 f"to give every part one (nothing left for {', '.join(lacking)})"
             )
     return result

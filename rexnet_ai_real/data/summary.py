@@ -94,49 +94,47 @@ def _classes(manifest: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 
 def _counts(manifest: pd.DataFrame) -> Table:
-    pictures = manifest[usable(manifest)]
+    images = manifest[usable(manifest)]
     rows = []
-    for name, ours in _classes(pictures):
+    for name, ours in _classes(images):
         for (source, part), block in ours.groupby(["source", "part"]):
-            share = f"{len(block) / len(pictures):.1%}"
+            share = f"{len(block) / len(images):.1%}"
             rows.append((name, str(source) or "-", str(part) or "-", f"{len(block):,}", share))
-    larger = max((len(ours) for _, ours in _classes(pictures)), default=0)
-    note = f"{len(pictures):,} pictures in use, {len(manifest) - len(pictures):,} files left out."
-    if len(pictures):
-        note += f" Always naming the larger class is right for {larger / len(pictures):.1%}."
-    return Table("Pictures", ("class", "source", "own part", "pictures", "share"), tuple(rows), note)
+    larger = max((len(ours) for _, ours in _classes(images)), default=0)
+    note = f"{len(images):,} images in use, {len(manifest) - len(images):,} files left out."
+    if len(images):
+        note += f" Always naming the larger class is right for {larger / len(images):.1%}."
+    return Table("Images", ("class", "source", "own part", "images", "share"), tuple(rows), note)
 
 
 def _formats(manifest: pd.DataFrame) -> Table:
-    pictures = manifest[usable(manifest)]
+    images = manifest[usable(manifest)]
     rows = []
-    for kind in pictures["format"].value_counts().index:
-        counts = [(ours["format"] == kind).sum() for _, ours in _classes(pictures)]
-        shares = [
-            f"{count / max(len(ours), 1):.1%}" for count, (_, ours) in zip(counts, _classes(pictures), strict=True)
-        ]
+    for kind in images["format"].value_counts().index:
+        counts = [(ours["format"] == kind).sum() for _, ours in _classes(images)]
+        shares = [f"{count / max(len(ours), 1):.1%}" for count, (_, ours) in zip(counts, _classes(images), strict=True)]
         rows.append((str(kind), f"{counts[0]:,}", shares[0], f"{counts[1]:,}", shares[1]))
     note = "By content, not by extension. Where the shares differ, the format alone says something about the class."
     return Table("Formats", ("format", LABELS[AI], "of all", LABELS[REAL], "of all"), tuple(rows), note)
 
 
 def _sizes(manifest: pd.DataFrame) -> Table:
-    pictures = manifest[usable(manifest)]
+    images = manifest[usable(manifest)]
     measures = {
-        "width, px": pictures["width"],
-        "height, px": pictures["height"],
-        "short side, px": pictures[["width", "height"]].min(axis=1),
-        "megapixels": pictures["width"] * pictures["height"] / 1e6,
-        "bytes per pixel": pictures["bytes"] / (pictures["width"] * pictures["height"]),
+        "width, px": images["width"],
+        "height, px": images["height"],
+        "short side, px": images[["width", "height"]].min(axis=1),
+        "megapixels": images["width"] * images["height"] / 1e6,
+        "bytes per pixel": images["bytes"] / (images["width"] * images["height"]),
     }
     rows = []
     for measure, values in measures.items():
-        for name, ours in _classes(pictures):
+        for name, ours in _classes(images):
             if len(ours):
                 lowest, low, middle, high, highest = values[ours.index].quantile([0, 0.25, 0.5, 0.75, 1])
                 rows.append((measure, name, *(_short(value) for value in (lowest, low, middle, high, highest))))
     squares = [
-        f"{(ours['width'] == ours['height']).mean():.1%} of {name}" for name, ours in _classes(pictures) if len(ours)
+        f"{(ours['width'] == ours['height']).mean():.1%} of {name}" for name, ours in _classes(images) if len(ours)
     ]
     note = f"Square: {', '.join(squares)}." if squares else ""
     return Table("Sizes", ("", "class", "lowest", "25 %", "median", "75 %", "highest"), tuple(rows), note)
@@ -158,8 +156,8 @@ def _mismatches(manifest: pd.DataFrame) -> Table:
 
 
 def _repeats(manifest: pd.DataFrame) -> Table:
-    pictures = manifest[usable(manifest)]
-    repeated = pictures[pictures.duplicated("group", keep=False)]
+    images = manifest[usable(manifest)]
+    repeated = images[images.duplicated("group", keep=False)]
     groups = [block for _, block in repeated.groupby("group", sort=False)]
     groups.sort(key=lambda block: (block["label"].nunique() == 1, -len(block), block["path"].iloc[0]))
     across = sum(block["label"].nunique() > 1 for block in groups)
@@ -173,10 +171,10 @@ def _repeats(manifest: pd.DataFrame) -> Table:
         for block in groups
     ]
     note = (
-        f"{len(groups):,} groups with {sum(map(len, groups)):,} pictures, {across} across the classes, the largest of "
+        f"{len(groups):,} groups with {sum(map(len, groups)):,} images, {across} across the classes, the largest of "
         f"{max(map(len, groups), default=0)}. A group stays on one side of every split."
     )
-    return Table("Near-duplicates", ("pictures", "class", "same bytes", "files"), _first(rows), note)
+    return Table("Near-duplicates", ("images", "class", "same bytes", "files"), _first(rows), note)
 
 
 def _shortened(paths: list[str]) -> str:
@@ -186,7 +184,7 @@ def _shortened(paths: list[str]) -> str:
 def _problems(manifest: pd.DataFrame) -> Table:
     bad = manifest[~usable(manifest)]
     rows = list(zip(bad["problem"].astype(str), bad["path"].astype(str), strict=True))
-    note = f"{len(bad):,} files are left out." if len(bad) else "None: every file is a picture in use."
+    note = f"{len(bad):,} files are left out." if len(bad) else "None: every file is an image in use."
     return Table("Problems", ("reason", "file"), _first(rows), note)
 
 

@@ -1,7 +1,7 @@
 """The synthetic stand-in: seeded scenes, either "photographed" or "generated", drawn by numpy in seconds.
 
 It stands in for real data only to show that everything works without a download. It says nothing about how well a
-detector does on real pictures: its two classes are nothing but the two simulations below.
+detector does on real images: its two classes are nothing but the two simulations below.
 
 Scene, lens, resolution, file format and file size have one distribution for both classes, so that neither content nor
 bytes tell them apart. What differs is how the light became pixels:
@@ -32,7 +32,7 @@ from rexnet_ai_real.labels import LABELS, REAL
 Plane = NDArray[np.float32]  # (H, W)
 Planes = NDArray[np.float32]  # (3, H, W): red, green, blue
 
-VERSION: Final = 1  # raised whenever the pictures change, so that folders of an older version are made again
+VERSION: Final = 1  # raised whenever the images change, so that folders of an older version are made again
 RECIPE: Final = "Recipe"  # the text chunk of each PNG that holds what it was made from
 
 LEAVES: Final = 90  # at r^-3 from 1/24 to 1/2 of the side, they cover most of the ground
@@ -48,8 +48,8 @@ DEMOSAIC: Final = np.array(
     np.float32,
 ) / np.float32(4)
 
-# How far each weight of the decoder's kernel is off bilinear (standard deviation), the same in every picture. At 0.8 %
-# ReXNet was at 67 % after six epochs of 560 pictures of 64 px, at 2 % it passed 95 % in three.
+# How far each weight of the decoder's kernel is off bilinear (standard deviation), the same in every image. At 0.8 %
+# ReXNet was at 67 % after six epochs of 560 images of 64 px, at 2 % it passed 95 % in three.
 UNEVENNESS: Final = 0.02
 DETAIL: Final = np.array([[-1, -2, -1], [-2, 12, -2], [-1, -2, -1]], np.float32) / np.float32(16)  # less a 3 x 3 blur
 
@@ -65,23 +65,23 @@ UPSAMPLE: Final = _uneven_upsampling()
 
 
 class SyntheticError(UserError, ValueError):
-    """The synthetic pictures cannot be made as asked: an impossible number, or a folder that holds something else."""
+    """The synthetic images cannot be made as asked: an impossible number, or a folder that holds something else."""
 
 
-def make_pictures(
+def make_images(
     root: Path, *, count: int = 600, size: int = 96, seed: int = 0, workers: int | None = None, progress: bool = True
 ) -> Path:
     """Fill `root` with `real/NNNNN.png` and `ai/NNNNN.png`, `count` in all, `size` x `size` px each; return `root`.
 
-    The same `count`, `size` and `seed` give the same pictures. A folder that holds them already is left as it is; one
-    that was made from other values, or lacks a picture, is made again. The folder appears whole or not at all: an
+    The same `count`, `size` and `seed` give the same images. A folder that holds them already is left as it is; one
+    that was made from other values, or lacks an image, is made again. The folder appears whole or not at all: an
     interruption leaves nothing half-made, and several processes may ask for the same folder at once.
 
     Args:
         root: folder to fill.
-        count: pictures of both classes together, an even number.
+        count: images of both classes together, an even number.
         size: side in pixels, an even number, at least 32.
-        seed: another seed, other pictures; not negative.
+        seed: another seed, other images; not negative.
         workers: threads that draw; None: one per core.
         progress: show a progress bar on stderr.
 
@@ -89,7 +89,7 @@ def make_pictures(
         SyntheticError: count, size or seed is impossible, or `root` holds other files, which are left alone.
     """
     if count < 2 or count % 2:
-        raise SyntheticError(f"count={count}: an even number of pictures is expected, half of them for each class")
+        raise SyntheticError(f"count={count}: an even number of images is expected, half of them for each class")
     if size < 32 or size % 2:
         raise SyntheticError(f"size={size}: an even number of pixels is expected, at least 32")
     if seed < 0:
@@ -103,21 +103,21 @@ def make_pictures(
         place.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as folder:
             made, old = Path(folder, "made"), Path(folder, "old")
-            _write_pictures(made, recipe, count, size, seed, workers, progress)
+            _write_images(made, recipe, count, size, seed, workers, progress)
             if place.exists() and not _is_made(place, recipe, count):
                 place.rename(old)
             made.rename(place)
     except OSError as error:
         if not _is_made(root, recipe, count):  # else another process was faster
             raise SyntheticError(
-                f"The synthetic pictures cannot be made in {root}: {error}. "
+                f"The synthetic images cannot be made in {root}: {error}. "
                 "Name a folder whose parent folder can be written to, on a disk with room"
             ) from error
     return root
 
 
 def render(label: int, index: int, *, size: int, seed: int) -> NDArray[np.uint8]:
-    """Picture `index` of class `label` (REAL or AI): RGB bytes (size, size, 3) that depend on the arguments alone."""
+    """Image `index` of class `label` (REAL or AI): RGB bytes (size, size, 3) that depend on the arguments alone."""
     # How many numbers are drawn never depends on a pixel (normal noise stands in for Poisson's, which is drawn by
     # rejection): where processors differ in the last digit, a pixel moves by one level and the scene stays.
     rng = np.random.default_rng((seed, label, index))
@@ -143,22 +143,22 @@ def _is_made(root: Path, recipe: str, count: int) -> bool:
     )
 
 
-def _recipe(picture: Path) -> str | None:
+def _recipe(file: Path) -> str | None:
     try:
-        with Image.open(picture) as image:
+        with Image.open(file) as image:
             return image.info.get(RECIPE)
     except OSError:
         return None
 
 
 def _check_replaceable(root: Path) -> None:
-    """Only a folder with nothing but this module's pictures in it may go."""
+    """Only a folder with nothing but this module's images in it may go."""
     if not root.exists():
         return
     foreign = root if root.is_file() else next(filter(_is_foreign, sorted(root.rglob("*"))), None)
     if foreign:
         raise SyntheticError(
-            f"The synthetic pictures cannot be made in {root}: {foreign} is not one of them, and is left alone. "
+            f"The synthetic images cannot be made in {root}: {foreign} is not one of them, and is left alone. "
             "Name a new or an empty folder, such as data.root=data/synthetic-2"
         )
 
@@ -169,7 +169,7 @@ def _is_foreign(path: Path) -> bool:
     return not re.fullmatch(r"\d{5,}\.png", path.name) or _recipe(path) is None
 
 
-def _write_pictures(
+def _write_images(
     root: Path, recipe: str, count: int, size: int, seed: int, workers: int | None, progress: bool
 ) -> None:
     text = PngImagePlugin.PngInfo()
@@ -179,14 +179,14 @@ def _write_pictures(
 
     def write(number: int) -> None:
         index, label = divmod(number, len(LABELS))
-        picture = Image.fromarray(render(label, index, size=size, seed=seed))
-        # Not compressed, so that every file has the same number of bytes: a smooth picture would make a smaller one.
-        picture.save(root / LABELS[label] / f"{index:05d}.png", compress_level=0, pnginfo=text)
+        image = Image.fromarray(render(label, index, size=size, seed=seed))
+        # Not compressed, so that every file has the same number of bytes: a smooth image would make a smaller one.
+        image.save(root / LABELS[label] / f"{index:05d}.png", compress_level=0, pnginfo=text)
 
     pool = ThreadPoolExecutor(workers or os.cpu_count())
     try:
         written = pool.map(write, range(count))
-        for _ in track(written, "Drawing pictures", count, disable=not progress, console=Console(stderr=True)):
+        for _ in track(written, "Drawing images", count, disable=not progress, console=Console(stderr=True)):
             pass
     finally:
         pool.shutdown(cancel_futures=True)
@@ -196,7 +196,7 @@ def _write_pictures(
 
 
 def _draw_scene(rng: np.random.Generator, size: int) -> Planes:
-    """Linear light of shapes that hide one another, their sizes by a power law, as in natural pictures.
+    """Linear light of shapes that hide one another, their sizes by a power law, as in natural images.
 
     "Dead leaves": Lee, Mumford and Huang 2001, "Occlusion models for natural images".
     """
@@ -273,7 +273,7 @@ def _through_lens(light: Planes, rng: np.random.Generator) -> Planes:
 
 def _photograph(light: Planes, rng: np.random.Generator) -> Planes:
     """What a camera makes of it: every pixel sees one colour, with noise, and the other two are interpolated."""
-    # Grainy, so that the decoder's trace makes its pictures no sharper than these (standard deviation of the Laplacian:
+    # Grainy, so that the decoder's trace makes its images no sharper than these (standard deviation of the Laplacian:
     # 0.042 and 0.042).
     gain, read_noise = rng.uniform(0.002, 0.005), rng.uniform(0.001, 0.003)
     noise = np.sqrt(gain * light + read_noise**2) * rng.standard_normal(light.shape[1:])
@@ -288,9 +288,9 @@ def _generate(light: Planes, rng: np.random.Generator) -> Planes:
     latent = _brightness(light).reshape(3, size // 2, 2, size // 2, 2).mean((2, 4))
     spread = np.zeros_like(light)
     spread[:, 1::2, 1::2] = latent + rng.uniform(0.004, 0.012) * rng.standard_normal(latent.shape)
-    picture = _convolve(spread, UPSAMPLE)
-    detail: Planes = np.tanh(4 * _convolve(picture, DETAIL))
-    return picture + np.float32(0.2) * detail
+    image = _convolve(spread, UPSAMPLE)
+    detail: Planes = np.tanh(4 * _convolve(image, DETAIL))
+    return image + np.float32(0.2) * detail
 
 
 def _brightness(light: Planes) -> Planes:

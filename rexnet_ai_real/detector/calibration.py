@@ -22,23 +22,23 @@ class Calibration:
     temperature: float
     """P(AI) = sigmoid(logit / temperature) (Guo et al. 2017)."""
     threshold: float
-    """At or above it a picture is called AI, where "unsure" is no allowed answer."""
+    """At or above it an image is called AI, where "unsure" is no allowed answer."""
     threshold_rule: str
     """How the threshold was chosen and what holds of it, in words."""
     unsure_low: float
-    """Below it a picture is called real."""
+    """Below it an image is called real."""
     unsure_high: float
-    """At or above it a picture is called AI; between the two it is "unsure". Without a band both are the threshold."""
+    """At or above it an image is called AI; between the two it is "unsure". Without a band both are the threshold."""
     coverage: float
-    """Share of the pictures used for fitting that is answered."""
+    """Share of the images used for fitting that is answered."""
     error_target: float | None
-    """Promised largest error rate among answered pictures; None: no band was asked for."""
+    """Promised largest error rate among answered images; None: no band was asked for."""
     confidence: float | None
-    """With which the promise holds, over the drawing of the pictures used for fitting."""
+    """With which the promise holds, over the drawing of the images used for fitting."""
     band_rule: str
-    """What is promised of the answered pictures and on how many pictures it rests, in words."""
+    """What is promised of the answered images and on how many images it rests, in words."""
     n_real: int
-    """Real pictures used for fitting."""
+    """Real images used for fitting."""
     n_ai: int
     notes: tuple[str, ...] = ()
     """Cautions for the reader of a report."""

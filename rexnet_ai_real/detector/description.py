@@ -24,7 +24,7 @@ UNCALIBRATED: Final = Calibration(
     coverage=1.0,
     error_target=None,
     confidence=None,
-    band_rule="no unsure band: every picture is answered",
+    band_rule="no unsure band: every image is answered",
     n_real=0,
     n_ai=0,
     notes=("Not calibrated: evaluate the detector to fit a temperature, a threshold and an unsure band.",),
@@ -48,7 +48,7 @@ class Description:
     calibration: Calibration
     """Temperature, threshold and unsure band."""
     training: dict[str, Any]
-    """What is known of how it was trained, for people: pictures, epochs, metrics."""
+    """What is known of how it was trained, for people: images, epochs, metrics."""
     fingerprint: str
     """SHA-256 over architecture, weights and preprocessing: all that the uncalibrated logits depend on."""
 

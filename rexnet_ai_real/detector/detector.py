@@ -1,10 +1,10 @@
-"""The trained thing as users hold it: networks, preprocessing, operating point, and verdicts on pictures.
+"""The trained thing as users hold it: networks, preprocessing, operating point, and verdicts on images.
 
     detector = Detector.load("outputs/baseline/2026-11-22_10-00-00")
     for verdict in detector.predict(["a.jpg", "folder/"]):
         print(verdict.path, verdict.probability, verdict.label, verdict.error)
 
-Pictures are decoded and prepared as in training, by the same code and the settings that travel with the weights.
+Images are decoded and prepared as in training, by the same code and the settings that travel with the weights.
 PyTorch is imported only for detectors that run on it: an exported one needs ONNX Runtime or OpenVINO instead.
 """
 
@@ -24,7 +24,7 @@ from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.images.loading import prepared_batches
 from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing, read_pixels
-from rexnet_ai_real.images.walk import PictureFile, picture_files
+from rexnet_ai_real.images.walk import ImageFile, image_files
 
 if TYPE_CHECKING:
     import torch
@@ -166,17 +166,17 @@ class Detector:
         """
         return self.torch_engine.device
 
-    def logits(self, pictures: "Tensor") -> "Tensor":
+    def logits(self, images: "Tensor") -> "Tensor":
         """Uncalibrated log-odds of "AI-generated" (N,), float32, on the CPU; averaged over the networks.
 
         Args:
-            pictures: normalised as in training, (N, 3, H, W), float32, on any device.
+            images: normalised as in training, (N, 3, H, W), float32, on any device.
 
         Raises:
             ValueError: not of that shape.
             UserError: the detector does not run on PyTorch.
         """
-        return self.torch_engine.logits_of(pictures)
+        return self.torch_engine.logits_of(images)
 
     @property
     def torch_engine(self) -> "TorchEngine":
@@ -199,25 +199,25 @@ class Detector:
         *,
         max_pixels: int = MAX_PIXELS,
     ) -> Iterator[Verdict]:
-        """A verdict on each file, lazily and in order; a file that gives no picture is a verdict with an error.
+        """A verdict on each file, lazily and in order; a file that gives no image is a verdict with an error.
 
-        Memory does not grow with the number of files: at most two batches of prepared pictures wait for the network.
+        Memory does not grow with the number of files: at most two batches of prepared images wait for the network.
 
         Args:
             paths: files, and folders, which stand for everything in them, sorted by name, links to folders followed
                 once. May be endless.
-            batch_size: pictures that go through the network together.
-            workers: threads that decode and prepare pictures ahead of the network.
-            max_pixels: a picture with more is a verdict with an error.
+            batch_size: images that go through the network together.
+            workers: threads that decode and prepare images ahead of the network.
+            max_pixels: an image with more is a verdict with an error.
 
         Raises:
             ValueError: a batch size or a number of workers below 1.
         """
-        return self.predict_files(picture_files(paths), batch_size, workers, max_pixels=max_pixels)
+        return self.predict_files(image_files(paths), batch_size, workers, max_pixels=max_pixels)
 
     def predict_files(
         self,
-        files: Iterable[PictureFile],
+        files: Iterable[ImageFile],
         batch_size: int = 32,
         workers: int = 2,
         *,
@@ -232,16 +232,14 @@ class Detector:
             raise ValueError(f"batch_size={batch_size}, workers={workers}: expected at least 1 of each")
         return self._predict(files, batch_size, workers, max_pixels)
 
-    def _predict(
-        self, files: Iterable[PictureFile], batch_size: int, workers: int, max_pixels: int
-    ) -> Iterator[Verdict]:
+    def _predict(self, files: Iterable[ImageFile], batch_size: int, workers: int, max_pixels: int) -> Iterator[Verdict]:
         def prepare(path: Path) -> Pixels:
             return read_pixels(path, self.preprocessing, max_pixels=max_pixels)
 
         for batch in prepared_batches(prepare, files, batch_size=batch_size, workers=workers):
             yield from self._verdicts(batch)
 
-    def _verdicts(self, batch: list[tuple[PictureFile, Pixels | str]]) -> list[Verdict]:
+    def _verdicts(self, batch: list[tuple[ImageFile, Pixels | str]]) -> list[Verdict]:
         good = [(file.path, made) for file, made in batch if not isinstance(made, str)]
         answers: Iterator[Verdict] = iter(())
         if good:

@@ -238,7 +238,7 @@ def _read_weights(file: Path) -> tuple[State, ...]:
 
 
 def _summary(run: RunFolder) -> dict[str, Any]:
-    """The pictures, length and metrics of a run; no paths, since a saved detector is passed on."""
+    """The images, length and metrics of a run; no paths, since a saved detector is passed on."""
     from rexnet_ai_real.data.manifest import read_manifest  # brings pandas along
 
     config = run.read_config()
@@ -246,7 +246,7 @@ def _summary(run: RunFolder) -> dict[str, Any]:
     if run.manifest_file.is_file():
         manifest = read_manifest(run.manifest_file)
         counts = manifest[manifest["split"] != ""].groupby(["split", "label"]).size()
-        summary["pictures"] = {
+        summary["images"] = {
             split: {LABELS[label]: int(count) for label, count in counts[split].items()}
             for split in ("train", "val", "test")
             if split in counts.index

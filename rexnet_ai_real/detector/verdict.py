@@ -1,4 +1,4 @@
-"""What the detector says of one picture."""
+"""What the detector says of one image."""
 
 import math
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ Answer = Literal["ai", "real", "unsure"]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the detector says of one picture; of a file that gives no picture, why it does not."""
+    """What the detector says of one image; of a file that gives no image, why it does not."""
 
     path: str
     probability: float | None
-    """Calibrated P(AI-generated); None when the picture failed."""
+    """Calibrated P(AI-generated); None when the image failed."""
     label: Answer | None
-    """By the detector's operating point; None when the picture failed."""
+    """By the detector's operating point; None when the image failed."""
     error: str | None = None
     """Why there is no answer, in one short line that does not repeat the path."""
     logit: float | None = None
@@ -31,7 +31,7 @@ class Verdict:
 
 
 def verdicts(paths: Sequence[str], logits: Sequence[float], calibration: Calibration) -> list[Verdict]:
-    """Uncalibrated logits of pictures to verdicts; a logit that is no number is a failed picture."""
+    """Uncalibrated logits of images to verdicts; a logit that is no number is a failed image."""
     sound = [logit if math.isfinite(logit) else 0.0 for logit in logits]
     probabilities = calibration.probabilities(sound)
     answers = calibration.decide(probabilities)

@@ -2,9 +2,9 @@
 
   python -m rexnet_ai_real.evaluate run=PATH                       a run, a checkpoint, a multirun of folds, a detector
   python -m rexnet_ai_real.evaluate run=PATH others=[PATH,PATH]    and on other collections
-  python -m rexnet_ai_real.evaluate run=PATH against=PATH          and beside another run on the same pictures
+  python -m rexnet_ai_real.evaluate run=PATH against=PATH          and beside another run on the same images
   python -m rexnet_ai_real.evaluate run=PATH sections=[metrics,calibration]
-  python -m rexnet_ai_real.evaluate run=PATH data=folder data.root=PATH    on other pictures than the run's own
+  python -m rexnet_ai_real.evaluate run=PATH data=folder data.root=PATH    on other images than the run's own
 
 Every key with its type and meaning: EvaluateConfig in rexnet_ai_real/config.py.
 """

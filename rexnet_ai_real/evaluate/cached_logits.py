@@ -1,4 +1,4 @@
-"""Logits of pictures under many changes, kept on disk piece by piece, so that an interrupted evaluation goes on."""
+"""Logits of images under many changes, kept on disk piece by piece, so that an interrupted evaluation goes on."""
 
 import hashlib
 import os
@@ -14,9 +14,9 @@ from PIL.Image import Image
 from rich.progress import Progress, TaskID
 
 from rexnet_ai_real.evaluate.corruptions import VERSION, Corruption
-from rexnet_ai_real.evaluate.part import Picture
+from rexnet_ai_real.evaluate.part import LabelledImage
 from rexnet_ai_real.files import write_atomically
-from rexnet_ai_real.images.decode import UnreadablePicture, decode
+from rexnet_ai_real.images.decode import UnreadableImage, decode
 from rexnet_ai_real.metrics.scores import FloatArray
 from rexnet_ai_real.progress import progress_bar
 
@@ -26,16 +26,16 @@ Prepare = Callable[[Image], Any]
 Predict = Callable[[Iterable[Any]], FloatArray]
 
 
-# Pictures per cached piece: 16 x 47 predictions are lost at most, some ten seconds of work on two cores.
+# Images per cached piece: 16 x 47 predictions are lost at most, some ten seconds of work on two cores.
 _PIECE: Final = 16
 
 
-# Prepared pictures that may wait for the network: two batches of 32, 40 MB at 224 px.
+# Prepared images that may wait for the network: two batches of 32, 40 MB at 224 px.
 _AHEAD: Final = 64
 
 
 def corrupted_logits(
-    pictures: Sequence[Picture],
+    images: Sequence[LabelledImage],
     predict: Predict,
     *,
     fingerprint: str,
@@ -46,19 +46,19 @@ def corrupted_logits(
     max_pixels: int,
     enough: int | None = None,
     progress: bool,
-    title: str = "Corrupted pictures",
+    title: str = "Corrupted images",
 ) -> FloatArray:
-    """Logits of every picture under every corruption, (pictures, corruptions); arguments as in `evaluate_robustness`.
+    """Logits of every image under every corruption, (images, corruptions); arguments as in `evaluate_robustness`.
 
-    `title` stands beside the progress bar; `enough` is as in `decode`. Each picture is decoded once. At most `_AHEAD`
-    corrupted pictures are in memory, whatever the number of pictures.
+    `title` stands beside the progress bar; `enough` is as in `decode`. Each image is decoded once. At most `_AHEAD`
+    corrupted images are in memory, whatever the number of images.
     """
-    pieces = [pictures[start : start + _PIECE] for start in range(0, len(pictures), _PIECE)]
+    pieces = [images[start : start + _PIECE] for start in range(0, len(images), _PIECE)]
     found: list[FloatArray] = []
     pool = ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="corruption")
     try:
         with progress_bar(shown=progress) as bar:
-            task = bar.add_task(title, total=len(pictures) * len(corruptions))
+            task = bar.add_task(title, total=len(images) * len(corruptions))
             for piece in pieces:
                 kept = cache / f"{_digest(piece, corruptions, fingerprint)}.npy"
                 if kept.exists():
@@ -75,23 +75,23 @@ def corrupted_logits(
 
 
 def _stream(
-    pictures: Sequence[Picture],
+    images: Sequence[LabelledImage],
     corruptions: Sequence[Corruption],
     prepare: Prepare,
     pool: ThreadPoolExecutor,
     max_pixels: int,
     enough: int | None,
 ) -> Iterator[Any]:
-    """Every picture under every corruption, in order, made by the pool ahead of the reader.
+    """Every image under every corruption, in order, made by the pool ahead of the reader.
 
     Threads suffice: Pillow's filters and codecs and NumPy's noise run outside the interpreter lock. The pool takes work
     in order, so a decode has always begun before the first corruption waits for it.
     """
     pending: deque[Future[Any]] = deque()
-    for picture in pictures:
-        decoded = pool.submit(_decoded, picture.path, max_pixels, enough)
+    for image in images:
+        decoded = pool.submit(_decoded, image.path, max_pixels, enough)
         for corruption in corruptions:
-            pending.append(pool.submit(_corrupted, decoded, corruption, picture.sha256, prepare))
+            pending.append(pool.submit(_corrupted, decoded, corruption, image.sha256, prepare))
             if len(pending) == _AHEAD:
                 yield pending.popleft().result()
     while pending:
@@ -107,32 +107,32 @@ def _counted(stream: Iterator[Any], bar: Progress, task: TaskID) -> Iterator[Any
 def _decoded(path: Path, max_pixels: int, enough: int | None) -> Image:
     try:
         return decode(path, max_pixels=max_pixels, enough=enough)
-    except UnreadablePicture as problem:
-        raise UnreadablePicture(f"{path}: {problem}") from problem
+    except UnreadableImage as problem:
+        raise UnreadableImage(f"{path}: {problem}") from problem
 
 
 def _corrupted(decoded: "Future[Image]", corruption: Corruption, key: str, prepare: Prepare) -> Any:
     return prepare(corruption(decoded.result(), key))
 
 
-def _checked(logits: FloatArray, pictures: Sequence[Picture], corruptions: Sequence[Corruption]) -> FloatArray:
-    """Logits (n,) of the stream -> (pictures, corruptions), float64."""
+def _checked(logits: FloatArray, images: Sequence[LabelledImage], corruptions: Sequence[Corruption]) -> FloatArray:
+    """Logits (n,) of the stream -> (images, corruptions), float64."""
     flat = np.asarray(logits, dtype=np.float64)
-    shape = (len(pictures), len(corruptions))
+    shape = (len(images), len(corruptions))
     if flat.shape != (shape[0] * shape[1],):
-        raise ValueError(f"predict returned logits of shape {flat.shape} for {shape[0] * shape[1]} pictures")
+        raise ValueError(f"predict returned logits of shape {flat.shape} for {shape[0] * shape[1]} images")
     table = flat.reshape(shape)
     broken = np.argwhere(~np.isfinite(table))
     if broken.size:
         row, column = broken[0]
         raise ValueError(
-            f"the logit of {pictures[row].path} under {corruptions[column].name} is {table[row, column]}; a trained "
+            f"the logit of {images[row].path} under {corruptions[column].name} is {table[row, column]}; a trained "
             "detector gives finite logits: look at its weights and at the precision that it runs in"
         )
     return table
 
 
-def _digest(pictures: Sequence[Picture], corruptions: Sequence[Corruption], fingerprint: str) -> str:
+def _digest(images: Sequence[LabelledImage], corruptions: Sequence[Corruption], fingerprint: str) -> str:
     """Everything that the logits depend on; Pillow's version stands for its codecs and filters."""
     parts = [fingerprint, str(VERSION), PIL.__version__, *(corruption.name for corruption in corruptions)]
-    return hashlib.sha256("\0".join([*parts, "", *(picture.sha256 for picture in pictures)]).encode()).hexdigest()
+    return hashlib.sha256("\0".join([*parts, "", *(image.sha256 for image in images)]).encode()).hexdigest()

@@ -1,20 +1,20 @@
 """Fitting an operating point: temperature, threshold and unsure band, from out-of-fold or validation logits.
 
-Nothing here may see test pictures. The promises hold for the predictor whose logits are given, on new pictures drawn as
+Nothing here may see test images. The promises hold for the predictor whose logits are given, on new images drawn as
 these were; of another source nothing is promised.
 
-The promise of the unsure band. Let R be the error rate among answered pictures, errors / answered. It is a ratio and
-does not grow steadily as more pictures are answered, so conformal risk control, which bounds the expectation of a
+The promise of the unsure band. Let R be the error rate among answered images, errors / answered. It is a ratio and
+does not grow steadily as more images are answered, so conformal risk control, which bounds the expectation of a
 monotone loss, does not fit. Learn-then-Test does (Angelopoulos et al. 2021): each candidate band is a hypothesis
-"R > target", the number of errors among k answered independent pictures is binomial, so P(Bin(k, target) <= errors) is
+"R > target", the number of errors among k answered independent images is binomial, so P(Bin(k, target) <= errors) is
 a p-value; candidates are tested from the most careful onwards, each at the full level, until one fails (fixed-sequence
 testing), and the last that passed is taken. Then P(R <= target) >= confidence over the drawing of the calibration
-pictures. The candidates must not depend on the pictures they are tested on: half of the duplicate groups choose the
-threshold, the candidates and the one to start from, the other half tests, one picture per group.
+images. The candidates must not depend on the images they are tested on: half of the duplicate groups choose the
+threshold, the candidates and the one to start from, the other half tests, one image per group.
 
 The candidates follow Chow's rule (1970): answer where the calibrated probability of an error is at most c. Bands of
-equal width about the threshold are the obvious alternative; at 768 pictures, AUROC 0.91, threshold at 5 % FPR and
-target 10 % they answered 21 % of pictures, Chow's 57 % (means of 100 simulations).
+equal width about the threshold are the obvious alternative; at 768 images, AUROC 0.91, threshold at 5 % FPR and
+target 10 % they answered 21 % of images, Chow's 57 % (means of 100 simulations).
 """
 
 import math
@@ -48,23 +48,23 @@ def fit_calibration(
     confidence: float = 0.90,
     seed: int = 0,
 ) -> Calibration:
-    """Fit the operating point on logits of pictures that the network was not trained on.
+    """Fit the operating point on logits of images that the network was not trained on.
 
     Args:
         labels: (n,) 0 real, 1 AI-generated.
         logits: (n,) log-odds of "AI-generated", before any temperature.
-        groups: (n,) duplicate groups; None: each picture stands alone.
-        rule: "fpr": a false-positive rate of at most `fpr_target`; "balanced_accuracy": the best on these pictures.
+        groups: (n,) duplicate groups; None: each image stands alone.
+        rule: "fpr": a false-positive rate of at most `fpr_target`; "balanced_accuracy": the best on these images.
         fpr_target: used by the rule "fpr".
-        error_target: promised largest error rate among answered pictures; None: no unsure band, and all pictures
+        error_target: promised largest error rate among answered images; None: no unsure band, and all images
             choose the threshold instead of half.
         confidence: of that promise.
         seed: of the split into halves.
 
-    If no band can be promised, all pictures are "unsure": coverage is 0 and a note says what was seen.
+    If no band can be promised, all images are "unsure": coverage is 0 and a note says what was seen.
 
     Raises:
-        ValueError: bad columns (see `Scores.of`), one class only, too few real pictures for `fpr_target`, targets
+        ValueError: bad columns (see `Scores.of`), one class only, too few real images for `fpr_target`, targets
             outside (0, 1).
     """
     for name, value in (("fpr_target", fpr_target), ("error_target", error_target), ("confidence", confidence)):
@@ -74,16 +74,16 @@ def fit_calibration(
     _need_both_classes(scores, "calibration")
     temperature, notes = fit_temperature(scores)
     choosing, proving = (scores, None) if error_target is None else _halves(scores, seed)
-    _need_both_classes(choosing, "the half of the pictures that chooses the threshold")
+    _need_both_classes(choosing, "the half of the images that chooses the threshold")
     if rule == "fpr":
         cut, words = fpr_threshold(choosing, fpr_target)
     else:
         cut, words = _balanced_threshold(choosing)
-    band = _Band(cut, cut, "no unsure band was asked for: every picture is answered")
+    band = _Band(cut, cut, "no unsure band was asked for: every image is answered")
     if proving is not None and error_target is not None:
         band = _proven_band(choosing, proving, cut, error_target, confidence)
         if band.high == math.inf:
-            notes = (*notes, "Every picture is 'unsure': " + band.words)
+            notes = (*notes, "Every image is 'unsure': " + band.words)
     answered = (scores.logits >= band.high) | (scores.logits < band.low)
     low, threshold, high = (float(expit(x / temperature)) for x in (band.low, cut, band.high))
     return Calibration(
@@ -103,14 +103,14 @@ def fit_calibration(
 
 
 def fit_temperature(scores: Scores) -> tuple[float, tuple[str, ...]]:
-    """The temperature of lowest mean log loss (Guo et al. 2017), and notes where the pictures do not determine it.
+    """The temperature of lowest mean log loss (Guo et al. 2017), and notes where the images do not determine it.
 
     The loss is convex in 1 / temperature, so a bounded search over its logarithm finds the one minimum. If logit 0
     separates the classes without error, the loss falls for ever as the temperature goes to 0: it stays 1.
     """
     signed = np.where(scores.labels == AI, scores.logits, -scores.logits)
     if signed.min() > 0:
-        return 1.0, ("The logits separate these pictures without error, so no temperature is best: left at 1.",)
+        return 1.0, ("The logits separate these images without error, so no temperature is best: left at 1.",)
     found = minimize_scalar(
         lambda u: float(np.mean(np.logaddexp(0.0, -signed * np.exp(-u)))),
         bounds=(math.log(TEMPERATURES[0]), math.log(TEMPERATURES[1])),
@@ -128,14 +128,14 @@ def fit_temperature(scores: Scores) -> tuple[float, tuple[str, ...]]:
 
 
 def fpr_threshold(scores: Scores, target: float) -> tuple[float, str]:
-    """The lowest logit at which to say "AI" such that a new real picture is called AI with probability <= target.
+    """The lowest logit at which to say "AI" such that a new real image is called AI with probability <= target.
 
     The conformal quantile (Vovk et al. 2005): above the ceil((n + 1)(1 - target))-th smallest of n real logits, one per
     duplicate group. The promise is an average over calibration sets; the rate of the one at hand follows a Beta law,
     whose central 95 % the words give.
 
     Raises:
-        ValueError: too few real pictures, fewer than 1 / target - 1.
+        ValueError: too few real images, fewer than 1 / target - 1.
     """
     real = scores.logits[_one_per_group(scores, scores.labels == REAL)]
     n = real.size
@@ -143,13 +143,13 @@ def fpr_threshold(scores: Scores, target: float) -> tuple[float, str]:
     if k > n:
         raise ValueError(
             f"a false-positive rate of {target:.1%} needs at least {math.ceil(1 / target - 1 - 1e-9)} independent real "
-            f"pictures to choose the threshold on, got {n}; add real pictures, or choose a higher rate or the rule "
+            f"images to choose the threshold on, got {n}; add real images, or choose a higher rate or the rule "
             "'balanced_accuracy'"
         )
     cut = _just_above(float(np.sort(real)[k - 1]), scores.logits)
     low, high = betaincinv(n + 1 - k, k, [0.025, 0.975])
     return cut, (
-        f"false-positive rate of at most {target:.1%} on average (conformal quantile of {n} real pictures); "
+        f"false-positive rate of at most {target:.1%} on average (conformal quantile of {n} real images); "
         f"the rate at this very threshold lies between {low:.1%} and {high:.1%} with 95% probability"
     )
 
@@ -164,7 +164,7 @@ def _balanced_threshold(scores: Scores) -> tuple[float, str]:
     best = np.flatnonzero(balanced >= balanced.max() - 1e-12)
     k = best[np.argmin(np.abs(cuts[best]))]
     return float(cuts[k]), (
-        f"best balanced accuracy on {len(scores)} pictures, {balanced[k]:.1%} there (optimistic: chosen on the same)"
+        f"best balanced accuracy on {len(scores)} images, {balanced[k]:.1%} there (optimistic: chosen on the same)"
     )
 
 
@@ -178,7 +178,7 @@ class _Band:
 
 
 def _proven_band(choosing: Scores, proving: Scores, cut: float, target: float, confidence: float) -> _Band:
-    # Chow's rule answers "AI" at a logit >= -c and "real" below c: `doubt` is a picture's smallest such c.
+    # Chow's rule answers "AI" at a logit >= -c and "real" below c: `doubt` is an image's smallest such c.
     # (A temperature would only rescale c.) At c = infinity both edges meet at the threshold and all is answered.
     doubt = np.where(choosing.logits >= cut, -choosing.logits, choosing.logits)
     allowed = np.unique(np.quantile(doubt, np.linspace(1 / _CANDIDATES, 1, _CANDIDATES)))
@@ -195,14 +195,14 @@ def _proven_band(choosing: Scores, proving: Scores, cut: float, target: float, c
         return _Band(
             -math.inf,
             math.inf,
-            f"an error rate of at most {target:.1%} among answered pictures could not be shown with {confidence:.0%} "
-            f"confidence: of the {answered} surest of {len(independent)} independent pictures {wrong} were wrong",
+            f"an error rate of at most {target:.1%} among answered images could not be shown with {confidence:.0%} "
+            f"confidence: of the {answered} surest of {len(independent)} independent images {wrong} were wrong",
         )
     answered, wrong = _answered_and_wrong(independent, *passed)
     return _Band(
         *passed,
-        f"with {confidence:.0%} confidence at most {target:.1%} of answered pictures are wrong, for pictures of the "
-        f"same kind (Learn-then-Test on {len(independent)} independent pictures: {answered} answered, {wrong} wrong)",
+        f"with {confidence:.0%} confidence at most {target:.1%} of answered images are wrong, for images of the "
+        f"same kind (Learn-then-Test on {len(independent)} independent images: {answered} answered, {wrong} wrong)",
     )
 
 
@@ -225,7 +225,7 @@ def _halves(scores: Scores, seed: int) -> tuple[Scores, Scores]:
 
 
 def _one_per_group(scores: Scores, among: npt.NDArray[np.bool_]) -> IntArray:
-    """Rows of one picture of each group, the first: near-duplicates are not independent trials."""
+    """Rows of one image of each group, the first: near-duplicates are not independent trials."""
     rows = np.flatnonzero(among)
     return rows[np.unique(scores.groups[rows], return_index=True)[1]]
 
@@ -239,5 +239,5 @@ def _just_above(value: float, logits: FloatArray) -> float:
 def _need_both_classes(scores: Scores, what: str) -> None:
     if not scores.n_real or not scores.n_ai:
         raise ValueError(
-            f"{what} needs real and AI-generated pictures, got {scores.n_real} real and {scores.n_ai} AI-generated"
+            f"{what} needs real and AI-generated images, got {scores.n_real} real and {scores.n_ai} AI-generated"
         )

@@ -1,7 +1,7 @@
-"""What happens to pictures on their way to a reader: forty-six corruptions, each the same for the same picture.
+"""What happens to images on their way to a reader: forty-six corruptions, each the same for the same image.
 
-Every corruption takes an RGB picture at its own size, before any preprocessing, and gives an RGB picture. Lengths such
-as the standard deviation of a blur are pixels of the original, so a given setting is gentler on a larger picture.
+Every corruption takes an RGB image at its own size, before any preprocessing, and gives an RGB image. Lengths such
+as the standard deviation of a blur are pixels of the original, so a given setting is gentler on a larger image.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ Apply = Callable[[Image.Image, np.random.Generator], Image.Image]
 
 # Raise it when a corruption or the preprocessing changes what it does: logits cached before are then left alone.
 VERSION: Final = 2
-# Largest side that an encoder takes; longer pictures are scaled down to it, as a sender would have to.
+# Largest side that an encoder takes; longer images are scaled down to it, as a sender would have to.
 _LONGEST: Final = {"JPEG": 65_500, "WEBP": 16_383}
 # Centres of the sRGB primaries in metres, and h * c / k in metre kelvin, for Planck's law.
 _WAVELENGTHS: Final = np.array([612e-9, 549e-9, 465e-9])
@@ -30,7 +30,7 @@ _LUMINANCE: Final = np.array([0.2126, 0.7152, 0.0722])
 
 @dataclass(frozen=True, slots=True)
 class Corruption:
-    """One cell of the grid; `severity` orders the cells of a family, with 0 for the untouched picture between them."""
+    """One cell of the grid; `severity` orders the cells of a family, with 0 for the untouched image between them."""
 
     name: str
     family: str
@@ -43,82 +43,82 @@ class Corruption:
         """Family and setting, as a reader says it."""
         return f"{self.family} {self.setting}".strip()
 
-    def __call__(self, picture: Image.Image, key: str) -> Image.Image:
-        """Corrupt an RGB picture; what chance decides depends on `key` (the picture's sha256) and the name only."""
+    def __call__(self, image: Image.Image, key: str) -> Image.Image:
+        """Corrupt an RGB image; what chance decides depends on `key` (the image's sha256) and the name only."""
         digest = hashlib.sha256(f"{key}\0{self.name}".encode()).digest()
-        return self.apply(picture, np.random.default_rng(int.from_bytes(digest[:16], "big")))
+        return self.apply(image, np.random.default_rng(int.from_bytes(digest[:16], "big")))
 
 
-def _untouched(picture: Image.Image, _: np.random.Generator) -> Image.Image:
-    return picture
+def _untouched(image: Image.Image, _: np.random.Generator) -> Image.Image:
+    return image
 
 
-def _encoded(picture: Image.Image, _: np.random.Generator, *, container: str, quality: int) -> Image.Image:
+def _encoded(image: Image.Image, _: np.random.Generator, *, container: str, quality: int) -> Image.Image:
     """Written and read back; chroma halved in both directions, as Pillow and most senders do."""
     memory = io.BytesIO()
-    _shrunk(picture, _LONGEST[container], Image.Resampling.BICUBIC).save(memory, container, quality=quality)
+    _shrunk(image, _LONGEST[container], Image.Resampling.BICUBIC).save(memory, container, quality=quality)
     with Image.open(memory) as opened:
         return opened.convert("RGB")
 
 
-def _resized(picture: Image.Image, _: np.random.Generator, *, factor: float) -> Image.Image:
+def _resized(image: Image.Image, _: np.random.Generator, *, factor: float) -> Image.Image:
     """Left at the new size, as a thumbnail is."""
-    return picture.resize(_size(picture.width * factor, picture.height * factor), Image.Resampling.BICUBIC)
+    return image.resize(_size(image.width * factor, image.height * factor), Image.Resampling.BICUBIC)
 
 
-def _blurred(picture: Image.Image, _: np.random.Generator, *, sigma: float) -> Image.Image:
-    return picture.filter(ImageFilter.GaussianBlur(sigma))
+def _blurred(image: Image.Image, _: np.random.Generator, *, sigma: float) -> Image.Image:
+    return image.filter(ImageFilter.GaussianBlur(sigma))
 
 
-def _noisy(picture: Image.Image, draw: np.random.Generator, *, deviation: float) -> Image.Image:
+def _noisy(image: Image.Image, draw: np.random.Generator, *, deviation: float) -> Image.Image:
     """Independent Gaussian noise per channel; `deviation` is a share of the full range."""
-    pixels = np.asarray(picture)
+    pixels = np.asarray(image)
     noise = draw.standard_normal(pixels.shape, dtype=np.float32)
     noise *= 255 * deviation
     noise += pixels
     return Image.fromarray(np.rint(noise.clip(0, 255, out=noise), out=noise).astype(np.uint8))
 
 
-def _cropped(picture: Image.Image, draw: np.random.Generator, *, share: float) -> Image.Image:
-    """A window of `share` of the width and of the height, anywhere in the picture."""
-    return _window(picture, draw, _size(picture.width * share, picture.height * share))
+def _cropped(image: Image.Image, draw: np.random.Generator, *, share: float) -> Image.Image:
+    """A window of `share` of the width and of the height, anywhere in the image."""
+    return _window(image, draw, _size(image.width * share, image.height * share))
 
 
-def _letterboxed(picture: Image.Image, _: np.random.Generator, *, share: float, colour: int) -> Image.Image:
-    """Bars above and below, each `share` of the height; every picture gets them, whatever its shape."""
-    bar = max(1, round(share * picture.height))
-    frame = Image.new("RGB", (picture.width, picture.height + 2 * bar), (colour, colour, colour))
-    frame.paste(picture, (0, bar))
+def _letterboxed(image: Image.Image, _: np.random.Generator, *, share: float, colour: int) -> Image.Image:
+    """Bars above and below, each `share` of the height; every image gets them, whatever its shape."""
+    bar = max(1, round(share * image.height))
+    frame = Image.new("RGB", (image.width, image.height + 2 * bar), (colour, colour, colour))
+    frame.paste(image, (0, bar))
     return frame
 
 
-def _rotated(picture: Image.Image, draw: np.random.Generator, *, degrees: int) -> Image.Image:
+def _rotated(image: Image.Image, draw: np.random.Generator, *, degrees: int) -> Image.Image:
     """Turned either way, then cut to the largest upright window of the same shape, so that no empty corner shows."""
     clockwise = bool(draw.integers(2))
     if degrees == 90:
-        return picture.transpose(Image.Transpose.ROTATE_270 if clockwise else Image.Transpose.ROTATE_90)
+        return image.transpose(Image.Transpose.ROTATE_270 if clockwise else Image.Transpose.ROTATE_90)
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    width, height = picture.size
-    # A window k times the picture fits when its turned bounding box, k (w cos + h sin) by k (w sin + h cos), does.
+    width, height = image.size
+    # A window k times the image fits when its turned bounding box, k (w cos + h sin) by k (w sin + h cos), does.
     scale = min(width / (width * cosine + height * sine), height / (width * sine + height * cosine))
-    turned = picture.rotate(-degrees if clockwise else degrees, Image.Resampling.BICUBIC)
+    turned = image.rotate(-degrees if clockwise else degrees, Image.Resampling.BICUBIC)
     return _centre(turned, _size(math.floor(width * scale), math.floor(height * scale)))
 
 
-def _brightened(picture: Image.Image, _: np.random.Generator, *, factor: float) -> Image.Image:
-    return ImageEnhance.Brightness(picture).enhance(factor)
+def _brightened(image: Image.Image, _: np.random.Generator, *, factor: float) -> Image.Image:
+    return ImageEnhance.Brightness(image).enhance(factor)
 
 
-def _contrasted(picture: Image.Image, _: np.random.Generator, *, factor: float) -> Image.Image:
-    return ImageEnhance.Contrast(picture).enhance(factor)
+def _contrasted(image: Image.Image, _: np.random.Generator, *, factor: float) -> Image.Image:
+    return ImageEnhance.Contrast(image).enhance(factor)
 
 
-def _gamma(picture: Image.Image, _: np.random.Generator, *, exponent: float) -> Image.Image:
+def _gamma(image: Image.Image, _: np.random.Generator, *, exponent: float) -> Image.Image:
     curve = 255 * np.linspace(0, 1, 256) ** exponent
-    return picture.point(np.rint(curve).astype(int).tolist() * 3)
+    return image.point(np.rint(curve).astype(int).tolist() * 3)
 
 
-def _lit(picture: Image.Image, _: np.random.Generator, *, kelvin: float) -> Image.Image:
+def _lit(image: Image.Image, _: np.random.Generator, *, kelvin: float) -> Image.Image:
     """As if a camera set to daylight (6500 K) saw the scene under a black body of `kelvin`.
 
     Planck's law gives the gain of each primary, applied in linear light; the luminance of a grey stays as it was.
@@ -129,84 +129,84 @@ def _lit(picture: Image.Image, _: np.random.Generator, *, kelvin: float) -> Imag
     linear = np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)  # IEC 61966-2-1
     lit = (gains[:, None] * linear).clip(0, 1)
     recoded = np.where(lit <= 0.0031308, lit * 12.92, 1.055 * lit ** (1 / 2.4) - 0.055)
-    return picture.point(np.rint(255 * recoded).astype(int).ravel().tolist())
+    return image.point(np.rint(255 * recoded).astype(int).ravel().tolist())
 
 
-def _screenshot(picture: Image.Image, draw: np.random.Generator) -> Image.Image:
+def _screenshot(image: Image.Image, draw: np.random.Generator) -> Image.Image:
     """Shown 1080 px long between the light grey bars of a browser, captured without loss, then posted as JPEG 85."""
-    shown = picture.resize(_long_edge(picture, 1080), Image.Resampling.BILINEAR)
+    shown = image.resize(_long_edge(image, 1080), Image.Resampling.BILINEAR)
     return _encoded(_letterboxed(shown, draw, share=0.07, colour=242), draw, container="JPEG", quality=85)
 
 
-def _messenger(picture: Image.Image, draw: np.random.Generator, *, edge: int, quality: int) -> Image.Image:
+def _messenger(image: Image.Image, draw: np.random.Generator, *, edge: int, quality: int) -> Image.Image:
     """Scaled down, never up, to a long edge of `edge` px and compressed."""
-    return _encoded(_shrunk(picture, edge, Image.Resampling.LANCZOS), draw, container="JPEG", quality=quality)
+    return _encoded(_shrunk(image, edge, Image.Resampling.LANCZOS), draw, container="JPEG", quality=quality)
 
 
-def _blurred_and_sent(picture: Image.Image, draw: np.random.Generator) -> Image.Image:
-    return _encoded(_blurred(picture, draw, sigma=2), draw, container="JPEG", quality=50)
+def _blurred_and_sent(image: Image.Image, draw: np.random.Generator) -> Image.Image:
+    return _encoded(_blurred(image, draw, sigma=2), draw, container="JPEG", quality=50)
 
 
-def _ai_genbench(picture: Image.Image, draw: np.random.Generator) -> Image.Image:
-    """The mandatory preprocessing of AI-GenBench's test pictures, written anew.
+def _ai_genbench(image: Image.Image, draw: np.random.Generator) -> Image.Image:
+    """The mandatory preprocessing of AI-GenBench's test images, written anew.
 
     Pellegrini et al. 2025, arXiv 2504.20865; order, chances and ranges as in `mandatory_val_preprocessing` of the code
-    that its authors published: the middle 1080 x 1080 px of larger pictures; grey with chance 0.1; JPEG with 0.5;
+    that its authors published: the middle 1080 x 1080 px of larger images; grey with chance 0.1; JPEG with 0.5;
     Gaussian noise of deviation 0.015 to 0.075 with 0.3; JPEG with 0.2; with 0.25 a window of 0.5 to 1 of the area,
     aspect 0.9 to 1/0.9, scaled to a square of 256 to 512 px by one of three filters; JPEG with 0.1. One difference:
     the quality of each JPEG is uniform on 50 to 100 here, while the published code draws from a list that holds only
     the two ends, 50 and 101.
     """
 
-    def sent(picture: Image.Image) -> Image.Image:
-        return _encoded(picture, draw, container="JPEG", quality=int(draw.integers(50, 101)))
+    def sent(image: Image.Image) -> Image.Image:
+        return _encoded(image, draw, container="JPEG", quality=int(draw.integers(50, 101)))
 
-    picture = _centre(picture, (min(picture.width, 1080), min(picture.height, 1080)))
+    image = _centre(image, (min(image.width, 1080), min(image.height, 1080)))
     if draw.random() < 0.1:
-        picture = picture.convert("L").convert("RGB")
+        image = image.convert("L").convert("RGB")
     if draw.random() < 0.5:
-        picture = sent(picture)
+        image = sent(image)
     if draw.random() < 0.3:
-        picture = _noisy(picture, draw, deviation=draw.uniform(0.015, 0.075))
+        image = _noisy(image, draw, deviation=draw.uniform(0.015, 0.075))
     if draw.random() < 0.2:
-        picture = sent(picture)
+        image = sent(image)
     if draw.random() < 0.25:
         side = int(draw.integers(256, 513))
         filters = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
-        picture = _squarish(picture, draw).resize((side, side), filters[draw.integers(3)])
+        image = _squarish(image, draw).resize((side, side), filters[draw.integers(3)])
     if draw.random() < 0.1:
-        picture = sent(picture)
-    return picture
+        image = sent(image)
+    return image
 
 
-def _squarish(picture: Image.Image, draw: np.random.Generator) -> Image.Image:
+def _squarish(image: Image.Image, draw: np.random.Generator) -> Image.Image:
     """A window of 0.5 to 1 of the area, aspect 0.9 to 1/0.9; after ten that do not fit, the middle one that does."""
     for _ in range(10):
-        area = picture.width * picture.height * draw.uniform(0.5, 1.0)
+        area = image.width * image.height * draw.uniform(0.5, 1.0)
         aspect = math.exp(draw.uniform(math.log(0.9), -math.log(0.9)))
         size = _size(math.sqrt(area * aspect), math.sqrt(area / aspect))
-        if size[0] <= picture.width and size[1] <= picture.height:
-            return _window(picture, draw, size)
-    return _centre(picture, _size(min(picture.width, picture.height / 0.9), min(picture.height, picture.width / 0.9)))
+        if size[0] <= image.width and size[1] <= image.height:
+            return _window(image, draw, size)
+    return _centre(image, _size(min(image.width, image.height / 0.9), min(image.height, image.width / 0.9)))
 
 
-def _window(picture: Image.Image, draw: np.random.Generator, size: tuple[int, int]) -> Image.Image:
-    left = int(draw.integers(picture.width - size[0] + 1))
-    top = int(draw.integers(picture.height - size[1] + 1))
-    return picture.crop((left, top, left + size[0], top + size[1]))
+def _window(image: Image.Image, draw: np.random.Generator, size: tuple[int, int]) -> Image.Image:
+    left = int(draw.integers(image.width - size[0] + 1))
+    top = int(draw.integers(image.height - size[1] + 1))
+    return image.crop((left, top, left + size[0], top + size[1]))
 
 
-def _centre(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
-    left, top = (picture.width - size[0]) // 2, (picture.height - size[1]) // 2
-    return picture.crop((left, top, left + size[0], top + size[1]))
+def _centre(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    left, top = (image.width - size[0]) // 2, (image.height - size[1]) // 2
+    return image.crop((left, top, left + size[0], top + size[1]))
 
 
-def _shrunk(picture: Image.Image, edge: int, resampling: Image.Resampling) -> Image.Image:
-    return picture if max(picture.size) <= edge else picture.resize(_long_edge(picture, edge), resampling)
+def _shrunk(image: Image.Image, edge: int, resampling: Image.Resampling) -> Image.Image:
+    return image if max(image.size) <= edge else image.resize(_long_edge(image, edge), resampling)
 
 
-def _long_edge(picture: Image.Image, edge: int) -> tuple[int, int]:
-    return _size(*(side * edge / max(picture.size) for side in picture.size))
+def _long_edge(image: Image.Image, edge: int) -> tuple[int, int]:
+    return _size(*(side * edge / max(image.size) for side in image.size))
 
 
 def _size(width: float, height: float) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Where the operating point of an evaluation comes from: pictures that are not the ones it is measured on."""
+"""Where the operating point of an evaluation comes from: images that are not the ones it is measured on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Fitted:
 
     calibrations: Mapping[int, Calibration]
     source: str
-    """On which pictures, and what follows from it, in words."""
+    """On which images, and what follows from it, in words."""
     is_new: bool
     """Fitted here, and so to be stored with the detector."""
     failed: str | None = None
@@ -48,7 +48,7 @@ def _cross_fitted(subject: Subject, settings: EvaluateConfig) -> Fitted:
     calibrations = {fold: _fit(rows[rows["fold"] != fold], settings) for fold in subject.held_out.folds}
     words = (
         "To be measured, the operating point of each fold was fitted on the out-of-fold logits of the other folds "
-        "(cross-fitting, as in the cross-conformal methods of Barber et al. 2021), so no picture helped to choose what "
+        "(cross-fitting, as in the cross-conformal methods of Barber et al. 2021), so no image helped to choose what "
         "it is judged by. Stored with the detector is the one fitted on all out-of-fold logits. These are logits of "
         "single networks; the detector averages the networks of all folds, so its own rates may differ a little."
     )
@@ -57,8 +57,8 @@ def _cross_fitted(subject: Subject, settings: EvaluateConfig) -> Fitted:
 
 def _on_validation(rows: pd.DataFrame, settings: EvaluateConfig) -> Fitted:
     words = (
-        f"Fitted on the {np.isfinite(rows['logit']).sum()} validation pictures alone; none of them is measured here. "
-        "The same pictures chose the checkpoint, which makes the detector look a little better on them than it is: "
+        f"Fitted on the {np.isfinite(rows['logit']).sum()} validation images alone; none of them is measured here. "
+        "The same images chose the checkpoint, which makes the detector look a little better on them than it is: "
         "expect the false-positive rate to come out somewhat above its target. Cross-validation (+sweep=folds) does "
         "without this."
     )
@@ -66,7 +66,7 @@ def _on_validation(rows: pd.DataFrame, settings: EvaluateConfig) -> Fitted:
 
 
 def _stored(subject: Subject) -> Fitted:
-    words = "Stored with the detector, and not changed: the pictures measured here took no part in it."
+    words = "Stored with the detector, and not changed: the images measured here took no part in it."
     calibration = subject.detector().calibration
     if calibration.n_real + calibration.n_ai == 0:
         words = "None is stored with the detector: 0.5 stands for it. Evaluate the run that it came from to fit one."

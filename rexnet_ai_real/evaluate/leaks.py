@@ -1,4 +1,4 @@
-"""Near-duplicates across the parts of a split, and across collections: pictures tested after they were learned."""
+"""Near-duplicates across the parts of a split, and across collections: images tested after they were learned."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _SHOWN: Final = 3  # pairs that the verdict names
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """The same picture, or nearly, in two parts. `distance`: differing bits of the 64-bit difference hashes."""
+    """The same image, or nearly, in two parts. `distance`: differing bits of the 64-bit difference hashes."""
 
     first_part: str
     first_path: str
@@ -28,7 +28,7 @@ class Leak:
 
 @dataclass(frozen=True, slots=True)
 class LeakAudit:
-    """What `find_leaks` found. `sizes`: pictures of each part; `leaks`: sorted, identical files first."""
+    """What `find_leaks` found. `sizes`: images of each part; `leaks`: sorted, identical files first."""
 
     sizes: dict[str, int]
     leaks: tuple[Leak, ...]
@@ -44,7 +44,7 @@ class LeakAudit:
         """The finding in plain words."""
         parts = ", ".join(f"{name} ({size})" for name, size in self.sizes.items())
         if not self.leaks:
-            return f"No picture stands, even nearly (hashes within {self.distance} bits), in two of {parts}."
+            return f"No image stands, even nearly (hashes within {self.distance} bits), in two of {parts}."
         counts = ", ".join(f"{len(self.affected(name))} in {name}" for name in self.sizes if self.affected(name))
         shown = "; ".join(
             f"{leak.first_part}:{leak.first_path} = {leak.second_part}:{leak.second_path}"
@@ -54,37 +54,37 @@ class LeakAudit:
         same = sum(leak.same_bytes for leak in self.leaks)
         other = sum(not leak.same_label for leak in self.leaks)
         return (
-            f"Parts share pictures: {len(self.leaks)} pairs ({same} identical files, {other} under different labels) "
+            f"Parts share images: {len(self.leaks)} pairs ({same} identical files, {other} under different labels) "
             f"between {parts}, touching {counts}: {shown}{more}."
         )
 
 
 def parts_of(manifest: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The usable pictures of a manifest by split: train, val, test, those that exist."""
+    """The usable images of a manifest by split: train, val, test, those that exist."""
     used = manifest[manifest["problem"] == ""]
     parts = {name: used[used["split"] == name] for name in _PARTS}
     return {name: rows for name, rows in parts.items() if len(rows)}
 
 
 def find_leaks(parts: Mapping[str, pd.DataFrame], *, distance: int = 4) -> LeakAudit:
-    """Compare every part with every other, by the pictures' hashes and not by the groups that made the split.
+    """Compare every part with every other, by the images' hashes and not by the groups that made the split.
 
     Args:
         parts: manifest rows (path, label, sha256, dhash as 16 hexadecimal digits) under the name of the part, see
-            `parts_of`; add another collection under its name to compare it with the pictures learned.
+            `parts_of`; add another collection under its name to compare it with the images learned.
         distance: most differing bits, of 64, between near-duplicates; 0 to 8.
     """
     sizes = {name: len(rows) for name, rows in parts.items()}
     columns = ["path", "label", "sha256", "dhash"]
     listed = [rows[columns].assign(part=number) for number, rows in enumerate(parts.values())]
-    pictures = pd.concat(listed, ignore_index=True) if listed else pd.DataFrame(columns=[*columns, "part"])
-    hashes = np.array([int(value, 16) for value in pictures["dhash"]], dtype=np.uint64)
-    distinct, pictures["hash"] = np.unique(hashes, return_inverse=True)
+    images = pd.concat(listed, ignore_index=True) if listed else pd.DataFrame(columns=[*columns, "part"])
+    hashes = np.array([int(value, 16) for value in images["dhash"]], dtype=np.uint64)
+    distinct, images["hash"] = np.unique(hashes, return_inverse=True)
     same = np.arange(len(distinct))
     near = [np.stack(pair, axis=1) for pair in near_pairs(distinct, distance)]
     pairs = np.unique(np.concatenate([np.stack([same, same], axis=1), *near]), axis=0)
     both_ways = pd.DataFrame(np.concatenate([pairs, pairs[pairs[:, 0] < pairs[:, 1], ::-1]]), columns=["hash", "other"])
-    met = pictures.merge(both_ways, on="hash").merge(pictures, left_on="other", right_on="hash", suffixes=("_a", "_b"))
+    met = images.merge(both_ways, on="hash").merge(images, left_on="other", right_on="hash", suffixes=("_a", "_b"))
     met = met[met["part_a"] < met["part_b"]]
     names = list(parts)
     leaks = [

@@ -1,4 +1,4 @@
-"""Pictures with the logits that a detector gave them, and the operating point that turns these into verdicts."""
+"""Images with the logits that a detector gave them, and the operating point that turns these into verdicts."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -17,14 +17,14 @@ from rexnet_ai_real.metrics.binary import Metrics, evaluate_scores
 from rexnet_ai_real.metrics.scores import FloatArray, Scores
 
 ONE: Final = -1
-"""Fold of pictures that are not predicted fold by fold."""
+"""Fold of images that are not predicted fold by fold."""
 DECISIONS: Final = ("accuracy", "balanced_accuracy", "precision", "recall", "specificity", "f1")
 """Metrics that depend on the threshold."""
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """One picture of the evaluation: where it is, what it is, its duplicate group and the digest of its bytes."""
+class LabelledImage:
+    """One image of the evaluation: where it is, what it is, its duplicate group and the digest of its bytes."""
 
     path: Path
     label: int
@@ -34,7 +34,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Part:
-    """Pictures that a detector was not trained on, and what it said of them."""
+    """Images that a detector was not trained on, and what it said of them."""
 
     name: str
     """Key in metrics.json: test, out_of_fold, or the name of a collection."""
@@ -43,9 +43,9 @@ class Part:
     rows: pd.DataFrame
     """path, label, source, group, sha256, fold, logit (before any temperature); numbered from 0."""
     data: DataConfig
-    """Where the pictures are."""
+    """Where the images are."""
     calibrations: Mapping[int, Calibration]
-    """By fold; pictures not predicted fold by fold have the fold `ONE`."""
+    """By fold; images not predicted fold by fold have the fold `ONE`."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -55,7 +55,7 @@ class Part:
         """The folder that paths start from.
 
         Raises:
-            MissingPicturesError: it is not there any more.
+            MissingImagesError: it is not there any more.
         """
         return locate(self.data)
 
@@ -65,20 +65,20 @@ class Part:
         return sorted(self.rows["fold"].unique().tolist())
 
     def calibrated(self, logits: FloatArray) -> FloatArray:
-        """Logits (n, ...) of the part's pictures -> each divided by the temperature of its fold."""
-        return self._by_picture(lambda calibration: 1 / calibration.temperature, logits) * logits
+        """Logits (n, ...) of the part's images -> each divided by the temperature of its fold."""
+        return self._by_image(lambda calibration: 1 / calibration.temperature, logits) * logits
 
     def margins(self, logits: FloatArray) -> FloatArray:
-        """Logits (n, ...) -> calibrated log-odds above the threshold of the fold: at 0 or more a picture is called AI.
+        """Logits (n, ...) -> calibrated log-odds above the threshold of the fold: at 0 or more an image is called AI.
 
-        One common threshold for pictures whose folds have different ones.
+        One common threshold for images whose folds have different ones.
         """
-        shift = self._by_picture(
+        shift = self._by_image(
             lambda calibration: float(logit(np.clip(calibration.threshold, 1e-12, 1 - 1e-12))), logits
         )
         return self.calibrated(logits) - shift
 
-    def _by_picture(self, value: Callable[[Calibration], float], logits: FloatArray) -> FloatArray:
+    def _by_image(self, value: Callable[[Calibration], float], logits: FloatArray) -> FloatArray:
         values = self.rows["fold"].map({fold: value(calibration) for fold, calibration in self.calibrations.items()})
         return np.asarray(values, dtype=np.float64).reshape(-1, *(1,) * (logits.ndim - 1))
 
@@ -118,18 +118,18 @@ class Part:
         rows.insert(0, "set", self.name)
         return rows.assign(probability=self.scores.probabilities, verdict=self.verdicts)
 
-    def pictures(self) -> list[Picture]:
+    def images(self) -> list[LabelledImage]:
         """For predicting them again.
 
         Raises:
-            MissingPicturesError: their folder is not there any more.
+            MissingImagesError: their folder is not there any more.
         """
         columns = ("path", "label", "group", "sha256")
         rows = zip(*(self.rows[column].tolist() for column in columns), strict=True)
-        return [Picture(self.root / path, int(label), str(group), digest) for path, label, group, digest in rows]
+        return [LabelledImage(self.root / path, int(label), str(group), digest) for path, label, group, digest in rows]
 
     def drawn(self, count: int | None) -> "Part":
-        """`count` of the pictures, chosen by their hashes, both classes in their shares; all with None."""
+        """`count` of the images, chosen by their hashes, both classes in their shares; all with None."""
         if count is None or count >= len(self):
             return self
         shares = self.rows["label"].value_counts(normalize=True)
@@ -139,12 +139,12 @@ class Part:
         return replace(self, rows=kept.sort_index().reset_index(drop=True))
 
     def only(self, mask: "pd.Series[bool]") -> "Part":
-        """Some of the pictures."""
+        """Some of the images."""
         return replace(self, rows=self.rows[mask].reset_index(drop=True))
 
 
 def measure(part: Part, *, resamples: int, seed: int) -> tuple[Metrics, Metrics]:
-    """Metrics of a part: calling a picture AI at probability 0.5, and at the threshold of its operating point.
+    """Metrics of a part: calling an image AI at probability 0.5, and at the threshold of its operating point.
 
     The second differs from the first in `DECISIONS` only.
     """

@@ -1,4 +1,4 @@
-"""Logits of a part's pictures as they are or corrupted; pictures of a fold go to the network that has not seen them."""
+"""Logits of a part's images as they are or corrupted; images of a fold go to the network that has not seen them."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -33,30 +33,30 @@ def predicted_logits(
     """Logits before any temperature, (n, corruptions).
 
     Args:
-        part: the pictures.
-        detector: fold -> the detector that predicts its pictures.
-        corruptions: what is done to each picture first.
-        cache: folder of finished predictions, by weights, preprocessing and pictures; a second call goes on there.
+        part: the images.
+        detector: fold -> the detector that predicts its images.
+        corruptions: what is done to each image first.
+        cache: folder of finished predictions, by weights, preprocessing and images; a second call goes on there.
         settings: batch_size, workers and max_pixels.
         title: beside the progress bar.
 
     Raises:
-        UnreadablePicture: a picture is gone or damaged; the message begins with its path.
+        UnreadableImage: an image is gone or damaged; the message begins with its path.
         ValueError: logits that are not finite.
     """
-    pictures = part.pictures()
+    images = part.images()
     logits = np.empty((len(part), len(corruptions)))
     for fold in part.folds:
         here = np.flatnonzero(part.rows["fold"] == fold)
         network = detector(fold)
         logits[here] = corrupted_logits(
-            [pictures[k] for k in here],
+            [images[k] for k in here],
             _in_batches(network, settings.batch_size),
             fingerprint=network.fingerprint,
             cache=cache,
             corruptions=corruptions,
             prepare=evaluation_transform(network.preprocessing),
-            # Corruptions are of the picture as it is stored.
+            # Corruptions are of the image as it is stored.
             enough=ENOUGH * network.preprocessing.image_size if tuple(corruptions) == UNTOUCHED else None,
             workers=max(1, settings.workers),
             max_pixels=settings.max_pixels,
@@ -67,14 +67,14 @@ def predicted_logits(
 
 
 def _in_batches(detector: Detector, size: int) -> Callable[[Iterable[Tensor]], FloatArray]:
-    def predict(pictures: Iterable[Tensor]) -> FloatArray:
-        parts = [detector.logits(torch.stack(batch)).double().cpu().numpy() for batch in _batched(pictures, size)]
+    def predict(images: Iterable[Tensor]) -> FloatArray:
+        parts = [detector.logits(torch.stack(batch)).double().cpu().numpy() for batch in _batched(images, size)]
         return np.concatenate(parts)
 
     return predict
 
 
-def _batched(pictures: Iterable[Tensor], size: int) -> Iterator[list[Tensor]]:
-    waiting = iter(pictures)
+def _batched(images: Iterable[Tensor], size: int) -> Iterator[list[Tensor]]:
+    waiting = iter(images)
     while batch := list(islice(waiting, size)):
         yield batch

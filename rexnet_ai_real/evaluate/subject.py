@@ -1,4 +1,4 @@
-"""What is evaluated: a run, a checkpoint, a cross-validation or a saved detector, and the pictures it has not seen."""
+"""What is evaluated: a run, a checkpoint, a cross-validation or a saved detector, and the images it has not seen."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -25,12 +25,12 @@ ROWS: Final = ("path", "label", "source", "group", "sha256", "fold", "logit")
 
 
 class NothingToEvaluate(UserError, ValueError):
-    """A path that holds no detector, or one without the pictures that it needs."""
+    """A path that holds no detector, or one without the images that it needs."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A trained thing, its held-out pictures if it knows them, and where its networks are."""
+    """A trained thing, its held-out images if it knows them, and where its networks are."""
 
     path: Path
     kind: str
@@ -38,9 +38,9 @@ class Subject:
     networks: Mapping[int, Path]
     """Fold -> what `Detector.load` takes; `ONE` -> the detector that users get (of folds: their ensemble)."""
     held_out: Part | None = None
-    """Without calibrations. None: a saved detector, which has no pictures of its own."""
+    """Without calibrations. None: a saved detector, which has no images of its own."""
     fitting: pd.DataFrame | None = None
-    """label, logit, group of the validation pictures; None where out-of-fold logits or nothing stands for them."""
+    """label, logit, group of the validation images; None where out-of-fold logits or nothing stands for them."""
     manifest: pd.DataFrame | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     folds_planned: int = 0
@@ -49,7 +49,7 @@ class Subject:
 
     @property
     def is_cross_validation(self) -> bool:
-        """Whether each picture was predicted by the network of the fold that held it out."""
+        """Whether each image was predicted by the network of the fold that held it out."""
         return self.held_out is not None and self.held_out.folds != [ONE]
 
     @property
@@ -67,7 +67,7 @@ class Subject:
 
     @property
     def learned(self) -> pd.DataFrame | None:
-        """Rows of the pictures that took part in training: of a cross-validation all, of a saved detector unknown."""
+        """Rows of the images that took part in training: of a cross-validation all, of a saved detector unknown."""
         if self.manifest is None:
             return None
         splits = ("train", "val", "test") if self.is_cross_validation else ("train", "val")
@@ -80,7 +80,7 @@ class Subject:
 
 
 def open_subject(path: Path, data: DataConfig, cache: Path | None = None) -> Subject:
-    """Find out what lies at `path` and read what it says of the pictures that it held out.
+    """Find out what lies at `path` and read what it says of the images that it held out.
 
     Args:
         path: run folder, .ckpt, folder of a multirun of folds, or folder of a saved detector.
@@ -132,7 +132,7 @@ def _of_run(run: RunFolder, path: Path, kind: str, network: Path, moved: str | N
     """The subject of a run with validation and test rows, not yet with logits."""
     config, manifest = run.read_config(), read_manifest(run.manifest_file)
     rows = manifest[manifest["split"].isin(["val", "test"])].assign(fold=ONE, logit=float("nan"))
-    part = Part("test", "test pictures", rows.reset_index(drop=True), data_of(config, moved), {})
+    part = Part("test", "test images", rows.reset_index(drop=True), data_of(config, moved), {})
     return Subject(path, kind, {ONE: network}, part, manifest=manifest, config=config)
 
 
@@ -151,7 +151,7 @@ def _predicted(subject: Subject, data: DataConfig, cache: Path | None) -> Subjec
     assert subject.held_out is not None
     cache = cache or subject.folder / "report" / "cache"
     part = subject.held_out
-    logits = predicted_logits(part, subject.detector, cache=cache, settings=data, title="Held-out pictures")[:, 0]
+    logits = predicted_logits(part, subject.detector, cache=cache, settings=data, title="Held-out images")[:, 0]
     return _with_predictions(subject, part.rows[["path"]].assign(logit=logits))
 
 
@@ -178,10 +178,8 @@ def _folds(path: Path, moved: str | None) -> Subject:
     rows = table.merge(manifest[["path", "source", "sha256"]], on="path", how="left")[list(ROWS)]
     planned = int(config["data"]["folds"])
     missing = sorted(set(range(planned)) - set(rows["fold"]))
-    note = (
-        f"Fold {', '.join(map(str, missing))} of {planned} is not finished: the pictures held out there do not count."
-    )
-    part = Part("out_of_fold", "out-of-fold pictures", rows, data_of(config, moved), {})
+    note = f"Fold {', '.join(map(str, missing))} of {planned} is not finished: the images held out there do not count."
+    part = Part("out_of_fold", "out-of-fold images", rows, data_of(config, moved), {})
     return Subject(
         path,
         f"a cross-validation of {len(finished)} folds",
@@ -195,12 +193,12 @@ def _folds(path: Path, moved: str | None) -> Subject:
 
 
 def read_collection(data: DataConfig, name: str, learned: pd.DataFrame | None = None) -> Part:
-    """The pictures of another data set, all of them or its own test part where it has one; logits are still to come.
+    """The images of another data set, all of them or its own test part where it has one; logits are still to come.
 
-    Pictures that are, even nearly, among those `learned` (rows of a manifest) are left out; the title says how many.
+    Images that are, even nearly, among those `learned` (rows of a manifest) are left out; the title says how many.
 
     Raises:
-        MissingPicturesError: no pictures there, or in no class folder.
+        MissingImagesError: no images there, or in no class folder.
         NothingToEvaluate: none is usable, or all were learned.
     """
     root = locate(data)
@@ -219,12 +217,12 @@ def read_collection(data: DataConfig, name: str, learned: pd.DataFrame | None = 
         seen = len(repeated)
         if seen == len(rows):
             raise NothingToEvaluate(
-                f"{root}: the detector was trained on all of its {seen} pictures, or on near-duplicates, so they "
-                "cannot show how good it is: take pictures from elsewhere, or, for those that a run held out, leave "
+                f"{root}: the detector was trained on all of its {seen} images, or on near-duplicates, so they "
+                "cannot show how good it is: take images from elsewhere, or, for those that a run held out, leave "
                 "data= out"
             )
         rows = rows[~rows["path"].isin(repeated)]
-    title = f"{'test pictures' if has_test else 'pictures'} of {name}"
+    title = f"{'test images' if has_test else 'images'} of {name}"
     title += f" (without {seen:,} that it was trained on)" if seen else ""
     rows = rows.assign(fold=ONE, logit=float("nan"))[list(ROWS)].reset_index(drop=True)
     return Part(name, title, rows, replace(data, root=str(root)), {})

@@ -1,4 +1,4 @@
-"""Show where in pictures the evidence for the detector's answers lies.
+"""Show where in images the evidence for the detector's answers lies.
 
     python -m rexnet_ai_real.explain outputs/baseline/2026-11-22_10-00-00 a.jpg folder/ --output explained
     python -m rexnet_ai_real.explain exported/ 'holiday/**/*.jpg' --output explained --shared-scale
@@ -13,18 +13,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rexnet_ai_real.cli.arguments import DONE, SOME_FAILED, add_pictures, command, listed_paths
+from rexnet_ai_real.cli.arguments import DONE, SOME_FAILED, add_images, command, listed_paths
 from rexnet_ai_real.detector.arguments import add_detector
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.explain.methods import METHODS
 
 if TYPE_CHECKING:
     from rexnet_ai_real.explain.explainer import Explainer
-    from rexnet_ai_real.images.walk import PictureFile
+    from rexnet_ai_real.images.walk import ImageFile
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0: every picture is explained; 1: some could not be read; 2: a wrong command; 130: interrupted."""
+    """Exit code 0: every image is explained; 1: some could not be read; 2: a wrong command; 130: interrupted."""
     options = _parser().parse_args(arguments)
     return command(lambda: explain(options))
 
@@ -32,13 +32,13 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m rexnet_ai_real.explain",
-        description="Show where in pictures the evidence for the detector's answers lies: an overlay of each picture, "
+        description="Show where in images the evidence for the detector's answers lies: an overlay of each image, "
         "contact sheets, and a table.",
-        epilog="Heat shows what moved the answer, not whether it is right. Exit code: 0 all pictures explained, "
+        epilog="Heat shows what moved the answer, not whether it is right. Exit code: 0 all images explained, "
         "1 some could not be read (their rows say why), 2 wrong command or detector, 130 interrupted.",
     )
     add_detector(parser)
-    add_pictures(parser)
+    add_images(parser)
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="FOLDER", help="a new or empty folder for what is written"
     )
@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         "--overwrite",
         action="store_true",
         help="write into a folder that is not empty: its explained.csv and contact sheets begin anew, overlays of the "
-        "same pictures are replaced, all else stays",
+        "same images are replaced, all else stays",
     )
     parser.add_argument(
         "--method",
@@ -59,12 +59,12 @@ def _parser() -> argparse.ArgumentParser:
         "--target",
         choices=("predicted", "ai", "real"),
         default="predicted",
-        help="the class that heat speaks for (default: the one on whose side of the threshold each picture is)",
+        help="the class that heat speaks for (default: the one on whose side of the threshold each image is)",
     )
     parser.add_argument(
         "--shared-scale",
         action="store_true",
-        help="one colour scale for all pictures, so that they compare (default: each picture has its own)",
+        help="one colour scale for all images, so that they compare (default: each image has its own)",
     )
     parser.add_argument("--no-sheet", action="store_false", dest="sheet", help="write no contact sheets")
     return parser
@@ -76,17 +76,17 @@ def explain(options: argparse.Namespace) -> int:
     from rexnet_ai_real.detector.detector import Detector
     from rexnet_ai_real.explain.explainer import Explainer
     from rexnet_ai_real.explain.folder import is_output
-    from rexnet_ai_real.images.walk import picture_files
+    from rexnet_ai_real.images.walk import image_files
 
     _check_output(options.output, options.overwrite)
     paths = listed_paths(options.paths, null=options.null)
     detector = Detector.load(options.model, backend=options.backend, device=options.device)
     explainer = Explainer(detector, options.method, options.target, options.max_pixels)
-    files = (file for file in picture_files(paths) if not is_output(file.path, options.output))
+    files = (file for file in image_files(paths) if not is_output(file.path, options.output))
     return _write(explainer, files, options)
 
 
-def _write(explainer: "Explainer", files: "Iterator[PictureFile]", options: argparse.Namespace) -> int:
+def _write(explainer: "Explainer", files: "Iterator[ImageFile]", options: argparse.Namespace) -> int:
     from rexnet_ai_real.explain.explanation import Scale
     from rexnet_ai_real.explain.folder import TABLE, ExplanationFolder, drawn, set_aside
     from rexnet_ai_real.progress import progress_bar
@@ -101,13 +101,13 @@ def _write(explainer: "Explainer", files: "Iterator[PictureFile]", options: argp
             top, total, explanations = stack.enter_context(set_aside(looked_at))
         scale = Scale(explainer.unit, top)
         output = stack.enter_context(ExplanationFolder(options.output, scale, with_sheet=options.sheet))
-        pictures = drawn(explanations, scale, resize, workers=options.workers, max_pixels=options.max_pixels)
-        for picture in progress.track(pictures, total=total, description="Drawing"):
-            output.add(picture)
+        images = drawn(explanations, scale, resize, workers=options.workers, max_pixels=options.max_pixels)
+        for image in progress.track(images, total=total, description="Drawing"):
+            output.add(image)
             count += 1
-            failed += picture.explanation.verdict.error is not None
+            failed += image.explanation.verdict.error is not None
     if not count:
-        raise UserError(f"no files in {', '.join(options.paths)}: give pictures, or folders that hold some")
+        raise UserError(f"no files in {', '.join(options.paths)}: give images, or folders that hold some")
     sheets = " and contact_sheet_*.png beside it" if options.sheet else ""
     print(f"Explained {count - failed} of {count} files: see {options.output / TABLE}{sheets}")
     return SOME_FAILED if failed else DONE

@@ -17,7 +17,7 @@ ANSWER_COLOURS: Final = {"ai": "#d55e00", "real": "#0072b2", "unsure": "#8c8c8c"
 """Told apart with every colour vision (Okabe and Ito 2008)."""
 
 _BAR_GROUND: Final = 128
-"""The grey under a colour bar, where in a picture its own grey is."""
+"""The grey under a colour bar, where in an image its own grey is."""
 
 
 def caption(width: int, letter: int, explanation: Explanation, scale: Scale, notes: list[str]) -> Image.Image:
@@ -26,12 +26,12 @@ def caption(width: int, letter: int, explanation: Explanation, scale: Scale, not
     Args:
         width: in pixels.
         letter: height of the letters in pixels.
-        explanation: of a picture that did not fail.
+        explanation: of an image that did not fail.
         scale: of its heat.
         notes: further lines.
     """
     title, letters = font(round(1.4 * letter)), font(letter)
-    inner = min(width - 2 * letter, 60 * letter)  # no longer than an eye follows, however wide the picture
+    inner = min(width - 2 * letter, 60 * letter)  # no longer than an eye follows, however wide the image
     step, bar = round(1.35 * letter), round(2.6 * letter)
     top = scale.top_of(explanation)
     paragraphs = [scale.note if top else "", *notes, f"Metadata: {explanation.provenance}"]
@@ -58,7 +58,7 @@ def caption(width: int, letter: int, explanation: Explanation, scale: Scale, not
 
 
 def answer(explanation: Explanation) -> str:
-    """The verdict in words, of a picture that did not fail."""
+    """The verdict in words, of an image that did not fail."""
     probability = explanation.verdict.probability
     assert probability is not None
     # Nothing is certain: 0.9996 must not read 1.000.
@@ -79,7 +79,7 @@ def draw_bar(image: Image.Image, corner: tuple[int, int], width: int, letter: in
 def _about_heat(explanation: Explanation, scale: Scale) -> str:
     assert explanation.target is not None
     speaks = f"Heat: what speaks for {CLASSES[explanation.target]}"
-    return f"{speaks} ({scale.unit})" if explanation.greatest > 0 else f"{speaks}: nothing in this picture"
+    return f"{speaks} ({scale.unit})" if explanation.greatest > 0 else f"{speaks}: nothing in this image"
 
 
 def _label(explanation: Explanation) -> str:

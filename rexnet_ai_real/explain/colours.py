@@ -1,4 +1,4 @@
-"""The colour scale of heat: the brighter and warmer, the more; where there is none, the picture is left as it is."""
+"""The colour scale of heat: the brighter and warmer, the more; where there is none, the image is left as it is."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 # The upper three quarters of matplotlib's "inferno" (Smith and van der Walt 2015, CC0), which the figures of a run use:
 # even to the eye and rising in lightness, so that it reads with every colour vision. Its lower quarter is near black
-# and would look like shade in the picture. Straight lines between these are within 5 of 255 of the original.
+# and would look like shade in the image. Straight lines between these are within 5 of 255 of the original.
 _INFERNO: Final = np.array(
     [
         *((87, 16, 110), (106, 23, 110), (127, 30, 108), (147, 38, 103), (168, 46, 95), (188, 55, 84), (204, 66, 72)),
@@ -17,7 +17,7 @@ _INFERNO: Final = np.array(
     dtype=np.float32,
 )
 _OPACITY: Final = 0.8
-"""Of the greatest heat: the picture still shows through."""
+"""Of the greatest heat: the image still shows through."""
 
 
 def heat_colours(heat: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -33,7 +33,7 @@ def opacity(heat: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def painted(grey: NDArray[np.float32], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """A grey picture under its heat; grey, so that a colour always means heat.
+    """A grey image under its heat; grey, so that a colour always means heat.
 
     Args:
         grey: (H, W), from 0 to 255.

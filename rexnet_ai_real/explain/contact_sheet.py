@@ -1,4 +1,4 @@
-"""Explained pictures side by side, each beside its heat: one page of a contact sheet."""
+"""Explained images side by side, each beside its heat: one page of a contact sheet."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from rexnet_ai_real.explain.caption import ANSWER_COLOURS, FAINT, INK, PAPER, answer, draw_bar
 from rexnet_ai_real.explain.explanation import CLASSES, Explanation, Scale
-from rexnet_ai_real.explain.placement import heat_on_picture, seen
+from rexnet_ai_real.explain.placement import heat_on_image, seen
 from rexnet_ai_real.images.lettering import fitted, font, small, wrapped
 from rexnet_ai_real.provenance import CAVEAT
 
@@ -29,18 +29,18 @@ class Tile:
     """An explanation with what is shown of it, at most 168 pixels a side."""
 
     explanation: Explanation
-    picture: Image.Image | None = None
-    """None when the picture failed."""
+    image: Image.Image | None = None
+    """None when the image failed."""
     heated: Image.Image | None = None
     is_cut: bool = False
     """Whether the network did not see the whole of it."""
 
 
-def tile(picture: Image.Image, explanation: Explanation, scale: Scale, resize: str) -> Tile:
-    """Small versions of a picture, as it is and under its heat. The arguments are those of `overlay`."""
-    shown = small(picture, _SIDE)
-    heated = heat_on_picture(shown, scale.positions(explanation), resize)
-    return Tile(explanation, shown, heated, seen(picture.size, resize) != (0, 0, *picture.size))
+def tile(image: Image.Image, explanation: Explanation, scale: Scale, resize: str) -> Tile:
+    """Small versions of an image, as it is and under its heat. The arguments are those of `overlay`."""
+    shown = small(image, _SIDE)
+    heated = heat_on_image(shown, scale.positions(explanation), resize)
+    return Tile(explanation, shown, heated, seen(image.size, resize) != (0, 0, *image.size))
 
 
 def page(tiles: Sequence[Tile], number: int, scale: Scale) -> Image.Image:
@@ -67,12 +67,10 @@ def _draw_heading(sheet: Image.Image, number: int, scale: Scale, is_cut: bool) -
     draw.text((_MARGIN, _MARGIN), "What speaks for the detector's answers", font=font(24), fill=INK)
     draw.text((sheet.width - _MARGIN, _MARGIN + 8), f"page {number}", font=font(14), fill=FAINT, anchor="ra")
     stripes = " Striped: outside of what the network saw." if is_cut else ""
-    about = f"Left the picture, right its heat: what speaks for the class named below it ({scale.unit}).{stripes}"
+    about = f"Left the image, right its heat: what speaks for the class named below it ({scale.unit}).{stripes}"
     draw.text((_MARGIN, _MARGIN + 36), about, font=font(14), fill=INK)
     draw_bar(sheet, (_MARGIN, _MARGIN + 66), _WIDTH, 14, scale.top)
-    note = (
-        scale.note if scale.top is not None else "Each picture has its own scale: colours do not compare between them"
-    )
+    note = scale.note if scale.top is not None else "Each image has its own scale: colours do not compare between them"
     draw.text((_MARGIN + _WIDTH + _GAP, _MARGIN + 66), note, font=font(14), fill=INK)
 
 
@@ -83,16 +81,16 @@ def _draw_tile(sheet: Image.Image, corner: tuple[int, int], shown: Tile, scale: 
     letters, small = font(15), font(13)
     y = top + _SIDE + 5
     name = fitted(verdict.path.replace("\\", "/").rstrip("/").rpartition("/")[2] or verdict.path, small, _WIDTH)
-    if shown.picture is None or shown.heated is None:
+    if shown.image is None or shown.heated is None:
         draw.rectangle((left, top, left + _WIDTH - 1, top + _SIDE - 1), fill=_PLACE)
         draw.text((left + 12, top + 12), "No answer", font=letters, fill=INK)
         for number, line in enumerate(wrapped(verdict.error or "", small, _WIDTH - 24, 6)):
             draw.text((left + 12, top + 38 + number * _LINE), line, font=small, fill=INK)
         draw.text((left, y), name, font=small, fill=FAINT)
         return
-    for offset, picture in ((0, shown.picture), (_SIDE + 4, shown.heated)):
+    for offset, image in ((0, shown.image), (_SIDE + 4, shown.heated)):
         draw.rectangle((left + offset, top, left + offset + _SIDE - 1, top + _SIDE - 1), fill=_PLACE)
-        sheet.paste(picture, (left + offset + (_SIDE - picture.width) // 2, top + (_SIDE - picture.height) // 2))
+        sheet.paste(image, (left + offset + (_SIDE - image.width) // 2, top + (_SIDE - image.height) // 2))
     draw.rectangle((left, y + 2, left + 9, y + 13), fill=ANSWER_COLOURS[verdict.label or "unsure"])
     draw.text((left + 16, y), answer(explanation), font=letters, fill=INK)
     lines = [_about_heat(explanation), name, *wrapped(f"Metadata: {explanation.provenance}", small, _WIDTH, 2)]

@@ -17,7 +17,7 @@ from rexnet_ai_real.images.decode import read
 from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.images.loading import prepared_batches
 from rexnet_ai_real.images.preprocessing import Pixels, read_pixels
-from rexnet_ai_real.images.walk import PictureFile
+from rexnet_ai_real.images.walk import ImageFile
 from rexnet_ai_real.labels import AI, LABELS
 from rexnet_ai_real.provenance import read_provenance
 
@@ -38,7 +38,7 @@ class Explainer:
     method: str = EXACT
     """One of `METHODS`. All but the exact one need the detector's networks in PyTorch."""
     target: Target = "predicted"
-    """The class that heat speaks for; predicted: the one on whose side of the threshold the picture is."""
+    """The class that heat speaks for; predicted: the one on whose side of the threshold the image is."""
     max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
@@ -57,10 +57,10 @@ class Explainer:
             return "exact class-activation map, log-odds that each place adds"
         return f"by {self.method}, in its own unit"
 
-    def explain(self, files: Iterable[PictureFile], *, batch_size: int = 16, workers: int = 2) -> Iterator[Explanation]:
-        """An explanation of each file, lazily and in order; a file that gives no picture is one with an error.
+    def explain(self, files: Iterable[ImageFile], *, batch_size: int = 16, workers: int = 2) -> Iterator[Explanation]:
+        """An explanation of each file, lazily and in order; a file that gives no image is one with an error.
 
-        Memory does not grow with the number of files: at most two batches of prepared pictures wait.
+        Memory does not grow with the number of files: at most two batches of prepared images wait.
 
         Raises:
             UserError: a network that has no such map.
@@ -73,7 +73,7 @@ class Explainer:
         pixels = read_pixels(data, self.detector.preprocessing, max_pixels=self.max_pixels)
         return _Prepared(pixels, read_provenance(data).verdict)
 
-    def _explained(self, batch: list[tuple[PictureFile, _Prepared | str]]) -> Iterator[Explanation]:
+    def _explained(self, batch: list[tuple[ImageFile, _Prepared | str]]) -> Iterator[Explanation]:
         good = [(file.path, made) for file, made in batch if isinstance(made, _Prepared)]
         explained: Iterator[Explanation] = iter(())
         if good:
@@ -88,13 +88,13 @@ class Explainer:
         for file, made in batch:
             yield Explanation(Verdict.failed(file.path, made)) if isinstance(made, str) else next(explained)
 
-    def _heat(self, pictures: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.intp]]:
+    def _heat(self, images: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.intp]]:
         if self.method != EXACT:
-            logits = self.detector.engine.logits(pictures)
+            logits = self.detector.engine.logits(images)
             targets = self._targets(logits)
-            return logits, self._gradient_heat(pictures, targets), targets
+            return logits, self._gradient_heat(images, targets), targets
         try:
-            logits, maps = self.detector.engine.logits_and_maps(pictures)
+            logits, maps = self.detector.engine.logits_and_maps(images)
         except UserError as error:
             raise UserError(f"{error}. Or choose another method, such as gradcam, with backend=torch") from error
         targets = self._targets(logits)
@@ -109,11 +109,11 @@ class Explainer:
         calibration = self.detector.calibration
         return (calibration.probabilities(np.nan_to_num(logits)) >= calibration.threshold).astype(np.intp)
 
-    def _gradient_heat(self, pictures: Pixels, targets: NDArray[np.intp]) -> NDArray[np.float32]:
+    def _gradient_heat(self, images: Pixels, targets: NDArray[np.intp]) -> NDArray[np.float32]:
         """The mean of the networks' heat maps."""
         from rexnet_ai_real.models.cam import NoFeatureMap, heat_maps
 
-        batch = self.detector.torch_engine.normalised(pictures)
+        batch = self.detector.torch_engine.normalised(images)
         try:
             maps = [heat_maps(net, batch, targets.tolist(), method=self.method) for net in self.detector.networks]
         except NoFeatureMap as error:

@@ -1,4 +1,4 @@
-"""What the detector says of one picture, with where in it the evidence lies, and the scale that heat is shown on."""
+"""What the detector says of one image, with where in it the evidence lies, and the scale that heat is shown on."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,21 +8,21 @@ from numpy.typing import NDArray
 
 from rexnet_ai_real.detector.verdict import Verdict
 
-CLASSES: Final = ("a real picture", "an AI-generated picture")
+CLASSES: Final = ("a real image", "an AI-generated image")
 """What heat speaks for, by the number of the class."""
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A verdict, the evidence for one class in the picture, and what the file's metadata say."""
+    """A verdict, the evidence for one class in the image, and what the file's metadata say."""
 
     verdict: Verdict
     provenance: str = ""
-    """What the metadata say of the picture's origin, in one line; empty where the file could not be read."""
+    """What the metadata say of the image's origin, in one line; empty where the file could not be read."""
     target: int | None = None
-    """The class that the heat speaks for; None when the picture failed."""
+    """The class that the heat speaks for; None when the image failed."""
     heat: NDArray[np.float32] | None = None
-    """(h, w), zero or more, of equal places over what the network saw; None when the picture failed."""
+    """(h, w), zero or more, of equal places over what the network saw; None when the image failed."""
 
     @property
     def greatest(self) -> float:
@@ -37,14 +37,14 @@ class Scale:
     unit: str
     """Of the heat, in a few words."""
     top: float | None = None
-    """The heat that gets the last colour in every picture; None: in each picture its own greatest."""
+    """The heat that gets the last colour in every image; None: in each image its own greatest."""
 
     def top_of(self, explanation: Explanation) -> float:
-        """The heat that gets the last colour in this picture; 0 where there is no heat."""
+        """The heat that gets the last colour in this image; 0 where there is no heat."""
         return explanation.greatest if self.top is None else self.top
 
     def positions(self, explanation: Explanation) -> NDArray[np.float32]:
-        """The heat of a picture that did not fail, from 0 to 1."""
+        """The heat of an image that did not fail, from 0 to 1."""
         assert explanation.heat is not None
         top = self.top_of(explanation)
         return explanation.heat / np.float32(top) if top > 0 else np.zeros_like(explanation.heat)
@@ -53,5 +53,5 @@ class Scale:
     def note(self) -> str:
         """What may be compared."""
         if self.top is None:
-            return "Scale of this picture alone: its colours do not compare with those of other pictures"
-        return "One scale for all pictures of this run: the same colour is the same heat"
+            return "Scale of this image alone: its colours do not compare with those of other images"
+        return "One scale for all images of this run: the same colour is the same heat"

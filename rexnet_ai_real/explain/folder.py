@@ -20,7 +20,7 @@ from rexnet_ai_real.explain.contact_sheet import PER_PAGE, Tile, page, tile
 from rexnet_ai_real.explain.explanation import Explanation, Scale
 from rexnet_ai_real.explain.overlay import overlay
 from rexnet_ai_real.files import write_atomically
-from rexnet_ai_real.images.decode import UnreadablePicture, decode
+from rexnet_ai_real.images.decode import UnreadableImage, decode
 from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.images.loading import made_ahead
 from rexnet_ai_real.labels import LABELS
@@ -39,16 +39,16 @@ _COMPRESSION: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """What is to be written of one picture."""
+    """What is to be written of one image."""
 
     explanation: Explanation
     tile: Tile
     overlay: bytes | None = None
-    """A PNG; None when the picture failed."""
+    """A PNG; None when the image failed."""
 
 
 class ExplanationFolder:
-    """A folder that fills picture by picture; at every moment its table holds what is written.
+    """A folder that fills image by image; at every moment its table holds what is written.
 
     A page of the contact sheet is written when it is full, the last one at the end of the `with` block, also when that
     ends with Ctrl-C.
@@ -82,7 +82,7 @@ class ExplanationFolder:
             self._write_page()
 
     def add(self, drawn: Drawn) -> None:
-        """Write a picture's overlay, and then its line.
+        """Write an image's overlay, and then its line.
 
         Raises:
             UserError: the folder cannot be written.
@@ -127,7 +127,7 @@ def drawn(
     """Overlays and tiles, in order, made by threads; at most one more than those are in memory.
 
     Args:
-        explanations: with the paths of their pictures, which are decoded again, at their full size.
+        explanations: with the paths of their images, which are decoded again, at their full size.
         scale: of the heat.
         resize: of the preprocessing.
         workers: threads.
@@ -138,19 +138,19 @@ def drawn(
         if explanation.verdict.error is not None:
             return Drawn(explanation, Tile(explanation))
         try:
-            picture = decode(Path(explanation.verdict.path), max_pixels=max_pixels)
-        except UnreadablePicture as error:  # it could be read a moment ago
+            image = decode(Path(explanation.verdict.path), max_pixels=max_pixels)
+        except UnreadableImage as error:  # it could be read a moment ago
             failed = Explanation(Verdict.failed(explanation.verdict.path, f"changed while it was explained: {error}"))
             return Drawn(failed, Tile(failed))
         stored = io.BytesIO()
-        overlay(picture, explanation, scale, resize).save(stored, "PNG", compress_level=_COMPRESSION)
-        return Drawn(explanation, tile(picture, explanation, scale, resize), stored.getvalue())
+        overlay(image, explanation, scale, resize).save(stored, "PNG", compress_level=_COMPRESSION)
+        return Drawn(explanation, tile(image, explanation, scale, resize), stored.getvalue())
 
     return (made for _, made in made_ahead(draw, explanations, workers=workers, ahead=workers + 1))
 
 
 def is_output(path: str, folder: Path) -> bool:
-    """Whether a file is one of those written here: it may lie in a folder whose pictures are being explained."""
+    """Whether a file is one of those written here: it may lie in a folder whose images are being explained."""
     place, name = os.path.split(path)
     try:
         found = _real(place)
@@ -167,21 +167,21 @@ def _real(folder: str) -> str:
 
 
 def overlay_name(path: str) -> str:
-    """A file name for the overlay of a picture: the same for the same path, another for any other path.
+    """A file name for the overlay of an image: the same for the same path, another for any other path.
 
-    Made of the letters and digits of the picture's name and 64 bits of a hash of its path, so that it is safe and short
+    Made of the letters and digits of the image's name and 64 bits of a hash of its path, so that it is safe and short
     enough everywhere.
     """
     stem = re.sub(r"[^A-Za-z0-9_-]+", "_", Path(path).stem)[:_LONGEST_STEM].strip("_-")
     digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
-    return f"{stem or 'picture'}-{digest}.png"
+    return f"{stem or 'image'}-{digest}.png"
 
 
 @contextmanager
 def set_aside(explanations: Iterable[Explanation]) -> Iterator[tuple[float, int, Iterator[Explanation]]]:
     """Explanations kept in a file without a name: their greatest heat, their number, and themselves, read back.
 
-    What a scale for all pictures needs. A map of 7 x 7 places takes 0.2 kB, one of 224 x 224 takes 200 kB.
+    What a scale for all images needs. A map of 7 x 7 places takes 0.2 kB, one of 224 x 224 takes 200 kB.
     """
     with tempfile.TemporaryFile() as spool:
         greatest, count = 0.0, 0

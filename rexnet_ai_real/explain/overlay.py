@@ -1,4 +1,4 @@
-"""One picture under its heat, at its own resolution, over a caption."""
+"""One image under its heat, at its own resolution, over a caption."""
 
 import math
 from typing import Final
@@ -7,28 +7,28 @@ from PIL import Image
 
 from rexnet_ai_real.explain.caption import caption
 from rexnet_ai_real.explain.explanation import Explanation, Scale
-from rexnet_ai_real.explain.placement import heat_on_picture, seen
+from rexnet_ai_real.explain.placement import heat_on_image, seen
 
 LARGEST: Final = 25_000_000
-"""Pixels of an overlay; larger pictures are shown smaller."""
+"""Pixels of an overlay; larger images are shown smaller."""
 SMALLEST: Final = 256
-"""Pixels of an overlay's longer side; smaller pictures are shown enlarged by a whole number."""
+"""Pixels of an overlay's longer side; smaller images are shown enlarged by a whole number."""
 NARROWEST: Final = 440
-"""Pixels of a caption's width: narrower pictures stand in the middle of it."""
+"""Pixels of a caption's width: narrower images stand in the middle of it."""
 _GROUND: Final = "#f2f2f2"
 
 
-def overlay(picture: Image.Image, explanation: Explanation, scale: Scale, resize: str) -> Image.Image:
-    """The picture under its heat, over the caption.
+def overlay(image: Image.Image, explanation: Explanation, scale: Scale, resize: str) -> Image.Image:
+    """The image under its heat, over the caption.
 
     Args:
-        picture: as decoded, RGB.
-        explanation: of this picture, which did not fail.
+        image: as decoded, RGB.
+        explanation: of this image, which did not fail.
         scale: of the heat.
         resize: of the preprocessing.
     """
-    shown, note = _shown(picture)
-    heated = heat_on_picture(shown, scale.positions(explanation), resize)
+    shown, note = _shown(image)
+    heated = heat_on_image(shown, scale.positions(explanation), resize)
     strip = caption(
         max(shown.width, NARROWEST), _letter(shown.size), explanation, scale, [note, unseen_note(shown.size, resize)]
     )
@@ -43,21 +43,19 @@ def unseen_note(size: tuple[int, int], resize: str) -> str:
     return "" if seen(size, resize) == (0, 0, *size) else "Striped: outside of what the network saw"
 
 
-def _shown(picture: Image.Image) -> tuple[Image.Image, str]:
-    """The picture as large as it is shown, and what was changed, in words; mostly nothing."""
-    width, height = picture.size
+def _shown(image: Image.Image) -> tuple[Image.Image, str]:
+    """The image as large as it is shown, and what was changed, in words; mostly nothing."""
+    width, height = image.size
     if width * height > LARGEST:
         share = math.sqrt(LARGEST / (width * height))
         size = (max(1, int(width * share)), max(1, int(height * share)))
-        return picture.resize(
-            size, Image.Resampling.LANCZOS
-        ), f"Shown smaller: the picture is {width} x {height} pixels"
+        return image.resize(size, Image.Resampling.LANCZOS), f"Shown smaller: the image is {width} x {height} pixels"
     times = SMALLEST // max(width, height)
     if times < 2:
-        return picture, ""
+        return image, ""
     # Without smoothing, so that the pixels can be seen.
-    larger = picture.resize((width * times, height * times), Image.Resampling.NEAREST)
-    return larger, f"Shown {times} times as large: the picture is {width} x {height} pixels"
+    larger = image.resize((width * times, height * times), Image.Resampling.NEAREST)
+    return larger, f"Shown {times} times as large: the image is {width} x {height} pixels"
 
 
 def _letter(size: tuple[int, int]) -> int:

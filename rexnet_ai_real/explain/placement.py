@@ -1,4 +1,4 @@
-"""Where the places of a heat map lie in the picture that the network saw, whole or in part."""
+"""Where the places of a heat map lie in the image that the network saw, whole or in part."""
 
 from typing import Final
 
@@ -13,24 +13,24 @@ Box = tuple[float, float, float, float]
 """Left, top, right, bottom, in pixels."""
 
 _ROWS: Final = 256
-"""Computed at a time: a row of floats takes six times the memory of the picture's."""
+"""Computed at a time: a row of floats takes six times the memory of the image's."""
 
 
 def seen(size: tuple[int, int], resize: str) -> Box:
-    """The part of a picture (width, height) that the network saw, by `Preprocessing.resize`."""
+    """The part of an image (width, height) that the network saw, by `Preprocessing.resize`."""
     return centre_square(size) if resize == "crop" else (0.0, 0.0, float(size[0]), float(size[1]))
 
 
 def spread(
     heat: NDArray[np.float32], size: tuple[int, int], box: Box, rows: slice | None = None
 ) -> NDArray[np.float32]:
-    """A map over the pixels of a picture: bilinear between the centres of its places, level beyond the outermost.
+    """A map over the pixels of an image: bilinear between the centres of its places, level beyond the outermost.
 
     Args:
         heat: (h, w), of equal places that fill the box.
-        size: width and height of the picture.
-        box: the part of the picture that the map is of.
-        rows: of the picture, all by default.
+        size: width and height of the image.
+        box: the part of the image that the map is of.
+        rows: of the image, all by default.
 
     Returns:
         (rows, width); not a number outside the box, where nothing is known.
@@ -44,23 +44,23 @@ def spread(
     return values
 
 
-def heat_on_picture(picture: Image.Image, heat: NDArray[np.float32], resize: str) -> Image.Image:
-    """The picture in grey under its heat; striped and paler where the network did not see it.
+def heat_on_image(image: Image.Image, heat: NDArray[np.float32], resize: str) -> Image.Image:
+    """The image in grey under its heat; striped and paler where the network did not see it.
 
     Args:
-        picture: RGB, of any size.
+        image: RGB, of any size.
         heat: (h, w), from 0 to 1.
         resize: of the preprocessing.
     """
-    grey = picture.convert("L")
-    result = Image.new("RGB", picture.size)
-    box = seen(picture.size, resize)
-    period = max(12, max(picture.size) // 120)  # of the stripes, which should show on a screen that shows the whole
-    for top in range(0, picture.height, _ROWS):
-        bottom = min(top + _ROWS, picture.height)
-        here = spread(heat, picture.size, box, slice(top, bottom))
+    grey = image.convert("L")
+    result = Image.new("RGB", image.size)
+    box = seen(image.size, resize)
+    period = max(12, max(image.size) // 120)  # of the stripes, which should show on a screen that shows the whole
+    for top in range(0, image.height, _ROWS):
+        bottom = min(top + _ROWS, image.height)
+        here = spread(heat, image.size, box, slice(top, bottom))
         unseen = np.isnan(here)
-        below = np.asarray(grey.crop((0, top, picture.width, bottom)), dtype=np.float32)
+        below = np.asarray(grey.crop((0, top, image.width, bottom)), dtype=np.float32)
         if unseen.any():
             below = np.where(unseen, _striped(below, top, period), below)
         result.paste(Image.fromarray(painted(below, np.where(unseen, 0, here))), (0, top))

@@ -3,7 +3,7 @@
     python -m rexnet_ai_real.export outputs/baseline/2026-11-22_10-00-00 exported --formats onnx onnx-int8
     python -m rexnet_ai_real.export outputs/folds exported --average-weights --push-to-hub OWNER/NAME
 
-Every graph is compared with PyTorch on real pictures before it is written. The folder appears whole or not at all.
+Every graph is compared with PyTorch on real images before it is written. The folder appears whole or not at all.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def export(options: argparse.Namespace) -> int:
 
     request = folder.Request(
         formats=tuple(dict.fromkeys(options.formats)),
-        pictures=options.pictures,
+        images=options.images,
         count=options.count,
         pixel_type=options.input,
         average_weights=options.average_weights,
@@ -72,13 +72,13 @@ def _parser() -> argparse.ArgumentParser:
         help="safetensors for PyTorch; onnx; onnx-int8, a third of the size; openvino (default: safetensors onnx)",
     )
     parser.add_argument(
-        "--pictures",
+        "--images",
         type=Path,
         metavar="FOLDER",
-        help="with ai/ and real/ in it, or where the run's pictures are now: to compare the formats on, and to choose "
+        help="with ai/ and real/ in it, or where the run's images are now: to compare the formats on, and to choose "
         "the ranges of onnx-int8 (default: the run's own)",
     )
-    parser.add_argument("--count", type=positive, default=1000, help="pictures to compare on, at most (default: 1000)")
+    parser.add_argument("--count", type=positive, default=1000, help="images to compare on, at most (default: 1000)")
     parser.add_argument(
         "--input", choices=PIXEL_TYPES, default=PIXEL_TYPES[0], help="type of the graphs' input, 0 to 255 (uint8)"
     )

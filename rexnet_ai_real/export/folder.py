@@ -42,10 +42,10 @@ class Request:
 
     formats: tuple[str, ...]
     """Of `FORMATS`."""
-    pictures: Path | None = None
-    """Folder with class folders, or where the pictures of the run are now; None: where they were."""
+    images: Path | None = None
+    """Folder with class folders, or where the images of the run are now; None: where they were."""
     count: int = 1000
-    """Pictures to compare on, at most."""
+    """Images to compare on, at most."""
     pixel_type: str = "uint8"
     """Of the graphs' input."""
     average_weights: bool = False
@@ -77,16 +77,16 @@ def export(model: Path, out: Path, request: Request) -> Exported:
         request: what is wanted.
 
     Raises:
-        UserError: no detector, no pictures where they are needed, a library that is missing, a folder in use.
+        UserError: no detector, no images where they are needed, a library that is missing, a folder in use.
         ParityFailed: a format does not answer as PyTorch does. Nothing is written.
     """
     check_request(out, request)
     source = Source.open(model)
-    sample = source.sample(request.pictures, request.count)
+    sample = source.sample(request.images, request.count)
     if not sample.real and ("onnx-int8" in request.formats or request.average_weights):
         raise UserError(
-            "onnx-int8 and averaged weights are measured on real pictures, and those of the training are not known or "
-            "not there: give a folder that holds ai/ and real/ as --pictures"
+            "onnx-int8 and averaged weights are measured on real images, and those of the training are not known or "
+            "not there: give a folder that holds ai/ and real/ as --images"
         )
     parities: list[Parity] = []
     if request.average_weights:
@@ -146,7 +146,7 @@ def _write_formats(folder: Path, stored: StoredDetector, sample: Sample, request
     if "onnx-int8" in request.formats:
         onnx.save(quantised(graph, sample.training_like[:CALIBRATION]), folder / INT8_FILE)
         found = trial.measure("onnx-int8", _on_onnx(folder, "onnx-int8", description.fingerprint), apart=True)
-        parity.require_close(found, "leave onnx-int8 out of --formats, or give more --pictures")
+        parity.require_close(found, "leave onnx-int8 out of --formats, or give more --images")
     if "onnx" not in request.formats:
         (folder / ONNX_FILE).unlink()
     return trial.found
@@ -168,7 +168,7 @@ class _Trial:
         return cls(sample, parity.answers(engine, sample, maps=maps, title="PyTorch, float32"), description)
 
     def measure(self, name: str, engine: Engine, *, apart: bool = False) -> Parity:
-        """`apart`: also on the held-out pictures alone, since on those that were learned by heart little can change."""
+        """`apart`: also on the held-out images alone, since on those that were learned by heart little can change."""
         answers = parity.answers(engine, self.sample, maps=self.original.maps is not None, title=name)
         calibration = self.description.calibration
         found = parity.compare(name, answers, self.original, self.sample, calibration)

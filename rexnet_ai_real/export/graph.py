@@ -1,8 +1,8 @@
-"""The ONNX graph: pictures in, logits and class-activation map out in one pass, preprocessing and averaging inside.
+"""The ONNX graph: images in, logits and class-activation map out in one pass, preprocessing and averaging inside.
 
-Pictures come resized. A Resize node with antialiasing inside the graph was tried on 60 pictures of `kaggle`: ONNX
+Images come resized. A Resize node with antialiasing inside the graph was tried on 60 images of `kaggle`: ONNX
 Runtime's differs from Pillow's, which rounds to whole grey levels, by up to 0.28 in logit; OpenVINO passes over the
-antialiasing, which made 1.3 on the first picture; and it was no faster (30 against 34 ms for both steps).
+antialiasing, which made 1.3 on the first image; and it was no faster (30 against 34 ms for both steps).
 """
 
 import json
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from rexnet_ai_real.detector.description import Description
 from rexnet_ai_real.detector.engines.engine import FINGERPRINT
-from rexnet_ai_real.detector.engines.graphs import LOGIT, MAP, PICTURES
+from rexnet_ai_real.detector.engines.graphs import IMAGES, LOGIT, MAP
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.labels import AI, LABELS, REAL
@@ -54,9 +54,9 @@ class ExportedNetwork(nn.Module):
         """Names of what `forward` returns, in order."""
         return [LOGIT, LOGITS, MAP] if self.maps else [LOGIT, LOGITS]
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """(N,), (N, 2) and, where there is one, the map (N, h, w) for "AI-generated"."""
-        normalised = pictures.permute(0, 3, 1, 2).float() * self.scale + self.shift
+        normalised = images.permute(0, 3, 1, 2).float() * self.scale + self.shift
         features = [network.forward_features(normalised) for network in self.networks]  # type: ignore[operator]
         pairs = zip(self.networks, features, strict=True)
         logits = _mean([network.forward_head(seen) for network, seen in pairs])  # type: ignore[operator]
@@ -70,20 +70,20 @@ class ExportedNetwork(nn.Module):
 
 def has_exact_map(network: nn.Module, size: int) -> bool:
     """Whether the mean of `class_activation_map` plus the difference of the biases is the logit, tried on noise."""
-    pictures = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+    images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         try:
-            found = class_activation_map(network, pictures).mean((1, 2))
+            found = class_activation_map(network, images).mean((1, 2))
         except (ValueError, RuntimeError):  # a head of another kind, or features without places
             return False
         bias = _last_linear(network).bias
-        logits = network(pictures)
+        logits = network(images)
     found = found if bias is None else found + bias[AI] - bias[REAL]
     return torch.allclose(found, logits[:, AI] - logits[:, REAL], rtol=1e-3, atol=1e-4)
 
 
 def onnx_graph(networks: Sequence[nn.Module], description: Description, pixel_type: str = "uint8") -> Any:
-    """An onnx.ModelProto: any number of pictures, batch norm folded into the convolutions, standard operators only.
+    """An onnx.ModelProto: any number of images, batch norm folded into the convolutions, standard operators only.
 
     Args:
         networks: on the CPU, in evaluation mode.
@@ -102,7 +102,7 @@ def onnx_graph(networks: Sequence[nn.Module], description: Description, pixel_ty
             (pixels,),
             dynamo=True,
             opset_version=OPSET,
-            input_names=[PICTURES],
+            input_names=[IMAGES],
             output_names=network.outputs,
             dynamic_shapes=({0: torch.export.Dim("N")},),
             verbose=False,
@@ -124,11 +124,11 @@ def described(model: Any, description: Description, pixel_type: str) -> Any:
     calibration = description.calibration
     size = description.preprocessing.image_size
     model.producer_name = "rexnet-ai-real"
-    model.doc_string = "Tells AI-generated pictures from real ones: P(AI) = sigmoid(logit / temperature)."
+    model.doc_string = "Tells AI-generated images from real ones: P(AI) = sigmoid(logit / temperature)."
     facts = {
         FINGERPRINT: description.fingerprint,
         "labels": json.dumps(LABELS),
-        "input": f"{PICTURES}: {pixel_type} (N, {size}, {size}, 3), RGB, 0 to 255, resized as preprocessing says",
+        "input": f"{IMAGES}: {pixel_type} (N, {size}, {size}, 3), RGB, 0 to 255, resized as preprocessing says",
         "preprocessing": json.dumps(description.preprocessing.to_plain()),
         "architecture": json.dumps(description.architecture),
         "networks": str(description.networks),

@@ -1,12 +1,12 @@
 """The graph with 8-bit weights and activations: a third of the size, by ONNX Runtime's static quantisation (QDQ).
 
-Settings were chosen on ReXNet 1.0 (+experiment=baseline, 224 px) and its 768 pictures of `kaggle`; rms is that of the
+Settings were chosen on ReXNet 1.0 (+experiment=baseline, 224 px) and its 768 images of `kaggle`; rms is that of the
 differences of logits, whose standard deviation is 4.8:
 
-    everything in 8 bits, ranges by minimum and maximum of 64 pictures      rms 2.61   accuracy 83.9 % for 91.4 %
+    everything in 8 bits, ranges by minimum and maximum of 64 images      rms 2.61   accuracy 83.9 % for 91.4 %
     stem and block 0 in float                                               0.55       92.1 %
     blocks 1 and 2 as well, ranges averaged over batches of 16              0.31       91.9 %
-    block 3 as well, ranges averaged over batches of 4, 128 pictures        0.18       91.4 %
+    block 3 as well, ranges averaged over batches of 4, 128 images        0.18       91.4 %
     the same with 7-bit weights                                             0.26       91.4 %   (taken)
 
 Quantising the stem alone made 2.27, block 0 alone 2.17, every later block 0.03 to 0.26. Symmetric activations were
@@ -24,11 +24,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from rexnet_ai_real.detector.engines.graphs import PICTURES
+from rexnet_ai_real.detector.engines.graphs import IMAGES
 from rexnet_ai_real.images.preprocessing import Pixels
 
 CALIBRATION: Final = 128
-"""Pictures that the ranges of the activations are read off."""
+"""Images that the ranges of the activations are read off."""
 _BATCH: Final = 4
 _FLOAT: Final = re.compile(r"(^|\.)(stem|features\.[0-3])\.")
 """Layers whose activations differ too much between channels for one range in 8 bits: 1.5 % of the weights."""
@@ -44,7 +44,7 @@ def quantised(model: Any, pixels: Pixels) -> Any:
 
     Args:
         model: from `onnx_graph`.
-        pixels: pictures like those of the training, (n, size, size, 3).
+        pixels: images like those of the training, (n, size, size, 3).
     """
     import onnx
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
@@ -74,7 +74,7 @@ def quantised(model: Any, pixels: Pixels) -> Any:
 
 
 class _Batches:
-    """Pictures as ONNX Runtime's calibration asks for them."""
+    """Images as ONNX Runtime's calibration asks for them."""
 
     def __init__(self, pixels: NDArray[Any]) -> None:
         whole = max(len(pixels) // _BATCH, 1) * _BATCH  # ranges of batches of one size are averaged
@@ -82,7 +82,7 @@ class _Batches:
 
     def get_next(self) -> dict[str, NDArray[Any]] | None:
         batch = next(self.batches, None)
-        return None if batch is None else {PICTURES: batch}
+        return None if batch is None else {IMAGES: batch}
 
     def __iter__(self) -> "_Batches":
         return self

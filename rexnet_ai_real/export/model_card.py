@@ -119,7 +119,7 @@ def _measured(report: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _collections(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Metrics on pictures from elsewhere."""
+    """Metrics on images from elsewhere."""
     return {
         name: found
         for name, found in report.items()

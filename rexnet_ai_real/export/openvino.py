@@ -1,7 +1,7 @@
 """The graph in OpenVINO's own format, converted from the ONNX file.
 
 Weights stay float32. Stored as float16 they take half the room (7.0 for 14.0 MB) and move logits by up to 0.075 (ReXNet
-1.0, 269 pictures), which is no longer the same detector to four digits; for small files there is the 8-bit graph.
+1.0, 269 images), which is no longer the same detector to four digits; for small files there is the 8-bit graph.
 """
 
 from pathlib import Path

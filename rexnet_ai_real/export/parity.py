@@ -1,4 +1,4 @@
-"""Does an exported graph answer as the network in PyTorch does? Measured on pictures; what does not is not exported."""
+"""Does an exported graph answer as the network in PyTorch does? Measured on images; what does not is not exported."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -39,16 +39,16 @@ class Answers:
     """(n, h, w), or none."""
 
     def only(self, mask: NDArray[np.bool_]) -> "Answers":
-        """Those on some of the pictures."""
+        """Those on some of the images."""
         return Answers(self.logits[mask], None if self.maps is None else self.maps[mask])
 
 
 @dataclass(frozen=True)
 class Parity:
-    """An engine's answers against those of the original. Accuracy and AUROC: None on pictures that do not define it."""
+    """An engine's answers against those of the original. Accuracy and AUROC: None on images that do not define it."""
 
     name: str
-    pictures: int
+    images: int
     held_out: int
     """How many of them the detector is known not to have learned from."""
     logit_difference: float
@@ -57,7 +57,7 @@ class Parity:
     map_difference: float | None
     """The largest, in the units of the logit; None without maps."""
     same_verdict: float
-    """Share of the pictures with the same verdict at the detector's operating point."""
+    """Share of the images with the same verdict at the detector's operating point."""
     accuracy: float | None
     accuracy_before: float | None
     auroc: float | None
@@ -81,7 +81,7 @@ class Parity:
         return within_accuracy and abs(self.auroc - self.auroc_before) <= AUROC + _ROUNDING
 
     def __str__(self) -> str:
-        words = f"logits differ by at most {self.logit_difference:.2g} on {self.pictures} pictures"
+        words = f"logits differ by at most {self.logit_difference:.2g} on {self.images} images"
         if self.map_difference is not None:
             words += f", maps by at most {self.map_difference:.2g}"
         if self.accuracy is None or self.accuracy_before is None or self.auroc is None or self.auroc_before is None:
@@ -97,7 +97,7 @@ def answers(engine: Engine, sample: Sample, *, maps: bool, title: str) -> Answer
 
     Args:
         engine: of any backend.
-        sample: n pictures.
+        sample: n images.
         maps: whether it has maps.
         title: beside the progress bar.
     """
@@ -128,7 +128,7 @@ def compare(name: str, found: Answers, original: Answers, sample: Sample, calibr
     has_maps = found.maps is not None and original.maps is not None
     return Parity(
         name=name,
-        pictures=len(sample),
+        images=len(sample),
         held_out=int(sample.held_out.sum()) if sample.real else 0,
         logit_difference=float(difference.max()),
         logit_rms=float(np.sqrt((difference**2).mean())),

@@ -10,7 +10,7 @@ from rexnet_ai_real.data.manifest import read_manifest
 from rexnet_ai_real.detector.description import DETECTOR_FILE, read_description
 from rexnet_ai_real.detector.storage import StoredDetector, read_detector
 from rexnet_ai_real.export.sample import (
-    PictureRow,
+    ImageRow,
     Sample,
     generated_sample,
     read_sample,
@@ -53,26 +53,26 @@ class Source:
         report = json.loads(metrics.read_text(encoding="utf-8")) if metrics.is_file() else {}
         return cls(replace(stored, description=description), origin, report)
 
-    def sample(self, pictures: Path | None, count: int) -> Sample:
-        """Pictures to calibrate and compare on: those of the run, or of a folder given; else generated scenes.
+    def sample(self, images: Path | None, count: int) -> Sample:
+        """Images to calibrate and compare on: those of the run, or of a folder given; else generated scenes.
 
         Args:
-            pictures: a folder with class folders, or where the pictures of the run are now.
+            images: a folder with class folders, or where the images of the run are now.
             count: how many at most.
 
         Raises:
-            UserError: no pictures in the folder given.
+            UserError: no images in the folder given.
         """
         preprocessing = self.stored.description.preprocessing
-        rows = self._rows(pictures)
+        rows = self._rows(images)
         if rows:
-            return read_sample(rows[:count], preprocessing, "pictures of the run")
-        if pictures is not None:
-            return read_sample(rows_of_folder(pictures)[:count], preprocessing, f"pictures of {pictures.name}")
+            return read_sample(rows[:count], preprocessing, "images of the run")
+        if images is not None:
+            return read_sample(rows_of_folder(images)[:count], preprocessing, f"images of {images.name}")
         return generated_sample(preprocessing)
 
-    def _rows(self, moved: Path | None) -> list[PictureRow]:
-        """Of the run; none where it or its pictures are not known."""
+    def _rows(self, moved: Path | None) -> list[ImageRow]:
+        """Of the run; none where it or its images are not known."""
         if self.origin is None:
             return []
         folds = not RunFolder(self.origin).config_file.is_file()

@@ -25,14 +25,14 @@ def with_new_statistics(
 ) -> State:
     """The same weights with the batch norms' statistics measured anew: those of the parts do not fit the mean.
 
-    Five folds of ReXNet 1.0 on the 768 pictures that four of each five have learned from: logits averaged 88.2 %
+    Five folds of ReXNet 1.0 on the 768 images that four of each five have learned from: logits averaged 88.2 %
     (AUROC 0.952), one network 80.2 % (0.874), mean weights 82.4 % (0.916), with new statistics 88.3 % (0.955).
 
     Args:
         architecture: arguments of `models.build`.
         state: weights.
         preprocessing: that of the training.
-        pixels: pictures of the training, (n, size, size, 3), two or more.
+        pixels: images of the training, (n, size, size, 3), two or more.
     """
     network = build_trained(architecture, state).eval()
     normalised = ExportedNetwork([network], preprocessing)

@@ -1,4 +1,4 @@
-"""Any picture file to RGB, in one way everywhere: training, evaluation and prediction see the same pixels of a file."""
+"""Any image file to RGB, in one way everywhere: training, evaluation and prediction see the same pixels of a file."""
 
 import io
 import re
@@ -32,7 +32,7 @@ UPRIGHT: Final = {
 """EXIF orientation (EXIF 2.32, tag 0x0112) to the step that undoes it."""
 
 # Pillow's name of the format, by how a file begins. Formats that need an outside program to open (EPS, WMF) or that
-# hold drawings or layers rather than a picture (SVG, PDF, PSD) are left out on purpose.
+# hold drawings or layers rather than an image (SVG, PDF, PSD) are left out on purpose.
 _SIGNATURES: Final[tuple[tuple[bytes, str], ...]] = (
     (b"\xff\xd8\xff", "JPEG"),
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -54,74 +54,74 @@ _BRANDS: Final = {b"avif": "AVIF", b"avis": "AVIF", b"mif1": "HEIC", b"msf1": "H
 _NOT_DECODED: Final = {"HEIC": "HEIC", "JXL": "JPEG XL"}
 
 
-class UnreadablePicture(UserError, ValueError):
-    """A file that gives no picture. `str()` is the reason, in one short line that does not repeat the file's name."""
+class UnreadableImage(UserError, ValueError):
+    """A file that gives no image. `str()` is the reason, in one short line that does not repeat the file's name."""
 
 
 def decode(source: Path | bytes, *, max_pixels: int = MAX_PIXELS, enough: int | None = None) -> Image.Image:
-    """Decode a file, or a file's bytes, to an upright 8-bit RGB picture.
+    """Decode a file, or a file's bytes, to an upright 8-bit RGB image.
 
     Turned by its EXIF orientation; alpha laid over white; 16-bit grey scaled to 8; colours taken to sRGB by the
     embedded ICC profile (CMYK included); the first frame of an animation. The name plays no part. Safe in threads.
 
     Args:
         source: path, or the whole file's bytes.
-        max_pixels: most pixels that a picture may have, checked from the header before any pixel is decoded. Pillow's
+        max_pixels: most pixels that an image may have, checked from the header before any pixel is decoded. Pillow's
             own limit of 178,956,970 stands above it.
         enough: pixels that both sides need not exceed: a JPEG is decoded at a half, a quarter or an eighth of its size
             where both sides still have as many, by the decoder's own averaging, in a fraction of the time. None: as
             it is stored.
 
     Raises:
-        UnreadablePicture: not a picture, of a kind that cannot be read here, truncated, damaged, too large, or no file.
+        UnreadableImage: not an image, of a kind that cannot be read here, truncated, damaged, too large, or no file.
     """
     data = source if isinstance(source, bytes) else read(source)
     kind = sniff(data[:HEAD_BYTES])
     if kind is None:
-        raise UnreadablePicture("empty file" if not data else "not a picture")
+        raise UnreadableImage("empty file" if not data else "not an image")
     if kind in _NOT_DECODED:
-        raise UnreadablePicture(f"{_NOT_DECODED[kind]} is not read here: convert it to PNG or JPEG")
+        raise UnreadableImage(f"{_NOT_DECODED[kind]} is not read here: convert it to PNG or JPEG")
     with _pillow_warnings_ignored():
         try:
-            with Image.open(io.BytesIO(data), formats=[kind]) as picture:
-                width, height = picture.size
+            with Image.open(io.BytesIO(data), formats=[kind]) as image:
+                width, height = image.size
                 if width * height > max_pixels:
-                    raise UnreadablePicture(f"{width} x {height} pixels, more than the limit of {max_pixels:,}")
+                    raise UnreadableImage(f"{width} x {height} pixels, more than the limit of {max_pixels:,}")
                 if enough is not None and kind == "JPEG":
-                    picture.draft(None, (enough, enough))
-                picture.load()
-                return _to_rgb(_upright(picture))
-        except UnreadablePicture:
+                    image.draft(None, (enough, enough))
+                image.load()
+                return _to_rgb(_upright(image))
+        except UnreadableImage:
             raise
         except Exception as error:  # six types came of 4,400 randomly damaged files
-            raise UnreadablePicture(_reason(error, kind, data)) from error
+            raise UnreadableImage(_reason(error, kind, data)) from error
 
 
 def read(path: Path) -> bytes:
-    """The bytes of a picture file; the reading stops after the first bytes where they belong to no picture.
+    """The bytes of an image file; the reading stops after the first bytes where they belong to no image.
 
     Raises:
-        UnreadablePicture: no such file, a folder or device, no permission, empty, not a picture, larger than MAX_BYTES.
+        UnreadableImage: no such file, a folder or device, no permission, empty, not an image, larger than MAX_BYTES.
     """
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # opening a named pipe would wait for ever
-            raise UnreadablePicture("a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file")
+            raise UnreadableImage("a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file")
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
             if sniff(head) is None:
-                raise UnreadablePicture("not a picture" if head else "empty file")
+                raise UnreadableImage("not an image" if head else "empty file")
             if status.st_size > MAX_BYTES:
-                raise UnreadablePicture(f"{status.st_size:,} bytes, more than the limit of {MAX_BYTES:,}")
+                raise UnreadableImage(f"{status.st_size:,} bytes, more than the limit of {MAX_BYTES:,}")
             return head + file.read()
     except FileNotFoundError:
-        raise UnreadablePicture("link to nowhere" if path.is_symlink() else "no such file") from None
+        raise UnreadableImage("link to nowhere" if path.is_symlink() else "no such file") from None
     except OSError as error:
-        raise UnreadablePicture(f"cannot be opened: {(error.strerror or type(error).__name__).lower()}") from error
+        raise UnreadableImage(f"cannot be opened: {(error.strerror or type(error).__name__).lower()}") from error
 
 
 def sniff(head: bytes) -> str | None:
-    """Pillow's name of a picture's format ("JPEG", "PNG", ...), from the first HEAD_BYTES bytes; None for other files.
+    """Pillow's name of an image's format ("JPEG", "PNG", ...), from the first HEAD_BYTES bytes; None for other files.
 
     Also names HEIC ("HEIC") and JPEG XL ("JXL"), which `decode` refuses with the reason.
     """
@@ -142,57 +142,57 @@ def sniff(head: bytes) -> str | None:
     return None
 
 
-def _upright(picture: Image.Image) -> Image.Image:
+def _upright(image: Image.Image) -> Image.Image:
     try:
-        orientation = picture.getexif().get(0x0112, 1)
-    except Exception:  # a damaged EXIF block says nothing of the orientation, and viewers show such pictures as stored
-        return picture
+        orientation = image.getexif().get(0x0112, 1)
+    except Exception:  # a damaged EXIF block says nothing of the orientation, and viewers show such images as stored
+        return image
     step = UPRIGHT.get(orientation)
-    return picture if step is None else picture.transpose(step)
+    return image if step is None else image.transpose(step)
 
 
-def _to_rgb(picture: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image) -> Image.Image:
     """8-bit sRGB, from any of Pillow's modes."""
-    profile = picture.info.get("icc_profile")
-    if picture.mode == "I" or picture.mode == "F" or picture.mode.startswith("I;16"):
-        return _eight_bit(picture).convert("RGB")
-    if picture.mode == "LAB":
-        return _through_profile(picture, b"")
-    if picture.has_transparency_data:
-        picture = _over_white(picture)
-    elif picture.mode not in ("L", "RGB", "CMYK"):
-        picture = picture.convert("L" if picture.mode == "1" else "RGB")
+    profile = image.info.get("icc_profile")
+    if image.mode == "I" or image.mode == "F" or image.mode.startswith("I;16"):
+        return _eight_bit(image).convert("RGB")
+    if image.mode == "LAB":
+        return _through_profile(image, b"")
+    if image.has_transparency_data:
+        image = _over_white(image)
+    elif image.mode not in ("L", "RGB", "CMYK"):
+        image = image.convert("L" if image.mode == "1" else "RGB")
     if profile:
-        picture = _through_profile(picture, profile)
-    return picture if picture.mode == "RGB" else picture.convert("RGB")
+        image = _through_profile(image, profile)
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _over_white(picture: Image.Image) -> Image.Image:
-    rgba = picture.convert({"La": "LA", "RGBa": "RGBA"}.get(picture.mode, "RGBA")).convert("RGBA")
+def _over_white(image: Image.Image) -> Image.Image:
+    rgba = image.convert({"La": "LA", "RGBa": "RGBA"}.get(image.mode, "RGBA")).convert("RGBA")
     white = Image.new("RGBA", rgba.size, "white")
     return Image.alpha_composite(white, rgba).convert("RGB")
 
 
-def _eight_bit(picture: Image.Image) -> Image.Image:
+def _eight_bit(image: Image.Image) -> Image.Image:
     """Grey of more than 8 bits to mode L.
 
     16-bit integers span 0 to 65535; 32-bit ones too if they fit. Floats span 0 to 1 or 0 to 255 if they fit. Anything
     wider has no agreed range and is stretched from its lowest to its highest value.
     """
-    if picture.mode.startswith("I;16"):
-        return Image.fromarray(((np.asarray(picture).astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8))
-    values = np.nan_to_num(np.asarray(picture, dtype=np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    if image.mode.startswith("I;16"):
+        return Image.fromarray(((np.asarray(image).astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8))
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     low, high = float(values.min()), float(values.max())
-    spans = (1.0, 255.0) if picture.mode == "F" else (65535.0,)
+    spans = (1.0, 255.0) if image.mode == "F" else (65535.0,)
     fitting = next((span for span in spans if high <= span), None)
     if low >= 0 and fitting is not None:
         low, high = 0.0, fitting
     return Image.fromarray(np.rint((values - low) * (255.0 / ((high - low) or 1.0))).astype(np.uint8))
 
 
-def _through_profile(picture: Image.Image, profile: bytes) -> Image.Image:
-    transform = _to_srgb(profile, picture.mode)
-    return picture if transform is None else transform.apply(picture)
+def _through_profile(image: Image.Image, profile: bytes) -> Image.Image:
+    transform = _to_srgb(profile, image.mode)
+    return image if transform is None else transform.apply(image)
 
 
 @lru_cache(maxsize=64)  # most collections hold a handful of profiles; building a transform takes 2 to 9 ms
@@ -232,7 +232,7 @@ def _ends_early(kind: str, data: bytes) -> bool:
         at = 0
         while at + 8 <= len(data):
             size = int.from_bytes(data[at : at + 4], "big")
-            if size < 8:  # 0: to the end of the file; 1: a 64-bit size, which no picture below 4 GiB needs
+            if size < 8:  # 0: to the end of the file; 1: a 64-bit size, which no image below 4 GiB needs
                 return False
             at += size
         return at != len(data)
@@ -255,7 +255,7 @@ _quiet = ExitStack()
 
 @contextmanager
 def _pillow_warnings_ignored() -> Iterator[None]:
-    """Pillow warns of damaged metadata and of large pictures; both are dealt with here, and other warnings stay alive.
+    """Pillow warns of damaged metadata and of large images; both are dealt with here, and other warnings stay alive.
 
     `catch_warnings` swaps state that all threads share, so the first thread to come in sets it and the last one out
     restores it.

@@ -1,4 +1,4 @@
-"""What drawn sheets share: small pictures, and words in the letters of Pillow's own font, cut or broken to fit."""
+"""What drawn sheets share: small images, and words in the letters of Pillow's own font, cut or broken to fit."""
 
 import unicodedata
 from bisect import bisect_right
@@ -9,14 +9,14 @@ from PIL import Image, ImageFont
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
-def small(picture: Image.Image, side: int) -> Image.Image:
-    """A picture in the same shape whose longer side is `side` pixels.
+def small(image: Image.Image, side: int) -> Image.Image:
+    """An image in the same shape whose longer side is `side` pixels.
 
     Tiny ones are enlarged without smoothing, so that their pixels can be seen.
     """
-    scale = side / max(picture.size)
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return picture.resize(size, Image.Resampling.LANCZOS if scale < 1.5 else Image.Resampling.NEAREST)
+    scale = side / max(image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image.resize(size, Image.Resampling.LANCZOS if scale < 1.5 else Image.Resampling.NEAREST)
 
 
 def font(size: int) -> Font:
@@ -55,7 +55,7 @@ def wrapped(text: str, letters: Font, width: float, lines: int = 4) -> list[str]
 
 
 def _longest(text: str, letters: Font, width: float, cut: Callable[[str, int], str]) -> str:
-    text = text if len(text) < 1000 else cut(text, 1000)  # measuring takes longer than any picture is wide
+    text = text if len(text) < 1000 else cut(text, 1000)  # measuring takes longer than any image is wide
     if letters.getlength(text) <= width:
         return text
     kept = bisect_right(range(len(text)), width, lo=1, key=lambda n: letters.getlength(cut(text, n)))

@@ -1,4 +1,4 @@
-"""Picture files made ready for a network by threads, in batches; what gives no picture is a reason in its place."""
+"""Image files made ready for a network by threads, in batches; what gives no image is a reason in its place."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -7,8 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from rexnet_ai_real.images.decode import UnreadablePicture
-from rexnet_ai_real.images.walk import PictureFile
+from rexnet_ai_real.images.decode import UnreadableImage
+from rexnet_ai_real.images.walk import ImageFile
 
 Given = TypeVar("Given")
 
@@ -23,7 +23,7 @@ def made_ahead(
 
     What waits is dropped when the reader stops early. An exception of `make` is raised at its place in the order.
     """
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="picture")
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="image")
     pending: deque[tuple[Given, Future[Made]]] = deque()
     try:
         for thing in given:
@@ -39,21 +39,21 @@ def made_ahead(
 
 
 def prepared_batches(
-    prepare: Callable[[Path], Made], files: Iterable[PictureFile], *, batch_size: int, workers: int
-) -> Iterator[list[tuple[PictureFile, Made | str]]]:
+    prepare: Callable[[Path], Made], files: Iterable[ImageFile], *, batch_size: int, workers: int
+) -> Iterator[list[tuple[ImageFile, Made | str]]]:
     """Each file with what `prepare` makes of it, or with the reason why it makes nothing; lazily and in order.
 
     At most two batches are prepared before they are asked for.
     """
 
-    def attempt(file: PictureFile) -> Made | str:
+    def attempt(file: ImageFile) -> Made | str:
         if file.error is not None:
             return file.error
         try:
             return prepare(Path(file.path))
-        except UnreadablePicture as error:
+        except UnreadableImage as error:
             return str(error)
-        except Exception as error:  # a name with a zero byte, a picture larger than the memory left: one bad row
+        except Exception as error:  # a name with a zero byte, an image larger than the memory left: one bad row
             return f"cannot be prepared: {type(error).__name__}: {' '.join(str(error).split())[:120]}"
 
     prepared = made_ahead(attempt, files, workers=workers, ahead=2 * batch_size)

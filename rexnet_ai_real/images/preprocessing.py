@@ -1,8 +1,8 @@
-"""Resize and normalise: what stands between a decoded picture and the network, the same for every use of it.
+"""Resize and normalise: what stands between a decoded image and the network, the same for every use of it.
 
 The resizing is Pillow's, on 8-bit pixels, so that training, prediction with PyTorch and exported detectors, which run
 without it, see the same bytes. torchvision's own resizing differs by one grey level at most and is no faster here (1.1
-against 0.9 ms for pictures of 384 px; 64 pictures, one thread).
+against 0.9 ms for images of 384 px; 64 images, one thread).
 """
 
 from collections.abc import Mapping
@@ -30,12 +30,12 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Travels with the trained weights, so that every later use sees pictures the same way."""
+    """Travels with the trained weights, so that every later use sees images the same way."""
 
     image_size: int
     """Side of the square that the network sees, in pixels."""
     resize: str
-    """One of `RESIZES`: the whole picture squashed, or the largest centred square of it."""
+    """One of `RESIZES`: the whole image squashed, or the largest centred square of it."""
     interpolation: str
     """One of `FILTERS`, with antialiasing."""
     mean: tuple[float, ...]
@@ -72,33 +72,33 @@ class Preprocessing:
         """Plain values, for checkpoints and JSON."""
         return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
 
-    def to_array(self, picture: Image.Image) -> Pixels:
-        """RGB picture of any size -> its pixels as the network sees them but for normalising, (size, size, 3)."""
-        return np.array(resized(picture, self.image_size, self.resize, self.interpolation))
+    def to_array(self, image: Image.Image) -> Pixels:
+        """RGB image of any size -> its pixels as the network sees them but for normalising, (size, size, 3)."""
+        return np.array(resized(image, self.image_size, self.resize, self.interpolation))
 
 
 def read_pixels(source: Path | bytes, preprocessing: Preprocessing, *, max_pixels: int = MAX_PIXELS) -> Pixels:
-    """A picture file, or its bytes, to what the network sees but for normalising, (size, size, 3).
+    """An image file, or its bytes, to what the network sees but for normalising, (size, size, 3).
 
     Raises:
-        UnreadablePicture: as `decode`.
+        UnreadableImage: as `decode`.
     """
-    picture = decode(source, max_pixels=max_pixels, enough=ENOUGH * preprocessing.image_size)
-    return preprocessing.to_array(picture)
+    image = decode(source, max_pixels=max_pixels, enough=ENOUGH * preprocessing.image_size)
+    return preprocessing.to_array(image)
 
 
-def resized(picture: Image.Image, size: int, resize: str, interpolation: str) -> Image.Image:
-    """Pictures of any size -> (size, size), as `Preprocessing` says.
+def resized(image: Image.Image, size: int, resize: str, interpolation: str) -> Image.Image:
+    """Images of any size -> (size, size), as `Preprocessing` says.
 
     For "crop" the square is cut and resized in one step: to enlarge a strip of 20,000 x 20 pixels first would take
     gigabytes.
     """
-    box = centre_square(picture.size) if resize == "crop" else None
-    return picture.resize((size, size), FILTERS[interpolation], box=box)
+    box = centre_square(image.size) if resize == "crop" else None
+    return image.resize((size, size), FILTERS[interpolation], box=box)
 
 
 def centre_square(size: tuple[int, int]) -> tuple[float, float, float, float]:
-    """Left, top, right, bottom of the largest centred square of a picture (width, height)."""
+    """Left, top, right, bottom of the largest centred square of an image (width, height)."""
     width, height = size
     side = min(size)
     left, top = (width - side) / 2, (height - side) / 2

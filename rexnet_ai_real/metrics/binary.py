@@ -1,7 +1,7 @@
 """Metrics of a binary detector with 95 % intervals, from labels, logits and duplicate groups.
 
-Every metric is computed from weights, one per picture: all ones give the value, the rows of the bootstrap give the
-interval. The pictures are sorted once; a resample then costs two cumulative sums and one row of a matrix product.
+Every metric is computed from weights, one per image: all ones give the value, the rows of the bootstrap give the
+interval. The images are sorted once; a resample then costs two cumulative sums and one row of a matrix product.
 
 For calibrated metrics pass calibrated logits (logits / temperature). Ranking metrics do not change with the
 temperature.
@@ -33,7 +33,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """What `evaluate` found. AI-generated is the positive class; a picture is called AI at probability >= threshold."""
+    """What `evaluate` found. AI-generated is the positive class; an image is called AI at probability >= threshold."""
 
     n: int
     n_real: int
@@ -64,8 +64,8 @@ class Metrics:
     tpr_at_fpr5: Estimate
     """The largest true-positive rate at a threshold whose false-positive rate is at most 5 %; not interpolated.
 
-    The threshold is set on the same pictures. Below the rule of three's number of real pictures the interval is too
-    narrow: the one at 1 % FPR held the truth in 65 % of simulations at 100 pictures, 72 % at 200, 96 % at 1,000.
+    The threshold is set on the same images. Below the rule of three's number of real images the interval is too
+    narrow: the one at 1 % FPR held the truth in 65 % of simulations at 100 images, 72 % at 200, 96 % at 1,000.
     """
     tpr_at_fpr1: Estimate
     warnings: tuple[str, ...] = field(default=())
@@ -99,12 +99,12 @@ def evaluate(
     Args:
         labels: (n,) 0 real, 1 AI-generated.
         logits: (n,) log-odds of "AI-generated".
-        groups: (n,) numbers or names of near-duplicate groups; None: each picture stands alone.
-        threshold: on the probability; at or above it a picture is called AI.
+        groups: (n,) numbers or names of near-duplicate groups; None: each image stands alone.
+        threshold: on the probability; at or above it an image is called AI.
         resamples: how many times the groups are drawn anew.
         seed: of the drawing.
 
-    A metric that the pictures do not define (one class only, none at all) is an undefined `Estimate` with a reason.
+    A metric that the images do not define (one class only, none at all) is an undefined `Estimate` with a reason.
 
     Raises:
         ValueError: columns that do not fit together, labels other than 0 and 1, logits that are NaN or infinite.
@@ -121,7 +121,7 @@ def evaluate_scores(scores: Scores, *, threshold: float = 0.5, resamples: int = 
 def summarise(scores: Scores, samples: FloatArray, *, threshold: float) -> Metrics:
     """Values with intervals, from `samples` that `resampled_metrics` gave at this threshold."""
     if not len(scores):
-        return _metrics(scores, threshold, len(samples), dict.fromkeys(METRICS, Estimate.undefined("no pictures")))
+        return _metrics(scores, threshold, len(samples), dict.fromkeys(METRICS, Estimate.undefined("no images")))
     values = _Sums.of(scores, threshold).metrics(np.ones((1, len(scores))))[0]
     lows, highs = percentile_interval(samples)
     independent = _independent_observations(scores, threshold)
@@ -186,7 +186,7 @@ class _Sums:
         return cls(ranking, columns[ranking.order])
 
     def metrics(self, weights: FloatArray) -> FloatArray:
-        """Weights (r, n) in the order of the pictures -> (r, len(METRICS))."""
+        """Weights (r, n) in the order of the images -> (r, len(METRICS))."""
         weights = np.take(weights, self.ranking.order, axis=1)
         sums = (weights @ self.columns.astype(weights.dtype)).astype(np.float64)
         tp, fp, fn, tn, nll, squares = sums[:, :6].T
@@ -196,7 +196,7 @@ class _Sums:
         gained = np.diff(caught, axis=1, prepend=0)
         precision_curve = caught / np.maximum(alarms, 1)
         alarms -= caught
-        above = _row_dot(gained, alarms)  # pairs in which the real picture scores at least as high as the AI picture
+        above = _row_dot(gained, alarms)  # pairs in which the real image scores at least as high as the AI image
         if self.ranking.tie_ends is not None:
             above -= _row_dot(gained, np.diff(alarms, axis=1, prepend=0)) / 2
         with np.errstate(invalid="ignore", divide="ignore"):  # 0 / 0 is the NaN that marks an undefined metric
@@ -248,7 +248,7 @@ def _tpr_at(caught: FloatArray, alarms: FloatArray, n_ai: FloatArray, n_real: Fl
 def _independent_observations(scores: Scores, threshold: float) -> dict[str, int]:
     """For each rate, how many duplicate groups it rests on.
 
-    AUROC too: m real and m AI pictures, paired off, are m independent trials of "the AI picture scores higher". For
+    AUROC too: m real and m AI images, paired off, are m independent trials of "the AI image scores higher". For
     F1, average precision, balanced accuracy and equal error rate the smaller class is a cautious stand-in.
     """
     ai, real = scores.groups_among(scores.labels == AI), scores.groups_among(scores.labels == REAL)
@@ -269,20 +269,20 @@ def _finish(value: float, low: float, high: float, independent: int | None) -> E
 
 def _why_undefined(name: str, scores: Scores) -> str:
     if not scores.n_ai or not scores.n_real:
-        return f"needs both classes; there are {scores.n_real} real and {scores.n_ai} AI-generated pictures"
-    return "no picture was called AI-generated" if name == "precision" else "not defined for these pictures"
+        return f"needs both classes; there are {scores.n_real} real and {scores.n_ai} AI-generated images"
+    return "no image was called AI-generated" if name == "precision" else "not defined for these images"
 
 
 def _warnings(scores: Scores) -> tuple[str, ...]:
-    texts = [] if len(scores) else ["There are no pictures."]
+    texts = [] if len(scores) else ["There are no images."]
     real = scores.groups_among(scores.labels == REAL)
     for target in _FPR_TARGETS.values():
         needed = round(3 / target)
         if 0 < real < needed:
             texts.append(
-                f"TPR at {target:.0%} FPR rests on {real} independent real pictures, fewer than {needed}: even with no "
+                f"TPR at {target:.0%} FPR rests on {real} independent real images, fewer than {needed}: even with no "
                 f"false alarm among them the true FPR could be {min(1.0, 3 / real):.1%} (rule of three)."
             )
     if 1 < scores.n_groups < 30:
-        texts.append(f"Only {scores.n_groups} independent pictures: the intervals are rough below 30.")
+        texts.append(f"Only {scores.n_groups} independent images: the intervals are rough below 30.")
     return tuple(texts)

@@ -1,13 +1,13 @@
 """The bootstrap by duplicate group: resampling weights, and the intervals read off them.
 
 Near-duplicates are not independent observations, so whole groups are drawn with replacement (the cluster bootstrap,
-Field and Welsh 2007). A resample is a row of weights, how often each picture was drawn, so that 2,000 resamples are
+Field and Welsh 2007). A resample is a row of weights, how often each image was drawn, so that 2,000 resamples are
 one matrix and a metric of them is a weighted sum or a cumulative sum along its rows.
 
 Intervals are percentile intervals (Efron and Tibshirani 1993, chapter 13). BCa needs one leave-one-out value per
-group, 10,000 further evaluations for 10,000 pictures, five times the cost of the bootstrap itself; what it would
+group, 10,000 further evaluations for 10,000 images, five times the cost of the bootstrap itself; what it would
 repair by simulation is small: percentile intervals of AUROC and accuracy held the truth in 91 to 98 % of 300 draws
-of 100, 200 and 1,000 pictures each, and so did those of the other metrics but two, which are treated apart
+of 100, 200 and 1,000 images each, and so did those of the other metrics but two, which are treated apart
 (calibration error, TPR at 1 % FPR).
 """
 
@@ -27,7 +27,7 @@ _CHUNK_ELEMENTS = (
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A value with its 95 % interval; all NaN, and `reason` says why, where the pictures do not define it."""
+    """A value with its 95 % interval; all NaN, and `reason` says why, where the images do not define it."""
 
     value: float
     low: float
@@ -55,7 +55,7 @@ class Estimate:
 
 
 def resampling_weights(groups: IntArray, resamples: int, seed: int) -> Iterator[FloatArray]:
-    """Draw the groups (n,) with replacement; yields chunks (r, n) of how often each picture was drawn.
+    """Draw the groups (n,) with replacement; yields chunks (r, n) of how often each image was drawn.
 
     Groups are numbered from 0. The chunks hold `resamples` rows in all, the same for the same groups and seed.
     """

@@ -1,6 +1,6 @@
 """The expected calibration error in equal bins, and an interval for it that holds where it is near zero.
 
-The plain bootstrap fails here. An ECE is a sum of absolute values, so chance alone lifts it: at 200 pictures a
+The plain bootstrap fails here. An ECE is a sum of absolute values, so chance alone lifts it: at 200 images a
 perfectly calibrated detector shows 0.07, a resample of them still more, and the percentile interval never covered
 the truth (0 of 300 simulations).
 """
@@ -20,7 +20,7 @@ def bin_numbers(probability: FloatArray) -> IntArray:
 
 
 def bin_gaps(labels: IntArray, probability: FloatArray) -> FloatArray:
-    """What a picture adds to its bin's "observed minus predicted", (n, bins): label - P(AI), 0 elsewhere."""
+    """What an image adds to its bin's "observed minus predicted", (n, bins): label - P(AI), 0 elsewhere."""
     return np.asarray((bin_numbers(probability)[:, None] == np.arange(ECE_BINS)) * (labels - probability)[:, None])
 
 
@@ -39,12 +39,12 @@ def ece_estimate(
     error off once for the resamples and once for the sample. The lower end is 0 where a perfectly calibrated detector
     would show as much by chance (consistency resampling, Broecker and Smith 2007; here the sums of the bins are drawn
     as normal, with the variance seen between duplicate groups). Over 300 simulations each, with 100, 200 and 1,000
-    pictures of a calibrated and two overconfident detectors, 90 to 99 % of the intervals held the truth.
+    images of a calibrated and two overconfident detectors, 90 to 99 % of the intervals held the truth.
 
     Args:
         value: sum over bins of the absolute column sums of `shares`.
         resampled: the percentile interval of the same sum over bootstrap resamples.
-        shares: (n, bins) what each picture adds to the sum of its bin, weights included.
+        shares: (n, bins) what each image adds to the sum of its bin, weights included.
         groups: (n,) numbers of duplicate groups from 0.
         draws: of a perfectly calibrated detector.
         seed: of the drawing.

@@ -1,6 +1,6 @@
-"""Two detectors compared on the same pictures: a paired bootstrap, and the pictures on which they disagree.
+"""Two detectors compared on the same images: a paired bootstrap, and the images on which they disagree.
 
-Pairing matters: both are right and wrong about much the same pictures, so the interval of the difference is far
+Pairing matters: both are right and wrong about much the same images, so the interval of the difference is far
 narrower than the two single intervals suggest.
 """
 
@@ -18,15 +18,15 @@ from rexnet_ai_real.metrics.scores import FloatArray, Scores
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
-    """One detector's scores of named pictures; the names (paths, hashes) tell which are the same."""
+    """One detector's scores of named images; the names (paths, hashes) tell which are the same."""
 
-    pictures: tuple[str, ...]
+    images: tuple[str, ...]
     scores: Scores
 
     @classmethod
     def of(
         cls,
-        pictures: Sequence[str],
+        images: Sequence[str],
         labels: npt.ArrayLike,
         logits: npt.ArrayLike,
         groups: npt.ArrayLike | None = None,
@@ -37,12 +37,12 @@ class Predictions:
             ValueError: as `Scores.of`, or names that repeat or differ in number.
         """
         scores = Scores.of(labels, logits, groups)
-        if len(pictures) != len(scores):
-            raise ValueError(f"{len(pictures)} names for {len(scores)} pictures; expected one each")
-        repeated = len(pictures) - len(set(pictures))
+        if len(images) != len(scores):
+            raise ValueError(f"{len(images)} names for {len(scores)} images; expected one each")
+        repeated = len(images) - len(set(images))
         if repeated:
-            raise ValueError(f"{repeated} names of pictures stand twice; a comparison needs one prediction per picture")
-        return cls(tuple(pictures), scores)
+            raise ValueError(f"{repeated} names of images stand twice; a comparison needs one prediction per image")
+        return cls(tuple(images), scores)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,9 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """A picture that one detector calls AI and the other real."""
+    """An image that one detector calls AI and the other real."""
 
-    picture: str
+    image: str
     label: int
     probability_a: float
     probability_b: float
@@ -79,9 +79,9 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """One sentence on AUROC and on the pictures that the two call differently."""
+        """One sentence on AUROC and on the images that the two call differently."""
         right = sum(d.a_is_right for d in self.disagreements)
-        calls = f"they call {len(self.disagreements)} of {self.n} pictures differently, A is right on {right} of these"
+        calls = f"they call {len(self.disagreements)} of {self.n} images differently, A is right on {right} of these"
         auroc = self.differences["auroc"]
         if not auroc.difference.defined:
             return f"AUROC cannot be compared ({auroc.difference.reason}); {calls}."
@@ -100,12 +100,12 @@ def compare(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Comparison:
-    """Compare two detectors on the same pictures, in whatever order each lists them; groups are taken from A.
+    """Compare two detectors on the same images, in whatever order each lists them; groups are taken from A.
 
     Every resample draws the same groups for both, so that the difference is taken within the resample.
 
     Raises:
-        ValueError: pictures that only one of them has, or that have another label there.
+        ValueError: images that only one of them has, or that have another label there.
     """
     b = _in_order_of(a, b)
     first, second = a.scores, Scores(a.scores.labels, b.scores.logits, a.scores.groups)
@@ -128,23 +128,23 @@ def compare(
 
 
 def _in_order_of(a: Predictions, b: Predictions) -> Predictions:
-    only_a, only_b = sorted(set(a.pictures) - set(b.pictures)), sorted(set(b.pictures) - set(a.pictures))
+    only_a, only_b = sorted(set(a.images) - set(b.images)), sorted(set(b.images) - set(a.images))
     if only_a or only_b:
         examples = "; ".join(f"only in {x}: {', '.join(o[:3])}" for x, o in (("A", only_a), ("B", only_b)) if o)
         raise ValueError(
-            f"the two detectors were not run on the same pictures: {len(only_a)} are only in A and {len(only_b)} only "
-            f"in B ({examples}). Predict the same pictures with both, or compare over their common folds"
+            f"the two detectors were not run on the same images: {len(only_a)} are only in A and {len(only_b)} only "
+            f"in B ({examples}). Predict the same images with both, or compare over their common folds"
         )
-    place = {picture: k for k, picture in enumerate(b.pictures)}
-    order = np.array([place[picture] for picture in a.pictures], dtype=np.int64)
+    place = {image: k for k, image in enumerate(b.images)}
+    order = np.array([place[image] for image in a.images], dtype=np.int64)
     ordered = b.scores.rows(order)
     differing = np.flatnonzero(ordered.labels != a.scores.labels)
     if differing.size:
         raise ValueError(
-            f"{differing.size} pictures have different labels in A and B, the first is {a.pictures[differing[0]]}; "
+            f"{differing.size} images have different labels in A and B, the first is {a.images[differing[0]]}; "
             "expected the same truth for both"
         )
-    return Predictions(a.pictures, ordered)
+    return Predictions(a.images, ordered)
 
 
 def _share_better(differences: FloatArray, lower_is_better: bool) -> float:
@@ -159,8 +159,6 @@ def _disagreements(a: Predictions, b: Predictions, threshold_a: float, threshold
     rows = np.flatnonzero(called_a != called_b)
     rows = rows[np.argsort(-np.abs(p_a - p_b)[rows], kind="stable")]
     return tuple(
-        Disagreement(
-            a.pictures[k], int(labels[k]), float(p_a[k]), float(p_b[k]), bool(called_a[k] == (labels[k] == AI))
-        )
+        Disagreement(a.images[k], int(labels[k]), float(p_a[k]), float(p_b[k]), bool(called_a[k] == (labels[k] == AI)))
         for k in rows
     )

@@ -22,7 +22,7 @@ GRID: FloatArray = np.linspace(0.0, 1.0, 101)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Band:
-    """A curve over `x` with its interval; three arrays as long as `x`, NaN where the pictures do not define a point."""
+    """A curve over `x` with its interval; three arrays as long as `x`, NaN where the images do not define a point."""
 
     x: FloatArray
     value: FloatArray
@@ -42,19 +42,19 @@ class Reliability:
     edges: FloatArray
     """(bins + 1,) from 0 to 1."""
     counts: IntArray
-    """(bins,) pictures."""
+    """(bins,) images."""
     observed: Band
-    """x: mean predicted P(AI) of the bin; value: share of AI-generated pictures in it. NaN in empty bins."""
+    """x: mean predicted P(AI) of the bin; value: share of AI-generated images in it. NaN in empty bins."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RiskCoverage:
-    """The error rate among the pictures that are answered when only the surest are (Geifman and El-Yaniv 2017)."""
+    """The error rate among the images that are answered when only the surest are (Geifman and El-Yaniv 2017)."""
 
     risk: Band
-    """x: coverage, the share of pictures answered; value: error rate among them."""
+    """x: coverage, the share of images answered; value: error rate among them."""
     aurc: Estimate
-    """Area under the curve: the mean over all pictures of the risk when answering down to that picture."""
+    """Area under the curve: the mean over all images of the risk when answering down to that image."""
 
 
 def roc_band(
@@ -92,7 +92,7 @@ def pr_band(
 ) -> Band:
     """Precision over the recall 0, 0.01 ... 1: at the highest threshold that reaches the recall, not interpolated.
 
-    At recall 0 the precision is that of the first AI picture found.
+    At recall 0 the precision is that of the first AI image found.
 
     Raises:
         ValueError: as `metrics.evaluate`.
@@ -118,7 +118,7 @@ def reliability(
 ) -> Reliability:
     """Predicted and observed shares in 15 bins; pass logits / temperature to see the calibrated detector.
 
-    Where all pictures of a bin are of one class the open end is Clopper and Pearson's, since every resample agrees.
+    Where all images of a bin are of one class the open end is Clopper and Pearson's, since every resample agrees.
 
     Raises:
         ValueError: as `metrics.evaluate`.
@@ -151,7 +151,7 @@ def risk_coverage(
     resamples: int = 2000,
     seed: int = 0,
 ) -> RiskCoverage:
-    """Error rate over the coverage 0.01 ... 1, the surest pictures (in log-odds from the threshold) first.
+    """Error rate over the coverage 0.01 ... 1, the surest images (in log-odds from the threshold) first.
 
     Raises:
         ValueError: as `metrics.evaluate`, or a threshold outside (0, 1).
@@ -169,7 +169,7 @@ def risk_coverage(
 
     ranking = Ranking.of(np.abs(scores.logits - logit(threshold)), wrong)
     value, low, high = _curve(scores, ranking, risks, coverage.size + 1, resamples, seed)
-    aurc = Estimate(float(value[-1]), float(low[-1]), float(high[-1]), "" if len(scores) else "no pictures")
+    aurc = Estimate(float(value[-1]), float(low[-1]), float(high[-1]), "" if len(scores) else "no images")
     return RiskCoverage(Band(coverage, value[:-1], low[:-1], high[:-1]), aurc)
 
 
@@ -184,7 +184,7 @@ def _band(scores: Scores, row: _Row, resamples: int, seed: int) -> Band:
 def _curve(
     scores: Scores, ranking: Ranking, row: _Row, size: int, resamples: int, seed: int
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Value, low and high of what `row` makes of the cumulative weights of hits and of all pictures; each (size,)."""
+    """Value, low and high of what `row` makes of the cumulative weights of hits and of all images; each (size,)."""
     if not len(scores):
         return (np.full(size, np.nan),) * 3
     ones = np.ones((1, len(scores)))

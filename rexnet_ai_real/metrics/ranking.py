@@ -1,4 +1,4 @@
-"""Pictures ranked by a score: sorted once, then a resample's curve is two cumulative sums of its weights."""
+"""Images ranked by a score: sorted once, then a resample's curve is two cumulative sums of its weights."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from rexnet_ai_real.metrics.scores import BoolArray, FloatArray, IntArray
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ranking:
-    """Pictures from the highest to the lowest score; equal scores share one point of the curve."""
+    """Images from the highest to the lowest score; equal scores share one point of the curve."""
 
     order: IntArray
     hits: FloatArray
-    """(n,) in ranked order: 1 where the picture is of the kind that is counted (AI for a ROC curve), else 0."""
+    """(n,) in ranked order: 1 where the image is of the kind that is counted (AI for a ROC curve), else 0."""
     tie_ends: IntArray | None
-    """(points,) position of the last picture of each run of equal scores; None when all differ."""
+    """(points,) position of the last image of each run of equal scores; None when all differ."""
 
     @classmethod
     def of(cls, score: FloatArray, hits: BoolArray) -> "Ranking":
-        """Rank n pictures by `score` (n,); `hits` (n,) marks those to be counted apart."""
+        """Rank n images by `score` (n,); `hits` (n,) marks those to be counted apart."""
         order = np.argsort(-score, kind="stable")
         ends = np.flatnonzero(np.append(np.diff(score[order]) != 0, True))
         return cls(order, hits[order].astype(np.float64), None if ends.size == order.size else ends)

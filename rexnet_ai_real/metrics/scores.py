@@ -1,4 +1,4 @@
-"""Scores: true labels, logits and duplicate groups of the same pictures, checked once and trusted after."""
+"""Scores: true labels, logits and duplicate groups of the same images, checked once and trusted after."""
 
 from dataclasses import dataclass
 
@@ -15,18 +15,18 @@ BoolArray = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
-    """What a detector said of n pictures. Build it with `Scores.of`, which checks."""
+    """What a detector said of n images. Build it with `Scores.of`, which checks."""
 
     labels: IntArray
     """(n,) 0 real, 1 AI-generated."""
     logits: FloatArray
     """(n,) finite log-odds of "AI-generated"."""
     groups: IntArray
-    """(n,) numbers 0 ... n_groups - 1; pictures of one group are near-duplicates and are drawn together."""
+    """(n,) numbers 0 ... n_groups - 1; images of one group are near-duplicates and are drawn together."""
 
     @classmethod
     def of(cls, labels: npt.ArrayLike, logits: npt.ArrayLike, groups: npt.ArrayLike | None = None) -> "Scores":
-        """Check and convert three columns of equal length; groups may hold numbers or names, None: each picture alone.
+        """Check and convert three columns of equal length; groups may hold numbers or names, None: each image alone.
 
         Raises:
             ValueError: columns that are not flat or differ in length, labels other than 0 and 1, logits not finite.
@@ -37,7 +37,7 @@ class Scores:
         if label_column.ndim != 1 or len(set(shapes)) > 1:
             raise ValueError(
                 f"labels, logits and groups have the shapes {', '.join(map(str, shapes))}; "
-                "expected three flat columns with one entry per picture"
+                "expected three flat columns with one entry per image"
             )
         strange = sorted({str(label) for label in label_column[~np.isin(label_column, (REAL, AI))].tolist()})
         if strange:
@@ -47,7 +47,7 @@ class Scores:
             rows = ", ".join(map(str, broken[:5])) + (" ..." if broken.size > 5 else "")
             raise ValueError(
                 f"{broken.size} of {logit_column.size} logits are NaN or infinite (rows {rows}, counted from 0); "
-                "leave these pictures out or predict them again"
+                "leave these images out or predict them again"
             )
         group_numbers = np.unique(group_column, return_inverse=True)[1]
         return cls(label_column.astype(np.int64), logit_column, group_numbers.astype(np.int64))
@@ -59,12 +59,12 @@ class Scores:
 
     @property
     def n_real(self) -> int:
-        """Real pictures."""
+        """Real images."""
         return int(np.sum(self.labels == REAL))
 
     @property
     def n_ai(self) -> int:
-        """AI-generated pictures."""
+        """AI-generated images."""
         return int(np.sum(self.labels == AI))
 
     @property
@@ -73,12 +73,12 @@ class Scores:
         return int(self.groups.max()) + 1 if self.groups.size else 0
 
     def rows(self, chosen: IntArray) -> "Scores":
-        """The pictures at these places, their groups numbered anew."""
+        """The images at these places, their groups numbered anew."""
         groups = np.unique(self.groups[chosen], return_inverse=True)[1].astype(np.int64)
         return Scores(self.labels[chosen], self.logits[chosen], groups)
 
     def groups_among(self, chosen: BoolArray) -> int:
-        """How many groups the chosen pictures (mask, (n,)) come from: the number of independent observations."""
+        """How many groups the chosen images (mask, (n,)) come from: the number of independent observations."""
         return int(np.unique(self.groups[chosen]).size)
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""What the unsure band is worth on other pictures: how many are answered, and how many of the answers are wrong."""
+"""What the unsure band is worth on other images: how many are answered, and how many of the answers are wrong."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class Answers:
     answered: int
     wrong: int
     coverage: Estimate
-    """Share of the pictures that is answered."""
+    """Share of the images that is answered."""
     error: Estimate
     """Share of the answers that is wrong."""
 
@@ -25,7 +25,7 @@ class Answers:
 def measure_answers(scores: Scores, verdicts: npt.NDArray[np.str_], *, resamples: int, seed: int) -> Answers:
     """Coverage and error rate of verdicts (n,) "ai", "real" or "unsure"."""
     if not len(scores):
-        return Answers(0, 0, *(Estimate.undefined("no pictures"),) * 2)
+        return Answers(0, 0, *(Estimate.undefined("no images"),) * 2)
     answered = verdicts != "unsure"
     wrong = answered & ((verdicts == "ai") != (scores.labels == AI))
     columns = np.stack([np.ones(len(scores)), answered, wrong], axis=1)
@@ -40,7 +40,7 @@ def measure_answers(scores: Scores, verdicts: npt.NDArray[np.str_], *, resamples
 
 def _rate(k: int, n: int, low: float, high: float, independent: int) -> Estimate:
     if not n:
-        return Estimate.undefined("no picture is answered")
+        return Estimate.undefined("no image is answered")
     if k in (0, n):  # every resample agrees, which proves less than it seems
         room = perfect_bound(independent)
         return Estimate(k / n, 1 - room, 1.0) if k else Estimate(0.0, 0.0, room)

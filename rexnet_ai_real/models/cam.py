@@ -1,8 +1,8 @@
-"""Where in a picture the evidence for a class lies: heat maps through the grad-cam library, and a head's exact map.
+"""Where in an image the evidence for a class lies: heat maps through the grad-cam library, and a head's exact map.
 
-The library runs a picture with hooks on one layer. Left alone it switches the network to evaluation mode for good,
+The library runs an image with hooks on one layer. Left alone it switches the network to evaluation mode for good,
 discards gradients that training was about to use, swallows an IndexError inside `with`, and stretches each map to its
-own maximum, so that heat cannot be compared between pictures. Here the network stays as it was and heat stays raw.
+own maximum, so that heat cannot be compared between images. Here the network stays as it was and heat stays raw.
 """
 
 import sys
@@ -35,13 +35,13 @@ class NoFeatureMap(ValueError):
 
 def heat_maps(
     network: nn.Module,
-    pictures: Tensor,
+    images: Tensor,
     targets: int | Sequence[int] = AI,
     *,
     method: str = "gradcam",
     layer: nn.Module | None = None,
 ) -> NDArray[np.float32]:
-    """How much each place speaks for the target class, (N, H, W), zero or more, comparable between pictures.
+    """How much each place speaks for the target class, (N, H, W), zero or more, comparable between images.
 
     What is explained is the log-odds of the target against the other classes: of two classes the difference of their
     logits, which decides, where one logit alone also holds what is common to both.
@@ -51,23 +51,23 @@ def heat_maps(
 
     Args:
         network: (N, 3, H, W) -> logits (N, classes).
-        pictures: normalised as in training, (N, 3, H, W); moved to the network's device and type.
-        targets: one class for all pictures, or one for each.
+        images: normalised as in training, (N, 3, H, W); moved to the network's device and type.
+        targets: one class for all images, or one for each.
         method: one of `METHODS`.
         layer: a module that returns a map (N, C, h, w); by default what makes the final feature map.
 
     Raises:
-        ValueError: an unknown method, or targets that do not fit the pictures or the classes.
+        ValueError: an unknown method, or targets that do not fit the images or the classes.
         NoFeatureMap: a network without a final feature map where no layer is given.
     """
     if method not in METHODS:
         raise ValueError(f"method={method!r}: expected one of {', '.join(METHODS)}")
-    wanted = [targets] * len(pictures) if isinstance(targets, int) else [int(target) for target in targets]
-    if len(wanted) != len(pictures):
-        raise ValueError(f"{len(wanted)} targets for {len(pictures)} pictures: give one class, or one for each picture")
+    wanted = [targets] * len(images) if isinstance(targets, int) else [int(target) for target in targets]
+    if len(wanted) != len(images):
+        raise ValueError(f"{len(wanted)} targets for {len(images)} images: give one class, or one for each image")
     network = getattr(network, "_orig_mod", network)
     with _gradients_on_the_side(network):
-        inputs = _like_weights(pictures, network).requires_grad_()
+        inputs = _like_weights(images, network).requires_grad_()
         explainer = METHODS[method](network, [layer or final_layer(network, inputs)], reshape_transform=_float_copy)
         raw: list[NDArray[np.float32]] = []
         explainer.get_cam_image = _recorded(explainer.get_cam_image, raw)
@@ -76,7 +76,7 @@ def heat_maps(
         finally:
             explainer.activations_and_grads.release()
     maps = torch.from_numpy(raw[0]).float().relu()[:, None]
-    return F.interpolate(maps, size=pictures.shape[-2:], mode="bilinear")[:, 0].numpy()
+    return F.interpolate(maps, size=images.shape[-2:], mode="bilinear")[:, 0].numpy()
 
 
 def scaled(maps: NDArray[np.float32], *, shared: bool = False) -> NDArray[np.float32]:
@@ -84,19 +84,19 @@ def scaled(maps: NDArray[np.float32], *, shared: bool = False) -> NDArray[np.flo
 
     Args:
         maps: (N, H, W), zero or more. An empty map stays empty.
-        shared: divide all by the one greatest heat, so that pictures compare; else each by its own.
+        shared: divide all by the one greatest heat, so that images compare; else each by its own.
     """
     greatest = maps.max(axis=None if shared else (1, 2), keepdims=True)
     result: NDArray[np.float32] = np.divide(maps, greatest, out=np.zeros_like(maps), where=greatest > 0)
     return result
 
 
-def class_activation_map(network: nn.Module, pictures: Tensor, target: int = AI) -> Tensor:
+def class_activation_map(network: nn.Module, images: Tensor, target: int = AI) -> Tensor:
     """The exact map of a two-class network that ends in average pooling and a linear layer (Zhou et al. 2016, eq. 2).
 
     Args:
         network: has `forward_features` (N, 3, H, W) -> (N, C, h, w); its last linear layer reads the C means.
-        pictures: normalised as in training, (N, 3, H, W).
+        images: normalised as in training, (N, 3, H, W).
         target: the class that positive places speak for.
 
     Returns:
@@ -107,7 +107,7 @@ def class_activation_map(network: nn.Module, pictures: Tensor, target: int = AI)
         ValueError: not such a network, or not one of its classes.
     """
     evidence = map_weights(network, target)
-    return map_of_features(network.forward_features(pictures), evidence)  # type: ignore[operator]
+    return map_of_features(network.forward_features(images), evidence)  # type: ignore[operator]
 
 
 def map_of_features(features: Tensor, evidence: Tensor) -> Tensor:
@@ -132,7 +132,7 @@ def map_weights(network: nn.Module, target: int = AI) -> Tensor:
     return last[0].weight[target] - last[0].weight[1 - target]
 
 
-def final_layer(network: nn.Module, pictures: Tensor) -> nn.Module:
+def final_layer(network: nn.Module, images: Tensor) -> nn.Module:
     """The module that returns the final feature map, the outermost if there are several.
 
     Raises:
@@ -147,7 +147,7 @@ def final_layer(network: nn.Module, pictures: Tensor) -> nn.Module:
     ]
     try:
         with torch.no_grad():
-            features = network.forward_features(pictures[:1])  # type: ignore[operator]
+            features = network.forward_features(images[:1])  # type: ignore[operator]
     finally:
         for hook in hooks:
             hook.remove()
@@ -161,7 +161,7 @@ def final_layer(network: nn.Module, pictures: Tensor) -> nn.Module:
 
 
 class _LogOdds:
-    """log(p / (1 - p)) of one class, from the logits (classes,) of one picture."""
+    """log(p / (1 - p)) of one class, from the logits (classes,) of one image."""
 
     def __init__(self, target: int) -> None:
         self.target = target
@@ -189,9 +189,9 @@ def _recorded(compute: Any, raw: list[NDArray[np.float32]]) -> Any:
     return record
 
 
-def _like_weights(pictures: Tensor, network: nn.Module) -> Tensor:
+def _like_weights(images: Tensor, network: nn.Module) -> Tensor:
     weight = next(network.parameters())
-    return pictures.detach().clone().to(weight.device, weight.dtype)
+    return images.detach().clone().to(weight.device, weight.dtype)
 
 
 @contextmanager

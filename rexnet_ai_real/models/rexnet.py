@@ -156,7 +156,7 @@ class SqueezeExcite(nn.Module):
 
 
 def _activation(lite: bool) -> nn.Module:
-    # In place: +15 % pictures/s at inference (bfloat16, channels_last, one thread), no difference in training.
+    # In place: +15 % images/s at inference (bfloat16, channels_last, one thread), no difference in training.
     return nn.ReLU6(inplace=True) if lite else nn.SiLU(inplace=True)
 
 
@@ -164,7 +164,7 @@ class LinearBottleneck(nn.Module):
     """Expand 1x1, depthwise 3x3, squeeze-and-excite, ReLU6, project 1x1 without an activation; the partial shortcut."""
 
     def __init__(self, spec: BlockSpec, drop_path: float = 0.0, lite: bool = False) -> None:
-        """`drop_path`: the chance that a training picture takes the shortcut alone (Huang et al. 2016)."""
+        """`drop_path`: the chance that a training image takes the shortcut alone (Huang et al. 2016)."""
         super().__init__()
         inner = spec.inner_channels
         self.conv_exp = (
@@ -203,7 +203,7 @@ class LinearBottleneck(nn.Module):
 
 
 class Head(nn.Module):
-    """Average over the picture, dropout, linear layer; the lite variant has one hidden layer of 1024 before it."""
+    """Average over the image, dropout, linear layer; the lite variant has one hidden layer of 1024 before it."""
 
     def __init__(self, in_features: int, num_classes: int, dropout: float, lite: bool = False) -> None:
         """`in_features`: channels of the feature map that comes in."""
@@ -221,10 +221,10 @@ class Head(nn.Module):
 
 
 class ReXNet(nn.Module):
-    """Pictures (N, 3, H, W), normalised as in training, to logits (N, num_classes); H and W of 32 pixels or more.
+    """Images (N, 3, H, W), normalised as in training, to logits (N, num_classes); H and W of 32 pixels or more.
 
     `features[-1]` is the last layer that still has places, (N, num_features, H / 32, W / 32): the target for
-    class-activation maps. Training needs two pictures or more per batch, since the squeezed features are normalised.
+    class-activation maps. Training needs two images or more per batch, since the squeezed features are normalised.
     """
 
     def __init__(
@@ -243,12 +243,12 @@ class ReXNet(nn.Module):
         Args:
             width: 1.0, 1.3, 1.5, 2.0 and 3.0 are published; see `block_table` for this and the next.
             depth: factor on the number of blocks.
-            num_classes: logits per picture.
+            num_classes: logits per image.
             dropout: on the pooled features; 0.2 in the paper.
             drop_path: chance to skip the last block's own path, falling linearly to 0 at the first block.
             lite: ReLU6 throughout, no squeeze-and-excite, a hidden layer in the head.
             divisor: channels are multiples of it. None: 8 for lite, else 1, as published; timm's rexnetr take 8 or 16.
-            in_channels: channels of the picture.
+            in_channels: channels of the image.
 
         Raises:
             ValueError: a setting out of its range.
@@ -275,7 +275,7 @@ class ReXNet(nn.Module):
 
     @property
     def num_classes(self) -> int:
-        """How many logits each picture gets."""
+        """How many logits each image gets."""
         return self.head.fc.out_features
 
     def reset_classifier(self, num_classes: int) -> None:

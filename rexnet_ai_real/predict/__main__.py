@@ -1,4 +1,4 @@
-"""Tell of pictures whether they are AI-generated: paths in, a row each out.
+"""Tell of images whether they are AI-generated: paths in, a row each out.
 
     python -m rexnet_ai_real.predict exported/ a.jpg holiday/
     python -m rexnet_ai_real.predict outputs/baseline/2026-11-22_10-00-00 'archive/**/*.png' --output verdicts.csv
@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rexnet_ai_real.cli.arguments import DONE, SOME_FAILED, add_pictures, command, listed_paths, positive
+from rexnet_ai_real.cli.arguments import DONE, SOME_FAILED, add_images, command, listed_paths, positive
 from rexnet_ai_real.detector.arguments import add_detector
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0: every picture has its verdict; 1: some could not be read; 2: a wrong command; 130: interrupted."""
+    """Exit code 0: every image has its verdict; 1: some could not be read; 2: a wrong command; 130: interrupted."""
     options = _parser().parse_args(arguments)
     return command(lambda: predict(options), "What was written is complete; --resume goes on where this stopped.")
 
@@ -31,12 +31,12 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m rexnet_ai_real.predict",
-        description="Tell of pictures whether they are AI-generated.",
-        epilog="Exit code: 0 all pictures answered, 1 some could not be read (their rows say why), 2 wrong command or "
+        description="Tell of images whether they are AI-generated.",
+        epilog="Exit code: 0 all images answered, 1 some could not be read (their rows say why), 2 wrong command or "
         "detector, 130 interrupted.",
     )
     add_detector(parser)
-    add_pictures(parser)
+    add_images(parser)
     parser.add_argument(
         "-o",
         "--output",
@@ -55,9 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--provenance", action="store_true", help="also say what the metadata claim; they can be forged or removed"
     )
-    parser.add_argument("--batch-size", type=positive, default=32, help="pictures at once (default: %(default)s)")
+    parser.add_argument("--batch-size", type=positive, default=32, help="images at once (default: %(default)s)")
     parser.add_argument(
-        "--gallery-pictures",
+        "--gallery-images",
         type=positive,
         default=2000,
         metavar="N",
@@ -121,7 +121,7 @@ def _conversion(detector: "Detector", options: argparse.Namespace) -> "Callable[
     from rexnet_ai_real.predict.gallery import Gallery
 
     return Gallery(
-        detector.calibration, most=options.gallery_pictures, workers=options.workers, max_pixels=options.max_pixels
+        detector.calibration, most=options.gallery_images, workers=options.workers, max_pixels=options.max_pixels
     )
 
 

@@ -1,4 +1,4 @@
-"""A page of small pictures sorted by probability: one file, no server, nothing fetched from elsewhere."""
+"""A page of small images sorted by probability: one file, no server, nothing fetched from elsewhere."""
 
 import base64
 import html
@@ -21,7 +21,7 @@ from rich.progress import track
 
 from rexnet_ai_real.detector.calibration import Calibration
 from rexnet_ai_real.files import write_atomically
-from rexnet_ai_real.images.decode import UnreadablePicture, decode
+from rexnet_ai_real.images.decode import UnreadableImage, decode
 from rexnet_ai_real.images.loading import made_ahead
 from rexnet_ai_real.predict.row import Row, readable
 from rexnet_ai_real.provenance import CAVEAT
@@ -38,7 +38,7 @@ class Gallery:
     """Turns JSON lines into the page."""
 
     def __init__(self, calibration: Calibration, *, most: int, workers: int, max_pixels: int) -> None:
-        """`most`: pictures shown at most; `calibration`: what the verdicts rest on, told on the page."""
+        """`most`: images shown at most; `calibration`: what the verdicts rest on, told on the page."""
         self.calibration = calibration
         self.most = most
         self.workers = workers
@@ -51,7 +51,7 @@ class Gallery:
         order = index.places[~failed][np.argsort(-index.probabilities[~failed], kind="stable")][: self.most]
         with records.open("rb") as file, write_atomically(path) as temporary, temporary.open("wb") as page:
             page.write(self._head(index, len(order)).encode())
-            page.write(b'<div class="pictures">\n')
+            page.write(b'<div class="images">\n')
             shown = made_ahead(self._thumbnail, _rows(file, order), workers=self.workers, ahead=32)
             console = Console(stderr=True)
             for row, thumbnail in track(shown, "Drawing the gallery", len(order), console=console, transient=True):
@@ -65,7 +65,7 @@ class Gallery:
         counts = index.counts
         answered = sum(counts.values()) - counts["failed"]
         parts = [f"{counts[label]:,} {said}" for label, said in _SAID.items() if counts[label]]
-        summary = f"{answered:,} pictures: {', '.join(parts) or 'none'}."
+        summary = f"{answered:,} images: {', '.join(parts) or 'none'}."
         if counts["failed"]:
             summary += f" {counts['failed']:,} files could not be read; they are listed at the end."
         if shown < answered:
@@ -86,12 +86,12 @@ class Gallery:
     def _thumbnail(self, row: Row) -> str:
         """A data URI; empty where the file has gone since."""
         try:
-            picture = decode(Path(row["path"]), max_pixels=self.max_pixels, enough=SIDE)
-        except (UnreadablePicture, ValueError):
+            image = decode(Path(row["path"]), max_pixels=self.max_pixels, enough=SIDE)
+        except (UnreadableImage, ValueError):
             return ""
-        picture.thumbnail((SIDE, SIDE), Image.Resampling.BICUBIC)
+        image.thumbnail((SIDE, SIDE), Image.Resampling.BICUBIC)
         stored = io.BytesIO()
-        picture.save(stored, "JPEG", quality=80)
+        image.save(stored, "JPEG", quality=80)
         return f"data:image/jpeg;base64,{base64.b64encode(stored.getvalue()).decode('ascii')}"
 
 
@@ -137,11 +137,11 @@ def _card(row: Row, thumbnail: str) -> str:
     metadata = ""
     if row.get("provenance_says"):
         metadata = f'<div class="metadata">Metadata {html.escape(readable(row["provenance"]))}</div>'
-    picture = '<div class="gone">no longer there</div>'
+    image = '<div class="gone">no longer there</div>'
     if thumbnail:
-        picture = f'<img loading="lazy" alt="" src="{thumbnail}">'
+        image = f'<img loading="lazy" alt="" src="{thumbnail}">'
     return (
-        f'<figure class="{label}">{picture}<figcaption>'
+        f'<figure class="{label}">{image}<figcaption>'
         f'<div class="verdict"><span>{_SHORT[label]}</span><span>{said}</span></div>'
         f'<div class="bar"><i style="width:{percent:.0f}%"></i></div>'
         f'<div class="path" title="{html.escape(readable(row["path"]))}">{html.escape(readable(short))}</div>'

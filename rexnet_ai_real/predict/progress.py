@@ -28,7 +28,7 @@ def shown(items: Iterable[Item], counted: Callable[[], Iterable[object]] | None,
     if not console.is_terminal:
         yield from items
         return
-    columns = (TextColumn("Pictures"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    columns = (TextColumn("Images"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     stop = threading.Event()
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=None)

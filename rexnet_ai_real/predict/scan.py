@@ -7,7 +7,7 @@ from typing import Protocol
 
 from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.detector.verdict import Verdict
-from rexnet_ai_real.images.walk import PictureFile, picture_files
+from rexnet_ai_real.images.walk import ImageFile, image_files
 from rexnet_ai_real.predict.row import Row, detector_name, rows
 
 
@@ -32,18 +32,18 @@ class Scan:
     is_left_out: Callable[[str], bool] = lambda path: False
     """Says of a file that it needs no row."""
 
-    def files(self) -> Iterator[PictureFile]:
+    def files(self) -> Iterator[ImageFile]:
         """Those that get a row."""
-        return (file for file in picture_files(self.listed()) if not self.is_left_out(file.path))
+        return (file for file in image_files(self.listed()) if not self.is_left_out(file.path))
 
     def rows(self) -> Iterator[Row]:
         """One for each of `files`."""
         files = self.files()
-        # The first picture goes alone: with two batches read ahead of it, its answer took 2 to 4 s instead of 0.7.
+        # The first image goes alone: with two batches read ahead of it, its answer took 2 to 4 s instead of 0.7.
         verdicts = chain(self._verdicts(islice(files, 1), 1), self._verdicts(files, self.batch_size))
         return rows(verdicts, detector_name(self.detector.description), provenance=self.provenance)
 
-    def _verdicts(self, files: Iterable[PictureFile], batch_size: int) -> Iterator[Verdict]:
+    def _verdicts(self, files: Iterable[ImageFile], batch_size: int) -> Iterator[Verdict]:
         return self.detector.predict_files(files, batch_size, self.workers, max_pixels=self.max_pixels)
 
 

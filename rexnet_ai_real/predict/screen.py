@@ -22,7 +22,7 @@ class Table:
     def __init__(self, console: Console) -> None:
         """Print the heading."""
         self.console = console
-        self._print(Text("verdict  P(AI)  picture", "dim"))
+        self._print(Text("verdict  P(AI)  image", "dim"))
 
     def write(self, row: Row) -> None:
         """Print one line; characters that would move the cursor are left out."""

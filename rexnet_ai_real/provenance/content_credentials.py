@@ -1,4 +1,4 @@
-"""C2PA manifests, the signed history of a picture: validated by c2pa-python where it is installed, else only named."""
+"""C2PA manifests, the signed history of an image: validated by c2pa-python where it is installed, else only named."""
 
 import io
 import json
@@ -11,7 +11,7 @@ from rexnet_ai_real.provenance.block import printable
 
 State = Literal["trusted", "valid", "invalid", "not validated"]
 """`trusted`: sound, and signed by a certificate on a trust list. `valid`: sound, the signer on no list. `invalid`: the
-picture or its history was changed after signing, or the signature is wrong. `not validated`: nothing was checked."""
+image or its history was changed after signing, or the signature is wrong. `not validated`: nothing was checked."""
 
 INSTALL: Final = "install rexnet-ai-real[c2pa] to validate it"
 
@@ -85,7 +85,7 @@ def read_credentials(data: bytes, kind: str, where: str, trust_anchors: str | No
 def _context(trust_anchors: str | None) -> Any:
     import c2pa
 
-    # A picture must not make its reader call an address of its choice.
+    # An image must not make its reader call an address of its choice.
     settings: dict[str, Any] = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}}
     if trust_anchors:
         settings["trust"] = {"user_anchors": trust_anchors}

@@ -1,4 +1,4 @@
-"""What a picture's metadata says of its origin: single findings, and what they come to."""
+"""What an image's metadata says of its origin: single findings, and what they come to."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -51,7 +51,7 @@ class Provenance:
     def says(self) -> Says | None:
         """The strongest statement: a word of generative AI outweighs a trace of editing, that one the name of a camera.
 
-        A picture from a camera that was extended by a model names both, so they are no contradiction. None where
+        An image from a camera that was extended by a model names both, so they are no contradiction. None where
         nothing was found.
         """
         said = {item.says for item in self.evidence} | ({"unknown"} if self.c2pa else set())

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from rexnet_ai_real.provenance.evidence import Says
 
-# Names that mean nothing else: "Firefly" alone is a beetle, "imagen" is Spanish for picture.
+# Names that mean nothing else: "Firefly" alone is a beetle, "imagen" is Spanish for image.
 _GENERATORS: Final = {
     "Stable Diffusion": r"stable[ -]?diffusion|automatic1111|sd[ .]next|easy diffusion|dream ?studio|stability[ .]ai",
     "ComfyUI": r"comfyui",
@@ -104,7 +104,7 @@ def named_program(text: str) -> tuple[str, Says] | None:
 
 
 def speaks_of_ai(text: str) -> bool:
-    """Whether a caption has AI-generated pictures for its subject; it may show one, or write about them."""
+    """Whether a caption has AI-generated images for its subject; it may show one, or write about them."""
     return bool(_SPEAKS_OF_AI.search(text[:10_000]))
 
 

@@ -14,7 +14,7 @@ FIELDS: Final = {
     115: "Source",
     120: "Caption",
 }
-"""Datasets of record 2 that can say who or what made a picture (IPTC-IIM 4.2, chapter 6)."""
+"""Datasets of record 2 that can say who or what made an image (IPTC-IIM 4.2, chapter 6)."""
 
 # The list at http://cv.iptc.org/newscodes/digitalsourcetype, release of 2024-10-23, retired codes included; "empty" and
 # "trainedAlgorithmicData" are C2PA's own.

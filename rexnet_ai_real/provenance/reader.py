@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, TypeVar
 
-from rexnet_ai_real.images.decode import HEAD_BYTES, UnreadablePicture, read, sniff
+from rexnet_ai_real.images.decode import HEAD_BYTES, UnreadableImage, read, sniff
 from rexnet_ai_real.provenance.block import Block, Damaged, is_manifest_store, printable
 from rexnet_ai_real.provenance.containers import blocks
 from rexnet_ai_real.provenance.content_credentials import ContentCredentials, read_credentials
@@ -47,7 +47,7 @@ _CANVA: Final = "xr:d:"
 
 
 def read_provenance(source: Path | bytes, *, trust_anchors: str | None = None) -> Provenance:
-    """What a picture file's metadata says of its origin. Never raises for odd files: see `Provenance.problem`.
+    """What an image file's metadata says of its origin. Never raises for odd files: see `Provenance.problem`.
 
     Reads generator parameters, EXIF, XMP, IPTC and C2PA of JPEG, PNG, WebP, GIF, TIFF, AVIF, HEIC, JPEG 2000 and
     JPEG XL, from the structure of the file; no pixel is decoded and nothing is fetched from the network.
@@ -58,11 +58,11 @@ def read_provenance(source: Path | bytes, *, trust_anchors: str | None = None) -
     """
     try:
         data = source if isinstance(source, bytes) else read(source)
-    except UnreadablePicture as error:
+    except UnreadableImage as error:
         return Provenance(problem=str(error))
     kind = sniff(data[:HEAD_BYTES])
     if kind is None:
-        return Provenance(problem="not a picture" if data else "empty file")
+        return Provenance(problem="not an image" if data else "empty file")
     fields: list[_Field] = []
     problems: list[str] = []
     stores: list[str] = []

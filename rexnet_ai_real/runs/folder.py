@@ -33,7 +33,7 @@ class RunFolder:
 
     @property
     def manifest_file(self) -> Path:
-        """One row per picture."""
+        """One row per image."""
         return self.path / "manifest.csv"
 
     @property
@@ -43,7 +43,7 @@ class RunFolder:
 
     @property
     def predictions_file(self) -> Path:
-        """One row per validation and test picture."""
+        """One row per validation and test image."""
         return self.path / "predictions.csv"
 
     @property
@@ -87,7 +87,7 @@ class RunFolder:
         return plain
 
     def write_predictions(self, rows: "pd.DataFrame") -> None:
-        """Save path, label, split, logit and probability of each picture."""
+        """Save path, label, split, logit and probability of each image."""
         write_csv(self.predictions_file, rows)
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
@@ -101,7 +101,7 @@ class RunFolder:
 
 
 def data_of(config: Mapping[str, Any], moved: str | None) -> DataConfig:
-    """The data settings of a run, with the folder of the pictures replaced where it has moved."""
+    """The data settings of a run, with the folder of the images replaced where it has moved."""
     known = {f.name for f in fields(DataConfig)}
     plain = {key: value for key, value in config["data"].items() if key in known}
     data = DataConfig(**{**plain, "synthetic": SyntheticConfig(**plain["synthetic"])})

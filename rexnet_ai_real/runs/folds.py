@@ -1,4 +1,4 @@
-"""Out-of-fold predictions: what each fold's network says of the pictures that it did not see."""
+"""Out-of-fold predictions: what each fold's network says of the images that it did not see."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -13,31 +13,31 @@ COLUMNS: Final = ("path", "label", "group", "fold", "logit", "probability")
 
 
 class FoldsDiffer(UserError, ValueError):
-    """Jobs that are no cross-validation of one set of pictures."""
+    """Jobs that are no cross-validation of one set of images."""
 
 
 def out_of_fold(jobs: Sequence[Job]) -> pd.DataFrame:
     """The test predictions of finished jobs in one table (COLUMNS), in the order of the manifest.
 
     Raises:
-        FoldsDiffer: the jobs saw different pictures, cut them differently, or a picture was held out twice or, with all
+        FoldsDiffer: the jobs saw different images, cut them differently, or an image was held out twice or, with all
             folds there, never.
     """
     config: dict[str, Any] = jobs[0].config["data"]
     manifest = read_manifest(jobs[0].run.manifest_file)
     parts = [_held_out(job) for job in jobs]
     for job in jobs[1:]:
-        _check_same_pictures(jobs[0], job)
+        _check_same_images(jobs[0], job)
     merged = pd.concat(parts, ignore_index=True)
     twice = merged["path"][merged["path"].duplicated()]
     if len(twice):
-        raise FoldsDiffer(f"{len(twice)} pictures were held out by more than one fold, {twice.iloc[0]} among them")
-    pictures = manifest.loc[manifest["split"].isin(["train", "val", "test"]), ["path", "group"]]
-    never = pictures.loc[~pictures["path"].isin(merged["path"]), "path"]
+        raise FoldsDiffer(f"{len(twice)} images were held out by more than one fold, {twice.iloc[0]} among them")
+    images = manifest.loc[manifest["split"].isin(["train", "val", "test"]), ["path", "group"]]
+    never = images.loc[~images["path"].isin(merged["path"]), "path"]
     if len(jobs) == config["folds"] and len(never):
-        raise FoldsDiffer(f"{len(never)} pictures were held out by no fold, {never.iloc[0]} among them")
+        raise FoldsDiffer(f"{len(never)} images were held out by no fold, {never.iloc[0]} among them")
     # The inner merge keeps the manifest's order, so that the file does not depend on the order of the jobs.
-    return pictures.merge(merged, on="path", how="inner", validate="one_to_one")[list(COLUMNS)]
+    return images.merge(merged, on="path", how="inner", validate="one_to_one")[list(COLUMNS)]
 
 
 def _held_out(job: Job) -> pd.DataFrame:
@@ -46,14 +46,12 @@ def _held_out(job: Job) -> pd.DataFrame:
     return rows.assign(fold=job.config["data"]["fold"])
 
 
-def _check_same_pictures(first: Job, other: Job) -> None:
+def _check_same_images(first: Job, other: Job) -> None:
     if first.config["data"]["folds"] != other.config["data"]["folds"] or first.config["seed"] != other.config["seed"]:
-        raise FoldsDiffer(
-            f"jobs {first.name} and {other.name} cut the pictures differently (data.folds or seed differ)"
-        )
+        raise FoldsDiffer(f"jobs {first.name} and {other.name} cut the images differently (data.folds or seed differ)")
     facts = [read_manifest(job.run.manifest_file).set_index("path")[["sha256", "label"]] for job in (first, other)]
     if not facts[0].equals(facts[1]):
         raise FoldsDiffer(
-            f"jobs {first.name} and {other.name} saw different pictures ({len(facts[0])} and {len(facts[1])} files; "
+            f"jobs {first.name} and {other.name} saw different images ({len(facts[0])} and {len(facts[1])} files; "
             "compare their manifest.csv): run both again on the same folder"
         )

@@ -21,9 +21,9 @@ class CrossValidation:
     jobs: tuple[Job, ...]
     """Finished ones, by fold."""
     folds: int
-    """Into how many parts the pictures were cut."""
+    """Into how many parts the images were cut."""
     out_of_fold: pd.DataFrame
-    """COLUMNS; one row per picture of the finished folds, in the order of the manifest."""
+    """COLUMNS; one row per image of the finished folds, in the order of the manifest."""
     pooled: Metrics
     """Of all out-of-fold predictions together, with intervals by duplicate group."""
 

@@ -25,8 +25,8 @@ PATIENCE_TEXT: Final = (
     "epoch of the checkpoint, `last epoch` where training stops. Each patience by itself is in `patience.csv`."
 )
 POOLED: Final = (
-    "Pooled: all out-of-fold predictions together (`out_of_fold.csv`); each picture was predicted once, by the network "
-    "of the fold that held it out. The interval comes from drawing pictures anew, near-duplicates together; how much a "
+    "Pooled: all out-of-fold predictions together (`out_of_fold.csv`); each image was predicted once, by the network "
+    "of the fold that held it out. The interval comes from drawing images anew, near-duplicates together; how much a "
     "network changes when it is trained anew is not in it."
 )
 
@@ -99,7 +99,7 @@ def show(summary: Summary) -> None:
     console.print(table)
     for result in summary.folds[:1]:
         scores = ", ".join(f"{name} {getattr(result.pooled, score)}" for name, score in SCORES.items())
-        console.print(f"Out of fold, {result.pooled.n} pictures: {scores}", markup=False)
+        console.print(f"Out of fold, {result.pooled.n} images: {scores}", markup=False)
     if summary.winning_command:
         console.print(f"The winner again: {summary.winning_command}", markup=False)
     console.print(f"Summary: {summary.folder / 'summary.md'}", markup=False)
@@ -158,7 +158,7 @@ def _cross_validation(folds: Sequence[CrossValidation], keys: Sequence[str]) -> 
     if not folds:
         return []
     settings = [key for key in keys if key != FOLD]
-    head = [*settings, "folds", "pictures", "", *(_heading(name) for name in SCORES)]
+    head = [*settings, "folds", "images", "", *(_heading(name) for name in SCORES)]
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     for result in folds:
         start = [short(result.jobs[0].settings.get(key, "–")) for key in settings]
@@ -172,7 +172,7 @@ def _cross_validation(folds: Sequence[CrossValidation], keys: Sequence[str]) -> 
         texts.append("`out_of_fold.csv` holds the settings of the first rows.")
     if folds[0].missing:
         named = ", ".join(map(str, folds[0].missing))
-        texts.append(f"Without a finished job: fold {named}. The pictures held out there are not counted.")
+        texts.append(f"Without a finished job: fold {named}. The images held out there are not counted.")
     return texts
 
 

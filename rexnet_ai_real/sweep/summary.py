@@ -131,5 +131,5 @@ def _merge_folds(jobs: Sequence[Job]) -> tuple[list[CrossValidation], list[str]]
                 merged.append(cross_validate(finished))
         except FoldsDiffer as error:
             differences.append(f"Folds were not merged: {error}")
-    # Fewer folds are other pictures: their mean cannot be compared with that of all folds, so they come last.
+    # Fewer folds are other images: their mean cannot be compared with that of all folds, so they come last.
     return sorted(merged, key=lambda result: (len(result.missing), result.val_loss)), differences

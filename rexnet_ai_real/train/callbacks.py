@@ -1,4 +1,4 @@
-"""What a run shows while it trains: the history of its epochs, and pictures for TensorBoard."""
+"""What a run shows while it trains: the history of its epochs, and images for TensorBoard."""
 
 import copy
 import csv
@@ -25,11 +25,11 @@ from rexnet_ai_real.files import write_atomically
 from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.images.transforms import denormalise
 from rexnet_ai_real.train.classifier import Classifier
-from rexnet_ai_real.train.figures import picture_grid
+from rexnet_ai_real.train.figures import image_grid
 
 METRICS = tuple(f"{stage}/{name}" for stage in ("train", "val") for name in ("loss", "accuracy", "f1", "auroc"))
 COLUMNS = ("epoch", *(metric.replace("/", "_") for metric in METRICS), "lr", "seconds", "images_per_second")
-GRID_PICTURES = 32
+GRID_IMAGES = 32
 
 
 class History(L.Callback):
@@ -67,7 +67,7 @@ class History(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Count its pictures."""
+        """Count its images."""
         self._images += len(batch[0]) * trainer.world_size
         self._trained = time.monotonic()
 
@@ -115,7 +115,7 @@ class SeedOfEpoch(L.Callback):
         torch.manual_seed((self.seed * 1_000_003 + trainer.current_epoch) * 1_009 + trainer.global_rank)
 
 
-class TensorBoardPictures(L.Callback):
+class TensorBoardImages(L.Callback):
     """For TensorBoard: the network's graph, a training batch as it sees it, precision and recall of each validation.
 
     Does nothing without a TensorBoard logger.
@@ -135,11 +135,11 @@ class TensorBoardPictures(L.Callback):
         self._begun = True
         classifier = cast(Classifier, pl_module)
         preprocessing = Preprocessing.from_plain(classifier.hparams["preprocessing"])
-        pictures, labels = batch[0][:GRID_PICTURES].detach().cpu(), batch[1][:GRID_PICTURES].tolist()
-        shown = denormalise(pictures.float(), preprocessing).permute(0, 2, 3, 1).numpy()
-        grid = pixels(picture_grid(shown, labels))
-        writer.add_image("pictures/training_batch", grid, trainer.global_step, dataformats="HWC")
-        _add_graph(writer, classifier.network, pictures[:1].float())
+        images, labels = batch[0][:GRID_IMAGES].detach().cpu(), batch[1][:GRID_IMAGES].tolist()
+        shown = denormalise(images.float(), preprocessing).permute(0, 2, 3, 1).numpy()
+        grid = pixels(image_grid(shown, labels))
+        writer.add_image("images/training_batch", grid, trainer.global_step, dataformats="HWC")
+        _add_graph(writer, classifier.network, images[:1].float())
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """From the probabilities that the AUROC of this validation has gathered (of this process, under DDP)."""
@@ -224,12 +224,12 @@ def _writer(logger: Logger | None) -> SummaryWriter | None:
     return experiment if isinstance(experiment, SummaryWriter) else None
 
 
-def _add_graph(writer: SummaryWriter, network: nn.Module, picture: Tensor) -> None:
+def _add_graph(writer: SummaryWriter, network: nn.Module, image: Tensor) -> None:
     # A copy on the CPU: tracing runs the forward pass and switches modes, and the network is in the middle of training.
     original: nn.Module = getattr(network, "_orig_mod", network)
     drawn = copy.deepcopy(original).cpu().float().eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer's: branches on shapes, which a drawing may freeze
         # Traced here, since add_graph would run every trace a second time to check it.
-        traced = torch.jit.trace(drawn, picture, check_trace=False)  # type: ignore[no-untyped-call]
-        writer.add_graph(traced, picture)
+        traced = torch.jit.trace(drawn, image, check_trace=False)  # type: ignore[no-untyped-call]
+        writer.add_graph(traced, image)

@@ -54,9 +54,9 @@ class Classifier(L.LightningModule):
         self.train_metrics = classification_metrics().clone(prefix="train/")
         self.val_metrics = classification_metrics().clone(prefix="val/")
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Normalised pictures (N, 3, H, W) -> logits (N, 2), float32."""
-        logits: Tensor = self.network(pictures.contiguous(memory_format=torch.channels_last))
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised images (N, 3, H, W) -> logits (N, 2), float32."""
+        logits: Tensor = self.network(images.contiguous(memory_format=torch.channels_last))
         return logits.float()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -68,8 +68,8 @@ class Classifier(L.LightningModule):
         self._step(batch, "val", self.val_metrics)
 
     def _step(self, batch: Batch, stage: str, metrics: MetricCollection) -> Tensor:
-        pictures, labels, _ = batch
-        logits = self(pictures)
+        images, labels, _ = batch
+        logits = self(images)
         loss = F.cross_entropy(logits, labels)
         metrics.update(logits.detach().softmax(dim=1)[:, AI], labels)
         self.log(

@@ -1,4 +1,4 @@
-"""The figures of one run: learning curves, the confusion matrix, pictures with their heat maps."""
+"""The figures of one run: learning curves, the confusion matrix, images with their heat maps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ _QUANTITIES: Final = {
 
 
 def confusion(labels: ArrayLike, probabilities: ArrayLike) -> Figure:
-    """How many pictures of each class were taken for which, as counts and as shares of the true class.
+    """How many images of each class were taken for which, as counts and as shares of the true class.
 
     Args:
         labels: true classes (N,), 0 for real and 1 for AI.
@@ -93,19 +93,19 @@ def confusion(labels: ArrayLike, probabilities: ArrayLike) -> Figure:
     return figure
 
 
-def picture_grid(pictures: NDArray[np.float32], labels: Sequence[int], columns: int = 8) -> Figure:
-    """A batch of pictures under their classes.
+def image_grid(images: NDArray[np.float32], labels: Sequence[int], columns: int = 8) -> Figure:
+    """A batch of images under their classes.
 
     Args:
-        pictures: (N, H, W, 3), from 0 to 1.
+        images: (N, H, W, 3), from 0 to 1.
         labels: N times 0 for real or 1 for AI.
-        columns: pictures in a row.
+        columns: images in a row.
     """
-    rows = -(-len(pictures) // columns)
-    height, width = pictures.shape[1:3]
+    rows = -(-len(images) // columns)
+    height, width = images.shape[1:3]
     with styled():
         figure = Figure(figsize=(9, rows * (9 / columns * height / width + 0.25) + 0.1))
-        for axes, *shown in zip_longest(figure.subplots(rows, columns, squeeze=False).flat, pictures, labels):
+        for axes, *shown in zip_longest(figure.subplots(rows, columns, squeeze=False).flat, images, labels):
             axes.set_axis_off()
             if shown[0] is not None:
                 axes.imshow(shown[0], interpolation="antialiased")
@@ -114,10 +114,10 @@ def picture_grid(pictures: NDArray[np.float32], labels: Sequence[int], columns: 
 
 
 @dataclass(frozen=True, slots=True)
-class HeatPicture:
-    """A picture, where the evidence for the detector's verdict lies, and the verdict."""
+class HeatImage:
+    """An image, where the evidence for the detector's verdict lies, and the verdict."""
 
-    picture: NDArray[np.float32]
+    image: NDArray[np.float32]
     """(H, W, 3), from 0 to 1."""
     heat: NDArray[np.float32]
     """(H, W), from 0 to 1."""
@@ -137,16 +137,16 @@ class HeatPicture:
         return self.prediction == self.label
 
 
-def heat_panel(pictures: Sequence[HeatPicture], columns: int = 4) -> Figure:
-    """Each picture over its heat map, with truth, verdict and its probability: correct ones first, wrong ones below.
+def heat_panel(images: Sequence[HeatImage], columns: int = 4) -> Figure:
+    """Each image over its heat map, with truth, verdict and its probability: correct ones first, wrong ones below.
 
     Raises:
-        ValueError: no pictures.
+        ValueError: no images.
     """
-    groups = [[p for p in pictures if p.correct is correct] for correct in (True, False)]
+    groups = [[p for p in images if p.correct is correct] for correct in (True, False)]
     rows = [group[i : i + columns] for group in groups for i in range(0, len(group), columns)]
     if not rows:
-        raise ValueError("no pictures for the panel: give at least one")
+        raise ValueError("no images for the panel: give at least one")
     width, tile, title, foot = 7.2, 1.68, 0.4, 0.55  # inches: a page of text is about seven wide
     row_height = title + 2 * tile + 0.06
     height = foot + len(rows) * row_height
@@ -167,9 +167,9 @@ def heat_panel(pictures: Sequence[HeatPicture], columns: int = 4) -> Figure:
     return figure
 
 
-def _draw_pair(upper: Axes, lower: Axes, shown: HeatPicture) -> None:
-    upper.imshow(shown.picture, interpolation="antialiased", aspect="auto")
-    lower.imshow(overlay(shown.picture, shown.heat), interpolation="antialiased", aspect="auto")
+def _draw_pair(upper: Axes, lower: Axes, shown: HeatImage) -> None:
+    upper.imshow(shown.image, interpolation="antialiased", aspect="auto")
+    lower.imshow(overlay(shown.image, shown.heat), interpolation="antialiased", aspect="auto")
     for axes in (upper, lower):
         axes.set(xticks=(), yticks=())
         axes.grid(visible=False)
@@ -188,12 +188,12 @@ def _draw_scale(axes: Axes) -> None:
     for spine in axes.spines.values():
         spine.set_visible(False)
     axes.text(-0.03, 0.45, "none", ha="right", va="center", fontsize=9)
-    axes.text(1.03, 0.45, "strongest of the picture", ha="left", va="center", fontsize=9)
+    axes.text(1.03, 0.45, "strongest of the image", ha="left", va="center", fontsize=9)
     axes.set_xlabel("evidence for the predicted class", fontsize=9, labelpad=3)
 
 
 def shown_rows(predictions: pd.DataFrame, *, correct: int = 2, wrong: int = 4) -> pd.DataFrame:
-    """Which pictures a panel shows: the most confident `correct` of each class, then the most confident `wrong` ones.
+    """Which images a panel shows: the most confident `correct` of each class, then the most confident `wrong` ones.
 
     Args:
         predictions: rows of predictions.csv: path, label, split, logit, probability. The same rows in any order give
@@ -210,20 +210,20 @@ def shown_rows(predictions: pd.DataFrame, *, correct: int = 2, wrong: int = 4) -
 
 
 def cam_panel(network: nn.Module, root: Path, predictions: pd.DataFrame, preprocessing: Preprocessing) -> Figure:
-    """The class-activation panel of a run: pictures as the network sees them, heat for the predicted class.
+    """The class-activation panel of a run: images as the network sees them, heat for the predicted class.
 
     Args:
         network: (N, 3, H, W) -> logits (N, 2).
-        root: the folder that the paths of the pictures start from.
+        root: the folder that the paths of the images start from.
         predictions: rows of predictions.csv from which to choose; `shown_rows` says how.
         preprocessing: of the run.
     """
     rows = shown_rows(predictions)
-    pictures = to_tensor(
+    images = to_tensor(
         [decode(root / path, enough=ENOUGH * preprocessing.image_size) for path in rows["path"]], preprocessing
     )
     targets = [AI if logit > 0 else REAL for logit in rows["logit"]]
-    heat = scaled(heat_maps(network, pictures, targets))
-    shown = denormalise(pictures, preprocessing).permute(0, 2, 3, 1).numpy()
+    heat = scaled(heat_maps(network, images, targets))
+    shown = denormalise(images, preprocessing).permute(0, 2, 3, 1).numpy()
     facts = zip(shown, heat, rows["label"], rows["probability"], strict=True)
-    return heat_panel([HeatPicture(picture, h, int(label), float(p)) for picture, h, label, p in facts])
+    return heat_panel([HeatImage(image, h, int(label), float(p)) for image, h, label, p in facts])

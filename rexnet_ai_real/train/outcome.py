@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from rexnet_ai_real import figures
 from rexnet_ai_real.config import TrainConfig
-from rexnet_ai_real.data.datamodule import PictureDataModule
+from rexnet_ai_real.data.datamodule import ImageDataModule
 from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
 from rexnet_ai_real.models.cam import NoFeatureMap
 from rexnet_ai_real.runs.environment import environment
@@ -35,12 +35,12 @@ def write_outcome(
     folder: RunFolder,
     trainer: L.Trainer,
     classifier: Classifier,
-    data: PictureDataModule,
+    data: ImageDataModule,
     history: pd.DataFrame,
     *,
     seconds: float,
 ) -> None:
-    """Predict validation and test pictures with the best checkpoint; write predictions, metrics and figures."""
+    """Predict validation and test images with the best checkpoint; write predictions, metrics and figures."""
     predictions = predict(trainer, classifier, data, folder.best_checkpoint)
     folder.write_predictions(predictions)
     best = history.loc[history["val_loss"].idxmin()]
@@ -62,10 +62,10 @@ def write_outcome(
     show(folder, metrics)
 
 
-def predict(trainer: L.Trainer, classifier: Classifier, data: PictureDataModule, checkpoint: Path) -> pd.DataFrame:
-    """Path, label, split, logit and probability of validation and test pictures under a checkpoint.
+def predict(trainer: L.Trainer, classifier: Classifier, data: ImageDataModule, checkpoint: Path) -> pd.DataFrame:
+    """Path, label, split, logit and probability of validation and test images under a checkpoint.
 
-    On one device, by the code that users predict with: of several processes each would see its share of the pictures.
+    On one device, by the code that users predict with: of several processes each would see its share of the images.
     """
     classifier.load_state_dict(torch.load(checkpoint, "cpu", weights_only=True)["state_dict"])
     device = str(trainer.strategy.root_device)
@@ -93,7 +93,7 @@ def metrics_of(rows: pd.DataFrame) -> dict[str, float | int]:
 def draw(
     folder: RunFolder,
     classifier: Classifier,
-    data: PictureDataModule,
+    data: ImageDataModule,
     history: pd.DataFrame,
     predictions: pd.DataFrame,
 ) -> dict[str, Figure]:

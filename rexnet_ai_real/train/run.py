@@ -1,4 +1,4 @@
-"""One training run from beginning to end: pictures, network, fit, then everything that the run folder shows."""
+"""One training run from beginning to end: images, network, fit, then everything that the run folder shows."""
 
 import logging
 import signal
@@ -12,14 +12,14 @@ from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, Mode
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from rexnet_ai_real.config import ConfigError, TrainConfig, TrainerConfig, to_plain
-from rexnet_ai_real.data.datamodule import PictureDataModule
+from rexnet_ai_real.data.datamodule import ImageDataModule
 from rexnet_ai_real.data.manifest import read_manifest, usable, write_manifest
 from rexnet_ai_real.detector.engines.device import best_device, best_precision
 from rexnet_ai_real.detector.engines.memory import keep_freed_memory
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.models import load_pretrained
 from rexnet_ai_real.runs.folder import RunFolder
-from rexnet_ai_real.train.callbacks import History, SeedOfEpoch, TensorBoardPictures
+from rexnet_ai_real.train.callbacks import History, SeedOfEpoch, TensorBoardImages
 from rexnet_ai_real.train.classifier import Classifier
 from rexnet_ai_real.train.outcome import write_outcome
 
@@ -39,7 +39,7 @@ def train(config: TrainConfig, folder: RunFolder) -> float | None:
         The lowest validation loss; None under fast_dev_run.
 
     Raises:
-        ConfigError: settings that do not fit the machine, the pictures, the weights or the run to be resumed.
+        ConfigError: settings that do not fit the machine, the images, the weights or the run to be resumed.
         TrainingDiverged: no epoch ended with a finite validation loss.
         KeyboardInterrupt: Ctrl-C was pressed; by then the run folder shows what there is so far.
     """
@@ -51,7 +51,7 @@ def train(config: TrainConfig, folder: RunFolder) -> float | None:
     if config.trainer.threads:
         torch.set_num_threads(config.trainer.threads)
 
-    data = PictureDataModule(config.data, config.augment, seed=config.seed)
+    data = ImageDataModule(config.data, config.augment, seed=config.seed)
     data.prepare_data()
     data.setup("fit")
     classifier = new_classifier(config, data)
@@ -83,7 +83,7 @@ def train(config: TrainConfig, folder: RunFolder) -> float | None:
     return float(best.best_model_score) if best.best_model_score is not None else None
 
 
-def new_classifier(config: TrainConfig, data: PictureDataModule) -> Classifier:
+def new_classifier(config: TrainConfig, data: ImageDataModule) -> Classifier:
     """The network as the configuration describes it, with pretrained weights where it asks for them."""
     classifier = Classifier(
         model=to_plain(config.model),
@@ -118,7 +118,7 @@ def new_trainer(config: TrainConfig, folder: RunFolder, callbacks: list[L.Callba
             *callbacks,
             patience,
             LearningRateMonitor(),
-            TensorBoardPictures(),
+            TensorBoardImages(),
             SeedOfEpoch(config.seed),
             RichProgressBar(console_kwargs={"stderr": True}),
         ],
@@ -133,7 +133,7 @@ def resolve_precision(settings: TrainerConfig) -> str:
     return best_precision(best_device(settings.accelerator)) if settings.precision == "auto" else settings.precision
 
 
-def fit(trainer: L.Trainer, classifier: Classifier, data: PictureDataModule, resumed: RunFolder | None) -> bool:
+def fit(trainer: L.Trainer, classifier: Classifier, data: ImageDataModule, resumed: RunFolder | None) -> bool:
     """Run the training loop; True when Ctrl-C ended it.
 
     Lightning turns Ctrl-C into an exit of the process, which would lose the figures of what has been trained so far.
@@ -172,10 +172,10 @@ def tell_left_out(manifest: pd.DataFrame, folder: RunFolder) -> None:
 
 
 def check_same_run(config: TrainConfig, folder: RunFolder, manifest: pd.DataFrame) -> None:
-    """A resumed run goes on with the same pictures, network and optimiser; it may only be longer or run elsewhere.
+    """A resumed run goes on with the same images, network and optimiser; it may only be longer or run elsewhere.
 
     Raises:
-        ConfigError: names the keys or the pictures that differ.
+        ConfigError: names the keys or the images that differ.
     """
     if not folder.last_checkpoint.is_file():
         raise ConfigError(f"resume={config.resume}: there is no {folder.last_checkpoint} to go on from")
@@ -193,15 +193,15 @@ def check_same_run(config: TrainConfig, folder: RunFolder, manifest: pd.DataFram
         changes = ", ".join(f"{key} was {before.get(key)}, now {now.get(key)}" for key in differing)
         raise ConfigError(f"resume={config.resume}: give the settings that the run began with ({changes})")
     # A file more or less may move others to another split: what was trained on would be tested on.
-    changed = sorted({row[0] for row in _pictures(read_manifest(folder.manifest_file)) ^ _pictures(manifest)})
+    changed = sorted({row[0] for row in _images(read_manifest(folder.manifest_file)) ^ _images(manifest)})
     if changed:
         raise ConfigError(
-            f"resume={config.resume}: {len(changed)} pictures are not as they were when the run began, {changed[0]} "
+            f"resume={config.resume}: {len(changed)} images are not as they were when the run began, {changed[0]} "
             f"among them (compare {folder.manifest_file}); put them back, or begin a new run"
         )
 
 
-def _pictures(manifest: pd.DataFrame) -> set[tuple[str, str, str]]:
+def _images(manifest: pd.DataFrame) -> set[tuple[str, str, str]]:
     used = manifest[usable(manifest)]
     return set(zip(used["path"], used["sha256"], used["split"], strict=True))
 
@@ -216,6 +216,6 @@ def _flat(plain: dict[str, object], prefix: str = "") -> dict[str, object]:
 def _quieten() -> None:
     """Silence advice that does not apply here."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # small pictures decode fast enough
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # small images decode fast enough
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists")  # that of the run that is resumed
     warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)  # Lightning 2.6 on torch 2.15

@@ -17,16 +17,16 @@ FINGERPRINT: Final = "fingerprint"
 
 
 class Engine(Protocol):
-    """Batches of pictures to logits."""
+    """Batches of images to logits."""
 
     @property
     def backend(self) -> str:
         """One of `BACKENDS`."""
 
-    def logits(self, pictures: Pixels) -> NDArray[np.float32]:
-        """Uncalibrated log-odds of "AI-generated" (N,), from pictures (N, size, size, 3) in RGB, not normalised."""
+    def logits(self, images: Pixels) -> NDArray[np.float32]:
+        """Uncalibrated log-odds of "AI-generated" (N,), from images (N, size, size, 3) in RGB, not normalised."""
 
-    def logits_and_maps(self, pictures: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def logits_and_maps(self, images: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The same logits, and the exact class-activation map (N, h, w) for "AI-generated", signed.
 
         Raises:

@@ -11,7 +11,7 @@ from rexnet_ai_real.detector.engines.engine import FINGERPRINT, check_fingerprin
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.images.preprocessing import Pixels
 
-PICTURES, LOGIT, MAP = "pictures", "logit", "cam"
+IMAGES, LOGIT, MAP = "images", "logit", "cam"
 """Input (N, size, size, 3) and two of the outputs, (N,) and (N, h, w), by their names in the graph."""
 
 
@@ -22,7 +22,7 @@ class Graph(Protocol):
     type: type[np.generic]
     """Of the input: uint8, or float32 from 0 to 255."""
 
-    def run(self, pictures: NDArray[Any], outputs: list[str]) -> list[NDArray[np.float32]]:
+    def run(self, images: NDArray[Any], outputs: list[str]) -> list[NDArray[np.float32]]:
         """The outputs asked for, in that order."""
 
 
@@ -34,19 +34,19 @@ class GraphEngine:
         self.backend = backend
         self.graph = graph
 
-    def logits(self, pictures: Pixels) -> NDArray[np.float32]:
+    def logits(self, images: Pixels) -> NDArray[np.float32]:
         """As `Engine.logits`."""
-        return self._run(pictures, [LOGIT])[0]
+        return self._run(images, [LOGIT])[0]
 
-    def logits_and_maps(self, pictures: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def logits_and_maps(self, images: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """As `Engine.logits_and_maps`."""
         if MAP not in self.graph.outputs:
             raise UserError("this network has no exact class-activation map: explain the run that it was exported from")
-        logits, maps = self._run(pictures, [LOGIT, MAP])
+        logits, maps = self._run(images, [LOGIT, MAP])
         return logits, maps
 
-    def _run(self, pictures: Pixels, outputs: list[str]) -> list[NDArray[np.float32]]:
-        return self.graph.run(pictures.astype(self.graph.type, copy=False), outputs)
+    def _run(self, images: Pixels, outputs: list[str]) -> list[NDArray[np.float32]]:
+        return self.graph.run(images.astype(self.graph.type, copy=False), outputs)
 
 
 class OnnxGraph:
@@ -71,9 +71,9 @@ class OnnxGraph:
         self.outputs = tuple(output.name for output in self.session.get_outputs())
         self.type = _type("uint8" in self.session.get_inputs()[0].type)
 
-    def run(self, pictures: NDArray[Any], outputs: list[str]) -> list[NDArray[np.float32]]:
+    def run(self, images: NDArray[Any], outputs: list[str]) -> list[NDArray[np.float32]]:
         """As `Graph.run`."""
-        made: list[NDArray[np.float32]] = self.session.run(outputs, {PICTURES: pictures})
+        made: list[NDArray[np.float32]] = self.session.run(outputs, {IMAGES: images})
         return made
 
 
@@ -107,12 +107,12 @@ class OpenVinoGraph:
         except RuntimeError as error:
             raise NotADetector(_damaged(file, error)) from error
         self.outputs = tuple(output.any_name for output in self.compiled.outputs)
-        self.type = _type("u8" in str(self.compiled.input(PICTURES).element_type))
+        self.type = _type("u8" in str(self.compiled.input(IMAGES).element_type))
         self.request = self.compiled.create_infer_request()
 
-    def run(self, pictures: NDArray[Any], outputs: list[str]) -> list[NDArray[np.float32]]:
+    def run(self, images: NDArray[Any], outputs: list[str]) -> list[NDArray[np.float32]]:
         """As `Graph.run`."""
-        made = self.request.infer({PICTURES: pictures})
+        made = self.request.infer({IMAGES: images})
         return [np.array(made[name]) for name in outputs]
 
 

@@ -20,7 +20,7 @@ class TorchEngine:
     """One network or several, whose logits are averaged."""
 
     networks: tuple[nn.Module, ...]
-    """In evaluation mode, on `device`: normalised pictures (N, 3, H, W) -> logits (N, 2)."""
+    """In evaluation mode, on `device`: normalised images (N, 3, H, W) -> logits (N, 2)."""
     preprocessing: Preprocessing
     """That of the training."""
     device: torch.device
@@ -56,36 +56,36 @@ class TorchEngine:
             precision=best_precision(chosen) if precision == "auto" else precision,
         )
 
-    def logits(self, pictures: Pixels) -> NDArray[np.float32]:
+    def logits(self, images: Pixels) -> NDArray[np.float32]:
         """As `Engine.logits`."""
-        return self.logits_of(self.normalised(pictures)).numpy()
+        return self.logits_of(self.normalised(images)).numpy()
 
-    def logits_of(self, pictures: Tensor) -> Tensor:
+    def logits_of(self, images: Tensor) -> Tensor:
         """Uncalibrated log-odds of "AI-generated" (N,), float32, on the CPU.
 
         Args:
-            pictures: normalised, (N, 3, H, W), float32, on any device.
+            images: normalised, (N, 3, H, W), float32, on any device.
 
         Raises:
             ValueError: not of that shape.
         """
-        if pictures.ndim != 4 or pictures.shape[1] != 3:
-            raise ValueError(f"pictures of shape {tuple(pictures.shape)}: expected (N, 3, H, W), normalised")
-        if not len(pictures):
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise ValueError(f"images of shape {tuple(images.shape)}: expected (N, 3, H, W), normalised")
+        if not len(images):
             return torch.empty(0)
         with torch.inference_mode(), autocast(self.device, self.precision):
-            batch = pictures.to(self.device).contiguous(memory_format=torch.channels_last)
+            batch = images.to(self.device).contiguous(memory_format=torch.channels_last)
             outputs = torch.stack([network(batch).float() for network in self.networks])
         return (outputs[..., AI] - outputs[..., REAL]).mean(dim=0).cpu()
 
-    def logits_and_maps(self, pictures: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def logits_and_maps(self, images: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """As `Engine.logits_and_maps`, both from one feature map."""
         from rexnet_ai_real.models.cam import (  # brings grad-cam and torchvision along: seconds
             map_of_features,
             map_weights,
         )
 
-        batch = self.normalised(pictures)
+        batch = self.normalised(images)
         logits, maps = [], []
         with torch.inference_mode(), autocast(self.device, self.precision):
             for network in self.networks:
@@ -99,9 +99,9 @@ class TorchEngine:
                 maps.append(map_of_features(features, evidence).float())
         return torch.stack(logits).mean(0).cpu().numpy(), torch.stack(maps).mean(0).cpu().numpy()
 
-    def normalised(self, pictures: Pixels) -> Tensor:
+    def normalised(self, images: Pixels) -> Tensor:
         """Pixels (N, size, size, 3) -> what the networks see, (N, 3, size, size), on `device`."""
-        return normalise(unit_range(torch.from_numpy(pictures).to(self.device)), self.preprocessing)
+        return normalise(unit_range(torch.from_numpy(images).to(self.device)), self.preprocessing)
 
 
 def _device(name: str) -> torch.device:

@@ -1,4 +1,4 @@
-"""Facts of a picture file that show no pixel: size, format, compression, metadata. What a careless set gives away."""
+"""Facts of an image file that show no pixel: size, format, compression, metadata. What a careless set gives away."""
 
 import hashlib
 import warnings
@@ -92,11 +92,11 @@ def container_facts(path: Path) -> ContainerFacts:
     except OSError as error:
         return ContainerFacts(extension, 0, problem=error.strerror or type(error).__name__)
     try:
-        # Pillow warns of large pictures and damaged EXIF; neither matters to somebody who reads headers only.
+        # Pillow warns of large images and damaged EXIF; neither matters to somebody who reads headers only.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path) as picture:
-                return _facts_of(picture, path, extension, size)
+            with Image.open(path) as image:
+                return _facts_of(image, path, extension, size)
     except Exception as error:
         return ContainerFacts(extension, size, problem=_reason(error))
 
@@ -107,12 +107,12 @@ def read_containers(paths: Sequence[Path], *, progress: bool = True) -> list[Con
     return [container_facts(path) for path in bar]
 
 
-def _facts_of(picture: Image.Image, path: Path, extension: str, size: int) -> ContainerFacts:
+def _facts_of(image: Image.Image, path: Path, extension: str, size: int) -> ContainerFacts:
     # A Multi-Picture Object is a JPEG followed by more JPEGs (cameras write them under .jpg).
-    container = "JPEG" if picture.format == "MPO" else picture.format
+    container = "JPEG" if image.format == "MPO" else image.format
     # Pillow would decode a whole PNG in search of EXIF that stands behind the pixels.
-    exif = picture.getexif() if "exif" in picture.info or picture.format == "TIFF" else Image.Exif()
-    width, height = picture.size
+    exif = image.getexif() if "exif" in image.info or image.format == "TIFF" else Image.Exif()
+    width, height = image.size
     if exif.get(ExifTags.Base.Orientation) in _SWAPPING_ORIENTATIONS:
         width, height = height, width
     registered = Image.registered_extensions().get(extension)
@@ -122,39 +122,39 @@ def _facts_of(picture: Image.Image, path: Path, extension: str, size: int) -> Co
         container=container,
         width=width,
         height=height,
-        mode=picture.mode,
-        bit_depth=_bit_depth(picture, path),
-        progressive=bool(picture.info.get("progressive") or picture.info.get("interlace")),
-        exif="exif" in picture.info,
-        icc=bool(picture.info.get("icc_profile")),
-        software=_names_software(picture.info, exif),
+        mode=image.mode,
+        bit_depth=_bit_depth(image, path),
+        progressive=bool(image.info.get("progressive") or image.info.get("interlace")),
+        exif="exif" in image.info,
+        icc=bool(image.info.get("icc_profile")),
+        software=_names_software(image.info, exif),
         lying_extension=bool(extension) and ("JPEG" if registered == "MPO" else registered) != container,
-        **(_jpeg_facts(picture) if isinstance(picture, JpegImagePlugin.JpegImageFile) else {}),
+        **(_jpeg_facts(image) if isinstance(image, JpegImagePlugin.JpegImageFile) else {}),
     )
 
 
-def _jpeg_facts(picture: JpegImagePlugin.JpegImageFile) -> dict[str, Any]:
-    tables = [np.asarray(table) for _, table in sorted(picture.quantization.items())]
+def _jpeg_facts(image: JpegImagePlugin.JpegImageFile) -> dict[str, Any]:
+    tables = [np.asarray(table) for _, table in sorted(image.quantization.items())]
     if not tables:
         return {}
     distance = np.abs(_STANDARD_TABLES - tables[0]).sum(axis=1)
-    grey = picture.layers == 1
+    grey = image.layers == 1
     return {
         "jpeg_quality": int(_QUALITIES[distance.argmin()]),
         "standard_tables": bool(distance.min() == 0),
         "tables": hashlib.sha256(np.concatenate(tables).astype("<u2").tobytes()).hexdigest()[:8],
         "luma_step": float(tables[0].mean()),
         "chroma_step": None if grey or len(tables) < 2 else float(tables[1].mean()),
-        "subsampling": "grey" if grey else _SUBSAMPLING.get(JpegImagePlugin.get_sampling(picture), "other"),
+        "subsampling": "grey" if grey else _SUBSAMPLING.get(JpegImagePlugin.get_sampling(image), "other"),
     }
 
 
-def _bit_depth(picture: Image.Image, path: Path) -> int:
+def _bit_depth(image: Image.Image, path: Path) -> int:
     """Bits per channel in the file; Pillow's mode hides that a PNG holds 2 or 16."""
-    if picture.format == "PNG":
+    if image.format == "PNG":
         with path.open("rb") as file:
             return file.read(25)[24]  # IHDR follows the signature: width, height, bit depth
-    return _BITS_BY_MODE.get(picture.mode, 8)
+    return _BITS_BY_MODE.get(image.mode, 8)
 
 
 def _names_software(info: Mapping[Any, Any], exif: Image.Exif) -> bool:
@@ -166,5 +166,5 @@ def _names_software(info: Mapping[Any, Any], exif: Image.Exif) -> bool:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return "not a picture"
+        return "not an image"
     return f"{type(error).__name__}: {error}".splitlines()[0][:200]

@@ -2,7 +2,7 @@
 
 A map that explains the detector finds the decisive regions better than chance, and better than the guess that they lie
 in the middle. And the map of a network with random weights looks different (Adebayo et al. 2018, "Sanity checks for
-saliency maps"): where it does not, maps show the edges of pictures, whatever was learnt.
+saliency maps"): where it does not, maps show the edges of images, whatever was learnt.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -58,7 +58,7 @@ class ExplanationAudit:
     courses: tuple[Course, ...]
     """One for each direction and order."""
     effect: Estimate
-    """By how much blurring the whole picture lowers the probability of the predicted class: the room for any order."""
+    """By how much blurring the whole image lowers the probability of the predicted class: the room for any order."""
     similarity: Estimate
     """Mean rank correlation over the cells between the maps of the network and of one with random weights."""
     examples: tuple[Example, ...]
@@ -97,8 +97,8 @@ class ExplanationAudit:
             for prior in PRIORS
         )
         return (
-            f"{finding} Their advantage in the mean probability of the predicted class ({self.n} pictures, "
-            f"{self.method}, {self.grid} x {self.grid} cells): {compared}. Blurring whole pictures lowers that "
+            f"{finding} Their advantage in the mean probability of the predicted class ({self.n} images, "
+            f"{self.method}, {self.grid} x {self.grid} cells): {compared}. Blurring whole images lowers that "
             f"probability by {self.effect}, which is the room there is. Rank correlation with the maps of random "
             f"weights: {self.similarity}."
         )
@@ -121,7 +121,7 @@ class ExplanationAudit:
 
 
 def evaluate_explanations(
-    pictures: Iterable[Tensor],
+    images: Iterable[Tensor],
     groups: npt.ArrayLike,
     detector: Detector | Sequence[Detector],
     *,
@@ -136,25 +136,25 @@ def evaluate_explanations(
 ) -> ExplanationAudit:
     """Deletion and insertion along the heat maps of `cam`, in random order and from the centre, with 95 % intervals.
 
-    What is explained is the class that the detector predicts, right or wrong. With 10 steps each picture takes 77
+    What is explained is the class that the detector predicts, right or wrong. With 10 steps each image takes 77
     passes of a network, two of them with the way back.
 
     Args:
-        pictures: (3, H, W) each, by the detector's preprocessing; read once, in order.
+        images: (3, H, W) each, by the detector's preprocessing; read once, in order.
         groups: (n,) numbers or names of near-duplicate groups, for the bootstrap.
-        detector: of all pictures, or one for each picture, as in a cross-validation, those of one detector in a row.
+        detector: of all images, or one for each image, as in a cross-validation, those of one detector in a row.
             The heat map of several networks is the mean of their maps.
         method: one of `cam.METHODS`.
         grid: cells along each side; 7 are the places of ReXNet's final map at 224 px.
-        steps: from the untouched to the blurred picture, at least 2.
-        batch_size: pictures that go through the network together.
-        examples: how many pictures are kept for a figure, drawn by lot.
+        steps: from the untouched to the blurred image, at least 2.
+        batch_size: images that go through the network together.
+        examples: how many images are kept for a figure, drawn by lot.
         resamples: of the bootstrap by group.
         seed: of the random orders, the random weights, the bootstrap and the examples.
         progress: show a bar on stderr.
 
     Raises:
-        ValueError: no pictures, another number of pictures than of groups or detectors, an unknown method, a network
+        ValueError: no images, another number of images than of groups or detectors, an unknown method, a network
             without a final feature map, logits that are not finite.
     """
     names = np.asarray(groups)
@@ -164,26 +164,26 @@ def evaluate_explanations(
     if steps < 2:
         raise ValueError(f"steps={steps}: expected at least 2, or there is nothing between the ends")
     if not n:
-        raise ValueError("no pictures to explain: the part of the data that is evaluated is empty")
+        raise ValueError("no images to explain: the part of the data that is evaluated is empty")
     detectors = [detector] * n if isinstance(detector, Detector) else list(detector)
     if len(detectors) != n:
-        raise ValueError(f"{len(detectors)} detectors for {n} groups: give one, or one for each picture")
-    pictures, random = iter(pictures), np.random.default_rng(seed)
+        raise ValueError(f"{len(detectors)} detectors for {n} groups: give one, or one for each image")
+    images, random = iter(images), np.random.default_rng(seed)
     shown = random.choice(n, min(examples, n), replace=False)
     traces: list[Traces] = []
     done = 0
     probe: HeatProbe | None = None
     with progress_bar(shown=progress) as bar:
         task = bar.add_task("Explanations", total=n)
-        for current, batch in _batches(pictures, detectors, batch_size):
+        for current, batch in _batches(images, detectors, batch_size):
             if probe is None or probe.detector is not current:
                 probe = HeatProbe.of(current, batch, method=method, grid=grid, steps=steps, seed=seed)
             traces.append(probe.measure(batch, random, [row - done for row in shown if 0 <= row - done < len(batch)]))
             done += len(batch)
             bar.advance(task, len(batch))
-    if done < n or next(pictures, None) is not None:
+    if done < n or next(images, None) is not None:
         count = str(done) if done < n else f"more than {n}"
-        raise ValueError(f"{count} pictures for {n} groups: expected one group for each picture")
+        raise ValueError(f"{count} images for {n} groups: expected one group for each image")
     numbers = np.unique(names, return_inverse=True)[1].astype(np.int64)
     return summarise(Traces.joined(traces), numbers, method=method, grid=grid, resamples=resamples, seed=seed)
 
@@ -191,7 +191,7 @@ def evaluate_explanations(
 def summarise(
     traces: Traces, groups: IntArray, *, method: str, grid: int, resamples: int, seed: int
 ) -> ExplanationAudit:
-    """Means with intervals from what was measured of each picture; groups (n,) are numbered from 0."""
+    """Means with intervals from what was measured of each image; groups (n,) are numbered from 0."""
     n, steps = len(traces.courses), traces.courses.shape[-1] - 1
     flat, shape = traces.courses.reshape(n, -1), traces.courses.shape[1:]
     defined = ~np.isnan(traces.similarity)
@@ -244,11 +244,11 @@ def summarise(
     )
 
 
-def _batches(pictures: Iterable[Tensor], detectors: Sequence[Detector], size: int) -> Iterator[tuple[Detector, Tensor]]:
-    """Neighbouring pictures of one detector, `size` at a time, (N, 3, H, W)."""
-    for _, run in groupby(zip(detectors, pictures, strict=False), key=lambda pair: id(pair[0])):
+def _batches(images: Iterable[Tensor], detectors: Sequence[Detector], size: int) -> Iterator[tuple[Detector, Tensor]]:
+    """Neighbouring images of one detector, `size` at a time, (N, 3, H, W)."""
+    for _, run in groupby(zip(detectors, images, strict=False), key=lambda pair: id(pair[0])):
         while batch := list(islice(run, size)):
-            yield batch[0][0], torch.stack([picture for _, picture in batch])
+            yield batch[0][0], torch.stack([image for _, image in batch])
 
 
 def _signed(estimate: Estimate) -> str:

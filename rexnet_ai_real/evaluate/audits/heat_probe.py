@@ -1,4 +1,4 @@
-"""Heat maps put to the test on batches of pictures: courses of probability, likeness to random weights, examples."""
+"""Heat maps put to the test on batches of images: courses of probability, likeness to random weights, examples."""
 
 import copy
 from collections.abc import Iterable, Sequence
@@ -24,27 +24,27 @@ Direction = Literal["deletion", "insertion"]
 ORDERS: Final[tuple[Order, ...]] = ("heat", "random", "centre")
 DIRECTIONS: Final[tuple[Direction, ...]] = ("deletion", "insertion")
 SHOWN_SHARE: Final = 0.3
-"""Share of the cells that is hidden in the pictures of an example."""
+"""Share of the cells that is hidden in the images of an example."""
 
 _RANDOM_DRAWS: Final = 2  # random orders whose courses are averaged: one more halves the variance that chance adds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """A picture with the first cells of one order hidden."""
+    """An image with the first cells of one order hidden."""
 
     order: Order
-    picture: npt.NDArray[np.float32]
+    image: npt.NDArray[np.float32]
     """(H, W, 3), from 0 to 1."""
     probability: float
-    """Of the class that is predicted for the untouched picture."""
+    """Of the class that is predicted for the untouched image."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """One picture, its heat, and what hiding `SHOWN_SHARE` of its cells does."""
+    """One image, its heat, and what hiding `SHOWN_SHARE` of its cells does."""
 
-    picture: npt.NDArray[np.float32]
+    image: npt.NDArray[np.float32]
     """(H, W, 3), from 0 to 1."""
     heat: npt.NDArray[np.float32]
     """(H, W), from 0 to 1."""
@@ -57,7 +57,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Traces:
-    """What was measured of each picture."""
+    """What was measured of each image."""
 
     courses: FloatArray
     """(n, directions, orders, steps + 1): the probability of the predicted class."""
@@ -86,32 +86,32 @@ class HeatProbe:
     steps: int
 
     @classmethod
-    def of(cls, detector: Detector, pictures: Tensor, *, method: str, grid: int, steps: int, seed: int) -> "HeatProbe":
-        """`pictures` (N, 3, H, W) are those to which the random networks' batch norms are fitted."""
-        pictures = pictures.to(detector.device)
-        untrained = tuple(random_weights(network, pictures, seed) for network in detector.networks)
+    def of(cls, detector: Detector, images: Tensor, *, method: str, grid: int, steps: int, seed: int) -> "HeatProbe":
+        """`images` (N, 3, H, W) are those to which the random networks' batch norms are fitted."""
+        images = images.to(detector.device)
+        untrained = tuple(random_weights(network, images, seed) for network in detector.networks)
         return cls(detector, untrained, method, grid, steps)
 
-    def measure(self, pictures: Tensor, random: np.random.Generator, examples: Iterable[int] = ()) -> Traces:
-        """Pictures (N, 3, H, W), and the rows of those to keep as examples."""
-        regions = Regions.of(pictures, self.grid)
-        targets = predicted_classes(self.detector, pictures)
-        maps = _mean_maps(self.detector.networks, pictures, targets, self.method)
-        heat, lots = regions.mean_heat(maps), np.zeros((len(pictures), regions.cells))
+    def measure(self, images: Tensor, random: np.random.Generator, examples: Iterable[int] = ()) -> Traces:
+        """Images (N, 3, H, W), and the rows of those to keep as examples."""
+        regions = Regions.of(images, self.grid)
+        targets = predicted_classes(self.detector, images)
+        maps = _mean_maps(self.detector.networks, images, targets, self.method)
+        heat, lots = regions.mean_heat(maps), np.zeros((len(images), regions.cells))
         orders: dict[Order, list[IntArray]] = {
             "heat": [ordered(heat, random)],
             "random": [ordered(lots, random) for _ in range(_RANDOM_DRAWS)],
             "centre": [ordered(regions.nearness(), random)],
         }
         untouched, hidden = (
-            class_probabilities(self.detector, each, targets) for each in (regions.pictures, regions.hidden)
+            class_probabilities(self.detector, each, targets) for each in (regions.images, regions.hidden)
         )
 
         def mean_course(order: Order) -> FloatArray:
             drawn = [course(self.detector, regions, o, targets, self.steps, (untouched, hidden)) for o in orders[order]]
             return np.asarray(np.mean(drawn, axis=0))
 
-        untrained = regions.mean_heat(_mean_maps(self.untrained, pictures, targets, self.method))
+        untrained = regions.mean_heat(_mean_maps(self.untrained, images, targets, self.method))
         first = {name: orders[name][0] for name in ORDERS}
         kept = tuple(self._example(regions, first, targets, maps, row) for row in examples)
         courses = np.stack([mean_course(order) for order in ORDERS], axis=2)
@@ -127,16 +127,16 @@ class HeatProbe:
     ) -> Example:
         count = round(SHOWN_SHARE * regions.cells)
         views = [regions.view(order, count)[row] for order in orders.values()]
-        pictures = torch.stack([regions.pictures[row], *views])
-        probabilities = class_probabilities(self.detector, pictures, np.repeat(targets[row], len(pictures)))
-        shown = denormalise(pictures, self.detector.preprocessing).permute(0, 2, 3, 1).float().cpu().numpy()
+        images = torch.stack([regions.images[row], *views])
+        probabilities = class_probabilities(self.detector, images, np.repeat(targets[row], len(images)))
+        shown = denormalise(images, self.detector.preprocessing).permute(0, 2, 3, 1).float().cpu().numpy()
         parts = zip(orders, shown[1:], probabilities[1:].tolist(), strict=True)
         heat = scaled(maps[row : row + 1])[0]
         return Example(shown[0], heat, int(targets[row]), float(probabilities[0]), tuple(View(*part) for part in parts))
 
 
-def random_weights(network: nn.Module, pictures: Tensor, seed: int) -> nn.Module:
-    """A copy with every layer initialised anew, its batch norms fitted to pictures (N, 3, H, W).
+def random_weights(network: nn.Module, images: Tensor, seed: int) -> nn.Module:
+    """A copy with every layer initialised anew, its batch norms fitted to images (N, 3, H, W).
 
     Without the fitting, signals would fade on their way through an untrained network and its maps would be flat.
     """
@@ -150,7 +150,7 @@ def random_weights(network: nn.Module, pictures: Tensor, seed: int) -> nn.Module
                 module.momentum = None  # the statistics of this one pass
         with torch.no_grad():
             # Mirrored too, since batch norm has no variance of one value.
-            fresh.train()(torch.cat([pictures, pictures.flip(-1)]).contiguous(memory_format=torch.channels_last))
+            fresh.train()(torch.cat([images, images.flip(-1)]).contiguous(memory_format=torch.channels_last))
     return fresh.eval()
 
 
@@ -164,8 +164,8 @@ def rank_correlation(first: FloatArray, second: FloatArray) -> FloatArray:
 
 
 def _mean_maps(
-    networks: Sequence[nn.Module], pictures: Tensor, targets: IntArray, method: str
+    networks: Sequence[nn.Module], images: Tensor, targets: IntArray, method: str
 ) -> npt.NDArray[np.float32]:
     """The mean of the networks' maps, (N, H, W): their logits are averaged too."""
-    maps = [heat_maps(network, pictures, targets.tolist(), method=method) for network in networks]
+    maps = [heat_maps(network, images, targets.tolist(), method=method) for network in networks]
     return np.asarray(np.mean(maps, axis=0), dtype=np.float32)

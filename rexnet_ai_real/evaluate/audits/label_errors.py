@@ -1,7 +1,7 @@
 """Suspected label errors by confident learning on out-of-fold probabilities, and a contact sheet to judge them by eye.
 
 Northcutt, Jiang, Chuang: "Confident Learning: Estimating Uncertainty in Dataset Labels", JAIR 70 (2021). For two
-classes it is a few lines; on 300 random sets it named the same pictures, in the same order, as cleanlab 2.9.0
+classes it is a few lines; on 300 random sets it named the same images, in the same order, as cleanlab 2.9.0
 (`find_label_issues`, filter_by="confident_learning").
 """
 
@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from rexnet_ai_real.figures import BLUE, NAMES, VERMILLION
-from rexnet_ai_real.images.decode import UnreadablePicture, decode
+from rexnet_ai_real.images.decode import UnreadableImage, decode
 from rexnet_ai_real.labels import AI, LABELS, REAL, Label
 
 _COLUMNS: Final = 6
@@ -27,7 +27,7 @@ _NAME: Final = 26  # characters of a file name that fit below a cell
 
 @dataclass(frozen=True, slots=True)
 class SuspectedLabel:
-    """A picture whose label the detector, trained without it, contradicts with confidence."""
+    """An image whose label the detector, trained without it, contradicts with confidence."""
 
     path: str
     given: Label
@@ -55,7 +55,7 @@ class LabelAudit:
         """The finding in plain words."""
         if not self.suspects:
             return (
-                f"None of the {self.n} labels is contradicted with confidence by detectors trained without the picture."
+                f"None of the {self.n} labels is contradicted with confidence by detectors trained without the image."
             )
         named = [sum(suspect.given == label for suspect in self.suspects) for label in LABELS]
         first = self.suspects[0]
@@ -63,20 +63,20 @@ class LabelAudit:
             f"{len(self.suspects)} of {self.n} labels are suspect "
             f"({named[REAL]} given as real, {named[AI]} given as AI); "
             f"most of all {first.path}, given as {NAMES[LABELS.index(first.given)]}, P(AI) {first.probability:.2f}. "
-            "A detector that errs on hard pictures looks the same: judge them by eye before changing a label."
+            "A detector that errs on hard images looks the same: judge them by eye before changing a label."
         )
 
 
 def find_label_errors(paths: Sequence[str], labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> LabelAudit:
     """Rank the labels that out-of-fold predictions contradict.
 
-    A picture is confidently of a class where its probability of it reaches the mean that pictures given that label have
+    An image is confidently of a class where its probability of it reaches the mean that images given that label have
     (eq. 2); a suspect is confidently of the class that it was not given, and called so.
 
     Args:
-        paths: of n pictures.
+        paths: of n images.
         labels: (n,) given, 0 real, 1 AI-generated.
-        probabilities: (n,) P(AI-generated) from detectors that were not trained on the picture.
+        probabilities: (n,) P(AI-generated) from detectors that were not trained on the image.
 
     Raises:
         ValueError: lengths differ, a class is missing, or a probability is not within 0 and 1.
@@ -85,7 +85,7 @@ def find_label_errors(paths: Sequence[str], labels: npt.ArrayLike, probabilities
     if not len(paths) == len(given) == len(p_ai):
         raise ValueError(f"{len(paths)} paths, {len(given)} labels, {len(p_ai)} probabilities: one of each is expected")
     if not (np.any(given == REAL) and np.any(given == AI)):
-        raise ValueError("label errors need pictures of both classes; there are pictures of one class only")
+        raise ValueError("label errors need images of both classes; there are images of one class only")
     if not np.all((p_ai >= 0) & (p_ai <= 1)):
         raise ValueError("probabilities must lie within 0 and 1; NaN or other numbers were found")
     p = np.stack([1 - p_ai, p_ai], axis=1)
@@ -108,12 +108,12 @@ def find_label_errors(paths: Sequence[str], labels: npt.ArrayLike, probabilities
 
 
 def contact_sheet(audit: LabelAudit, root: Path, *, limit: int = 24) -> Figure:
-    """The most suspect pictures with the label given, P(AI-generated) and the file's name, most suspect first.
+    """The most suspect images with the label given, P(AI-generated) and the file's name, most suspect first.
 
     Args:
         audit: from `find_label_errors`, at least one suspect.
         root: folder that the paths are relative to.
-        limit: most pictures shown.
+        limit: most images shown.
 
     Raises:
         ValueError: there is no suspect to show.
@@ -145,14 +145,14 @@ def contact_sheet(audit: LabelAudit, root: Path, *, limit: int = 24) -> Figure:
 
 
 def _thumbnail(path: Path) -> Image.Image:
-    """The picture in the middle of a grey square; the square alone where the file has gone bad since it was listed."""
+    """The image in the middle of a grey square; the square alone where the file has gone bad since it was listed."""
     square = Image.new("RGB", (_THUMBNAIL, _THUMBNAIL), (235, 235, 235))
     try:
-        picture = decode(path)
-    except UnreadablePicture:
+        image = decode(path)
+    except UnreadableImage:
         return square
-    picture.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
-    square.paste(picture, ((_THUMBNAIL - picture.width) // 2, (_THUMBNAIL - picture.height) // 2))
+    image.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
+    square.paste(image, ((_THUMBNAIL - image.width) // 2, (_THUMBNAIL - image.height) // 2))
     return square
 
 

@@ -1,7 +1,7 @@
-"""Regions of pictures, orders in which to look at them, and the class probability as they are hidden one by one.
+"""Regions of images, orders in which to look at them, and the class probability as they are hidden one by one.
 
 Region deletion and insertion (Petsiuk et al. 2018, RISE), with two choices of our own. What is hidden is blurred, in
-both directions: blanks have edges and colours that no photograph has, which a detector of synthetic pictures may take
+both directions: blanks have edges and colours that no photograph has, which a detector of synthetic images may take
 for evidence. And regions are cells of a grid rather than pixels: evidence comes from final maps of 7 x 7 places.
 """
 
@@ -22,9 +22,9 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Regions:
-    """A grid of cells laid over pictures, and the pictures with all of their cells hidden."""
+    """A grid of cells laid over images, and the images with all of their cells hidden."""
 
-    pictures: Tensor
+    images: Tensor
     """(N, 3, H, W), normalised."""
     hidden: Tensor
     """The same, blurred."""
@@ -34,19 +34,19 @@ class Regions:
     """Cells along each side."""
 
     @classmethod
-    def of(cls, pictures: Tensor, grid: int) -> "Regions":
-        """Lay a grid over pictures.
+    def of(cls, images: Tensor, grid: int) -> "Regions":
+        """Lay a grid over images.
 
         Raises:
             ValueError: fewer pixels than cells along a side.
         """
-        height, width = pictures.shape[-2:]
+        height, width = images.shape[-2:]
         if not 2 <= grid <= min(height, width):
-            raise ValueError(f"grid={grid}: expected 2 to {min(height, width)} cells along the side of these pictures")
+            raise ValueError(f"grid={grid}: expected 2 to {min(height, width)} cells along the side of these images")
         rows, columns = (torch.arange(side) * grid // side for side in (height, width))
-        # Half a cell: what lies within a cell is averaged away, while the light and dark of the picture stay.
+        # Half a cell: what lies within a cell is averaged away, while the light and dark of the image stay.
         sigma = min(height, width) / grid / 2
-        return cls(pictures, blurred(pictures, sigma), rows[:, None] * grid + columns, grid)
+        return cls(images, blurred(images, sigma), rows[:, None] * grid + columns, grid)
 
     @property
     def cells(self) -> int:
@@ -64,24 +64,24 @@ class Regions:
         """How near to the middle each cell lies, (N, cells): the prior of photographers, who centre what matters."""
         centre = (self.grid - 1) / 2
         row, column = np.divmod(np.arange(self.cells), self.grid)
-        return np.tile(-np.hypot(row - centre, column - centre), (len(self.pictures), 1))
+        return np.tile(-np.hypot(row - centre, column - centre), (len(self.images), 1))
 
     def view(self, order: npt.NDArray[np.int64], count: int, *, insertion: bool = False) -> Tensor:
         """The first `count` cells in `order` (N, cells) hidden; with insertion, all others hidden."""
         first = torch.from_numpy(np.argsort(order, axis=1) < count)[:, self.places][:, None]
-        return torch.where(first ^ insertion, self.hidden, self.pictures)
+        return torch.where(first ^ insertion, self.hidden, self.images)
 
 
-def blurred(pictures: Tensor, sigma: float) -> Tensor:
-    """Gaussian blur of pictures (N, C, H, W), cut at three sigma, mirrored at the edges.
+def blurred(images: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur of images (N, C, H, W), cut at three sigma, mirrored at the edges.
 
-    Down the columns, then along the rows: torchvision's one kernel of 97 x 97 takes 7 times as long (0.14 s a picture).
+    Down the columns, then along the rows: torchvision's one kernel of 97 x 97 takes 7 times as long (0.14 s an image).
     """
-    reach = min(math.ceil(3 * sigma), *(side - 1 for side in pictures.shape[-2:]))  # a mirror shows no more
-    weights = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=pictures.device) / sigma) ** 2)
+    reach = min(math.ceil(3 * sigma), *(side - 1 for side in images.shape[-2:]))  # a mirror shows no more
+    weights = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=images.device) / sigma) ** 2)
     kernel = (weights / weights.sum()).view(1, 1, -1, 1)
-    padded = F.pad(pictures, [reach] * 4, mode="reflect").flatten(0, 1)[:, None]
-    return F.conv2d(F.conv2d(padded, kernel), kernel.mT).view_as(pictures)
+    padded = F.pad(images, [reach] * 4, mode="reflect").flatten(0, 1)[:, None]
+    return F.conv2d(F.conv2d(padded, kernel), kernel.mT).view_as(images)
 
 
 def ordered(scores: Array, random: np.random.Generator) -> npt.NDArray[np.int64]:
@@ -90,21 +90,21 @@ def ordered(scores: Array, random: np.random.Generator) -> npt.NDArray[np.int64]
     return np.asarray(np.lexsort((lots, -scores), axis=-1), dtype=np.int64)
 
 
-def class_probabilities(detector: Detector, pictures: Tensor, targets: npt.NDArray[np.int64]) -> Array:
-    """Calibrated probability of one class per picture, (N,).
+def class_probabilities(detector: Detector, images: Tensor, targets: npt.NDArray[np.int64]) -> Array:
+    """Calibrated probability of one class per image, (N,).
 
     Raises:
         ValueError: the detector gives logits that are not finite.
     """
-    logits = detector.logits(pictures).double().numpy()
+    logits = detector.logits(images).double().numpy()
     if not np.isfinite(logits).all():
         raise ValueError("the detector gives logits that are not finite: look at its weights and at its precision")
     return detector.calibration.probabilities(np.where(targets == AI, logits, -logits))
 
 
-def predicted_classes(detector: Detector, pictures: Tensor) -> npt.NDArray[np.int64]:
-    """The likelier class of each picture, (N,)."""
-    return np.where(detector.logits(pictures).numpy() > 0, AI, REAL).astype(np.int64)
+def predicted_classes(detector: Detector, images: Tensor) -> npt.NDArray[np.int64]:
+    """The likelier class of each image, (N,)."""
+    return np.where(detector.logits(images).numpy() > 0, AI, REAL).astype(np.int64)
 
 
 def course(
@@ -117,7 +117,7 @@ def course(
 ) -> Array:
     """The probability of the target class while cells are deleted and while they are inserted, (N, 2, steps + 1).
 
-    `ends` are the probabilities (N,) of the untouched and of the wholly hidden pictures, the same for every order.
+    `ends` are the probabilities (N,) of the untouched and of the wholly hidden images, the same for every order.
     """
     counts = np.rint(np.linspace(0, regions.cells, steps + 1)).astype(int).tolist()[1:-1]
     between = [

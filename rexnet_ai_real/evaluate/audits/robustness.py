@@ -1,4 +1,4 @@
-"""How the detector holds up when pictures are compressed, resized, blurred, cropped and passed on.
+"""How the detector holds up when images are compressed, resized, blurred, cropped and passed on.
 
 Both classes go through every corruption, at full size and before preprocessing; the threshold is fixed beforehand.
 """
@@ -13,7 +13,7 @@ import pandas as pd
 
 from rexnet_ai_real.evaluate.cached_logits import Predict, Prepare, corrupted_logits
 from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS, NONE, Corruption
-from rexnet_ai_real.evaluate.part import Picture
+from rexnet_ai_real.evaluate.part import LabelledImage
 from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.metrics.binary import METRICS, evaluate_scores, resampled_metrics
 from rexnet_ai_real.metrics.bootstrap import Estimate, percentile_interval
@@ -28,12 +28,12 @@ class Robustness:
     """What `evaluate_robustness` found.
 
     `table` has one row per corruption and metric: corruption, family, severity, setting, n, metric, value, low, high,
-    and drop, drop_low, drop_high: by how much the metric is lower than on the untouched pictures (paired bootstrap).
+    and drop, drop_low, drop_high: by how much the metric is lower than on the untouched images (paired bootstrap).
     """
 
     table: pd.DataFrame
     logits: FloatArray
-    """(pictures, corruptions)"""
+    """(images, corruptions)"""
     worst: Corruption
     """The corruption under which the accuracy is lowest."""
 
@@ -50,7 +50,7 @@ class Robustness:
         )
         clearly = int((accuracy.drop_low[others] > 0).sum())
         return (
-            f"Accuracy on {before.n} pictures is {_interval(before)} untouched and lowest under {self.worst.title}, "
+            f"Accuracy on {before.n} images is {_interval(before)} untouched and lowest under {self.worst.title}, "
             f"{_interval(after)}{f' ({rates})' if rates else ''}. "
             f"The 95% interval of the loss lies above zero under {clearly} of {len(others)} corruptions."
         )
@@ -60,14 +60,14 @@ class Robustness:
 
 
 def evaluate_robustness(
-    pictures: Sequence[Picture],
+    images: Sequence[LabelledImage],
     predict: Predict,
     *,
     threshold: float,
     fingerprint: str,
     cache: Path,
     corruptions: Sequence[Corruption] = CORRUPTIONS,
-    prepare: Prepare = lambda picture: picture,
+    prepare: Prepare = lambda image: image,
     workers: int | None = None,
     max_pixels: int = MAX_PIXELS,
     resamples: int = 2000,
@@ -77,32 +77,32 @@ def evaluate_robustness(
     """Accuracy, AUROC, TPR and TNR with 95 % intervals under every corruption, all at the same threshold.
 
     Args:
-        pictures: what to look at; both classes for a full table, metrics that need a missing class are NaN.
+        images: what to look at; both classes for a full table, metrics that need a missing class are NaN.
         predict: takes what `prepare` gives, lazily and in order; returns one calibrated logit of "AI-generated" for
             each, (n,).
-        threshold: on the probability; chosen before, on other pictures.
+        threshold: on the probability; chosen before, on other images.
         fingerprint: of weights, preprocessing and temperature; predictions are kept under it.
         cache: folder of finished predictions; an interrupted call goes on where it stopped.
         corruptions: the grid; must hold `NONE`, which the others are compared with.
-        prepare: from a corrupted RGB picture to what `predict` takes; runs in the worker threads. Up to 64 of its
-            results wait for `predict`, so let it make large pictures small.
+        prepare: from a corrupted RGB image to what `predict` takes; runs in the worker threads. Up to 64 of its
+            results wait for `predict`, so let it make large images small.
         workers: threads that decode, corrupt and prepare ahead of the network; None: one per core.
-        max_pixels: most pixels that a picture may have.
+        max_pixels: most pixels that an image may have.
         resamples: of the bootstrap by duplicate group.
-        seed: of the bootstrap; the corruptions depend on each picture's sha256 only.
+        seed: of the bootstrap; the corruptions depend on each image's sha256 only.
         progress: show a bar on stderr.
 
     Raises:
-        UnreadablePicture: a picture cannot be decoded; the message begins with its path.
-        ValueError: no pictures, a grid without `NONE` or another corruption, or `predict` returned the wrong number of
+        UnreadableImage: an image cannot be decoded; the message begins with its path.
+        ValueError: no images, a grid without `NONE` or another corruption, or `predict` returned the wrong number of
             logits or non-finite ones.
     """
-    if not pictures:
-        raise ValueError("no pictures to corrupt: the part of the data that is evaluated is empty")
+    if not images:
+        raise ValueError("no images to corrupt: the part of the data that is evaluated is empty")
     if NONE not in corruptions or len(corruptions) < 2:
         raise ValueError(f"the grid needs {NONE.name!r}, which the others are compared with, and at least one other")
     logits = corrupted_logits(
-        pictures,
+        images,
         predict,
         fingerprint=fingerprint,
         cache=cache,
@@ -113,12 +113,12 @@ def evaluate_robustness(
         progress=progress,
     )
     return summarise_robustness(
-        pictures, logits, corruptions=corruptions, threshold=threshold, resamples=resamples, seed=seed
+        images, logits, corruptions=corruptions, threshold=threshold, resamples=resamples, seed=seed
     )
 
 
 def summarise_robustness(
-    pictures: Sequence[Picture],
+    images: Sequence[LabelledImage],
     logits: FloatArray,
     *,
     threshold: float,
@@ -126,8 +126,8 @@ def summarise_robustness(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Robustness:
-    """What `evaluate_robustness` finds, from logits (pictures, corruptions) that are there already."""
-    labels, groups = [picture.label for picture in pictures], [picture.group for picture in pictures]
+    """What `evaluate_robustness` finds, from logits (images, corruptions) that are there already."""
+    labels, groups = [image.label for image in images], [image.group for image in images]
     table = robustness_table(
         labels, logits, groups, corruptions=corruptions, threshold=threshold, resamples=resamples, seed=seed
     )

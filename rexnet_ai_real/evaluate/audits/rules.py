@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rexnet_ai_real.labels import AI, LABELS, REAL, Label
 
 _CUTS = 24  # thresholds tried per number: its 24 inner quantiles
-_COMMON = 0.02  # a value is worth an "is" of its own when at least this share of the pictures has it
+_COMMON = 0.02  # a value is worth an "is" of its own when at least this share of the images has it
 _WORTH_A_CONDITION = 0.02  # balanced accuracy that a second condition must add to be worth its words
 
 

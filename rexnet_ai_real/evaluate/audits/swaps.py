@@ -1,6 +1,6 @@
-"""The swap test: does the verdict change when the same pictures come in other files?
+"""The swap test: does the verdict change when the same images come in other files?
 
-Every picture is written again as PNG, as JPEG 90 and at a common size. A detector of pictures should not care; one
+Every image is written again as PNG, as JPEG 90 and at a common size. A detector of images should not care; one
 that has learned files loses true positives or true negatives, most of all when each class comes in the other's format.
 PNG removes the container but not the traces that an earlier JPEG left in the pixels: a fall under JPEG 90 or at the
 common size, where such traces are overwritten or smoothed, tells of those.
@@ -18,7 +18,7 @@ from PIL import Image
 
 from rexnet_ai_real.evaluate.cached_logits import Predict, Prepare, corrupted_logits
 from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS, NONE, Corruption
-from rexnet_ai_real.evaluate.part import Picture
+from rexnet_ai_real.evaluate.part import LabelledImage
 from rexnet_ai_real.images.decode import decode
 from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.labels import AI
@@ -27,24 +27,24 @@ from rexnet_ai_real.metrics.bootstrap import Estimate, percentile_interval
 from rexnet_ai_real.metrics.scores import FloatArray, Scores
 
 COMMON_SIDE: Final = 256
-"""Side in pixels of the square to which all pictures are brought: above the 224 that the network sees."""
+"""Side in pixels of the square to which all images are brought: above the 224 that the network sees."""
 
 
-def _as_png(picture: Image.Image, _: np.random.Generator) -> Image.Image:
+def _as_png(image: Image.Image, _: np.random.Generator) -> Image.Image:
     memory = io.BytesIO()
-    picture.save(memory, "PNG", compress_level=1)  # the fastest; the pixels are the same at every level
+    image.save(memory, "PNG", compress_level=1)  # the fastest; the pixels are the same at every level
     return decode(memory.getvalue())
 
 
-def _at_common_size(picture: Image.Image, _: np.random.Generator) -> Image.Image:
-    return picture.resize((COMMON_SIDE, COMMON_SIDE), Image.Resampling.LANCZOS)
+def _at_common_size(image: Image.Image, _: np.random.Generator) -> Image.Image:
+    return image.resize((COMMON_SIDE, COMMON_SIDE), Image.Resampling.LANCZOS)
 
 
 PNG: Final = Corruption("swap-png", "PNG", 1, "", _as_png)
 JPEG: Final = next(corruption for corruption in CORRUPTIONS if corruption.name == "jpeg-90")
 RESIZED: Final = Corruption(f"swap-{COMMON_SIDE}px", "size", 1, f"{COMMON_SIDE} x {COMMON_SIDE}", _at_common_size)
 ENCODINGS: Final = (NONE, PNG, JPEG, RESIZED)
-"""How each picture is written; the columns of the logits that `swap_audit` takes."""
+"""How each image is written; the columns of the logits that `swap_audit` takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ SWAPS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """What a swap did to a detector at its fixed threshold: rate after, and after minus before (paired by picture)."""
+    """What a swap did to a detector at its fixed threshold: rate after, and after minus before (paired by image)."""
 
     swap: Swap
     tpr: Estimate
@@ -102,37 +102,37 @@ class SwapAudit:
         moved = [shift for shift in self.shifts if shift.beyond_chance]
         if not moved:
             return (
-                f"Writing the {self.n} pictures to other files moves neither TPR nor TNR beyond chance; "
+                f"Writing the {self.n} images to other files moves neither TPR nor TNR beyond chance; "
                 f"the largest shift is {worst.size:.2f} ({worst.swap.title})."
             )
         worst = max(moved, key=lambda shift: shift.size)
         return (
-            f"The verdict depends on the file: of {len(self.shifts)} ways of writing the {self.n} pictures anew, "
+            f"The verdict depends on the file: of {len(self.shifts)} ways of writing the {self.n} images anew, "
             f"{len(moved)} move TPR or TNR beyond chance, most of all {worst.swap.title} "
             f"(TPR {_signed(worst.tpr_shift)}, TNR {_signed(worst.tnr_shift)})."
         )
 
 
 def swap_test(
-    pictures: Sequence[Picture],
+    images: Sequence[LabelledImage],
     predict: Predict,
     *,
     threshold: float,
     fingerprint: str,
     cache: Path,
-    prepare: Prepare = lambda picture: picture,
+    prepare: Prepare = lambda image: image,
     workers: int | None = None,
     max_pixels: int = MAX_PIXELS,
     resamples: int = 2000,
     seed: int = 0,
     progress: bool = True,
 ) -> SwapAudit:
-    """Write the pictures anew, predict, and measure the shifts. Arguments and errors as in `evaluate_robustness`.
+    """Write the images anew, predict, and measure the shifts. Arguments and errors as in `evaluate_robustness`.
 
     Predictions are kept in `cache`: an interrupted call goes on where it stopped.
     """
     logits = corrupted_logits(
-        pictures,
+        images,
         predict,
         fingerprint=fingerprint,
         cache=cache,
@@ -142,7 +142,7 @@ def swap_test(
         max_pixels=max_pixels,
         progress=progress,
     )
-    labels, groups = [picture.label for picture in pictures], [picture.group for picture in pictures]
+    labels, groups = [image.label for image in images], [image.group for image in images]
     return swap_audit(labels, logits, groups, threshold=threshold, resamples=resamples, seed=seed)
 
 
@@ -155,7 +155,7 @@ def swap_audit(
     resamples: int = 2000,
     seed: int = 0,
 ) -> SwapAudit:
-    """The shifts from calibrated logits (n, len(ENCODINGS)) of n pictures in every encoding.
+    """The shifts from calibrated logits (n, len(ENCODINGS)) of n images in every encoding.
 
     Args:
         labels: (n,) 0 real, 1 AI-generated.

@@ -70,7 +70,7 @@ TITLES: Final = {
     "metrics": "How good is it?",
     "calibration": "At which threshold, and when “unsure”?",
     "comparison": "Better than the other one?",
-    "shortcuts": "Pictures or files?",
+    "shortcuts": "Images or files?",
     "robustness": "Does it survive the way to the reader?",
     "collections": "Does it hold on other collections?",
     "explanations": "Do the heat maps explain it?",
@@ -132,7 +132,7 @@ class Gallery:
     folder: Path
 
     def add(self, figure: Figure, name: str, caption: str, *, photographs: bool = False) -> Illustration:
-        """Save a figure; `photographs`: it holds pictures, which are embedded as pixels rather than as drawing."""
+        """Save a figure; `photographs`: it holds images, which are embedded as pixels rather than as drawing."""
         logging.getLogger("fontTools").setLevel(logging.WARNING)  # at INFO a PDF tells each step of cutting its fonts
         save(figure, self.folder, name)
         memory = io.BytesIO()

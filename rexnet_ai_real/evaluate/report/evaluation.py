@@ -1,4 +1,4 @@
-"""What every part of a report works with: settings, subject, measured pictures, operating point, places for files."""
+"""What every part of a report works with: settings, subject, measured images, operating point, places for files."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,16 +21,16 @@ from rexnet_ai_real.metrics.scores import FloatArray
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One detector on the pictures that it is judged by. Build it with `Evaluation.open`."""
+    """One detector on the images that it is judged by. Build it with `Evaluation.open`."""
 
     settings: EvaluateConfig
     folder: Path
     subject: Subject
     fitted: Fitted
     part: Part
-    """Measured pictures with finite logits."""
+    """Measured images with finite logits."""
     left_out: int
-    """Pictures whose logit is not finite."""
+    """Images whose logit is not finite."""
     gallery: Gallery
     collections: list[Part] = field(default_factory=list)
     """Filled by the section on other collections, for predictions.csv."""
@@ -40,7 +40,7 @@ class Evaluation:
         """Read what is at settings.run and predict what is not predicted yet.
 
         Raises:
-            UserError: the path holds nothing that can be evaluated, or no picture of the data set is usable.
+            UserError: the path holds nothing that can be evaluated, or no image of the data set is usable.
         """
         path = Path(settings.run).expanduser()
         given = Path(settings.output_dir).expanduser() if settings.output_dir else None
@@ -52,7 +52,7 @@ class Evaluation:
             part = _predicted(read_collection(settings.data, name, subject.learned), subject, settings, cache)
         if part is None:
             raise NothingToEvaluate(
-                f"run={path}: {subject.kind} has no pictures of its own; say which: data=folder data.root=PATH"
+                f"run={path}: {subject.kind} has no images of its own; say which: data=folder data.root=PATH"
             )
         fitted = fit(subject, settings)
         finite = np.isfinite(part.logits)
@@ -66,7 +66,7 @@ class Evaluation:
 
     @property
     def calibrations(self) -> list[Calibration]:
-        """Those that the measured pictures are judged by, one per fold."""
+        """Those that the measured images are judged by, one per fold."""
         return [self.fitted.calibrations[fold] for fold in self.part.folds]
 
     @cached_property
@@ -80,7 +80,7 @@ class Evaluation:
         return any(calibration.n_real + calibration.n_ai for calibration in self.calibrations)
 
     def detector(self, fold: int = ONE) -> Detector:
-        """The detector that has not seen the pictures of a fold."""
+        """The detector that has not seen the images of a fold."""
         return self.subject.detector(fold)
 
     @property
@@ -89,7 +89,7 @@ class Evaluation:
         return self.folder / "cache"
 
     def logits(self, part: Part, corruptions: tuple[Corruption, ...], title: str) -> FloatArray:
-        """Logits of a part's pictures under corruptions, (n, corruptions), predicted where they are not kept."""
+        """Logits of a part's images under corruptions, (n, corruptions), predicted where they are not kept."""
         data = self.settings.data
         return predicted_logits(
             part, self.detector, corruptions=corruptions, cache=self.cache, settings=data, title=title

@@ -47,7 +47,7 @@ def courses_figure(audit: ExplanationAudit) -> Figure:
 
 
 def examples_figure(audit: ExplanationAudit) -> Figure:
-    """A row per example: the picture, its heat, and the picture with some cells hidden by each order.
+    """A row per example: the image, its heat, and the image with some cells hidden by each order.
 
     Raises:
         ValueError: the audit kept no examples.
@@ -61,17 +61,17 @@ def examples_figure(audit: ExplanationAudit) -> Figure:
         for row, example in zip(grid, audit.examples, strict=True):
             _draw_row(list(row), example)
         said = (_LOOK[order][0] for order in ORDERS)
-        heads = ["picture", "heat", *(f"{SHOWN_SHARE:.0%} blurred:\n{name}" for name in said)]
+        heads = ["image", "heat", *(f"{SHOWN_SHARE:.0%} blurred:\n{name}" for name in said)]
         for axes, head in zip(grid[0], heads, strict=True):
             axes.set_title(head, fontsize=9, pad=4)
     return figure
 
 
 def _draw_row(row: list[Axes], example: Example) -> None:
-    pictures = [example.picture, overlay(example.picture, example.heat), *(view.picture for view in example.views)]
+    images = [example.image, overlay(example.image, example.heat), *(view.image for view in example.views)]
     probabilities = [example.probability, None, *(view.probability for view in example.views)]
-    for axes, picture, probability in zip(row, pictures, probabilities, strict=True):
-        axes.imshow(picture, interpolation="antialiased")
+    for axes, image, probability in zip(row, images, probabilities, strict=True):
+        axes.imshow(image, interpolation="antialiased")
         axes.set(xticks=(), yticks=())
         axes.grid(visible=False)
         axes.spines[:].set_visible(False)

@@ -10,7 +10,7 @@ from rexnet_ai_real.metrics.binary import Metrics
 
 _UNTESTED: Final = {
     "collections": "whether it holds beyond the collection that it comes from (others=[PATH,...])",
-    "shortcuts": "whether it has learned files instead of pictures",
+    "shortcuts": "whether it has learned files instead of images",
     "robustness": "whether it survives compression and resizing",
 }
 """What a report without a section cannot know, the gravest first."""
@@ -44,16 +44,16 @@ def largest_risk(risks: Sequence[Risk], untested: Sequence[str]) -> str:
 
 def _found(evaluation: Evaluation, metrics: Metrics) -> str:
     if not metrics.n:
-        return "nothing: there is no picture with a usable prediction."
+        return "nothing: there is no image with a usable prediction."
     whose = ", none of which it was trained on," if evaluation.subject.manifest is not None else ""
     if evaluation.subject.is_cross_validation and len(evaluation.part.folds) > 1:
         whose = ", each by a network that had not seen it,"
-    pictures = f"of {metrics.n:,} pictures ({metrics.n_ai:,} AI-generated, {metrics.n_real:,} real){whose}"
-    words = f"{pictures} the detector calls {percent(metrics.accuracy)} correctly."
+    images = f"of {metrics.n:,} images ({metrics.n_ai:,} AI-generated, {metrics.n_real:,} real){whose}"
+    words = f"{images} the detector calls {percent(metrics.accuracy)} correctly."
     if not metrics.auroc.defined:
         return f"{words} How well it ranks cannot be said: {metrics.auroc.reason}."
     return (
-        f"{words} Shown one AI-generated and one real picture, it tells which is which {metrics.auroc.value:.1%} of "
+        f"{words} Shown one AI-generated and one real image, it tells which is which {metrics.auroc.value:.1%} of "
         f"the time (AUROC {metrics.auroc})."
     )
 
@@ -61,17 +61,15 @@ def _found(evaluation: Evaluation, metrics: Metrics) -> str:
 def _worth(evaluation: Evaluation, at_half: Metrics, at_threshold: Metrics) -> str:
     name, share = majority(at_half)
     if not (at_half.n_ai and at_half.n_real):
-        return f"pictures of one class ({name}) alone cannot show it."
+        return f"images of one class ({name}) alone cannot show it."
     points = 100 * (at_half.accuracy.value - share)
     better = "" if at_half.accuracy.low > share else ", which is not more than chance may give"
     added = f"adds {points:.1f} points" if points > 0 else f"does not even reach that ({points:.1f} points)"
-    words = (
-        f"always answering “{name}” would be right on {share:.1%} of the same pictures; the detector {added}{better}."
-    )
+    words = f"always answering “{name}” would be right on {share:.1%} of the same images; the detector {added}{better}."
     if evaluation.has_threshold:
         alarms = 1 - at_threshold.specificity.value
         words += (
-            f" At its threshold it wrongly accuses {alarms:.1%} of real pictures and finds "
+            f" At its threshold it wrongly accuses {alarms:.1%} of real images and finds "
             f"{at_threshold.recall.value:.1%} of the AI-generated ones."
         )
     return words

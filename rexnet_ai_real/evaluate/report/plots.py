@@ -19,7 +19,7 @@ _GREY = "#7F7F7F"
 
 
 def reliability_figure(before: Reliability, after: Reliability | None) -> Figure:
-    """What share of pictures was AI where the detector said so with a probability of p; below, how often it said p."""
+    """What share of images was AI where the detector said so with a probability of p; below, how often it said p."""
     with styled():
         figure = Figure(figsize=(4.6, 4.9))
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -39,7 +39,7 @@ def reliability_figure(before: Reliability, after: Reliability | None) -> Figure
         lower.bar(found.edges[:-1], found.counts, np.diff(found.edges), align="edge", color=BLUE, alpha=0.7)
         upper.set(ylabel="share that is AI", ylim=(-0.03, 1.03), xlim=(0, 1))
         upper.legend(loc="upper left")
-        lower.set(xlabel="P(AI) of the detector", ylabel="pictures")
+        lower.set(xlabel="P(AI) of the detector", ylabel="images")
     return figure
 
 
@@ -53,38 +53,36 @@ def roc_figure(band: Band, auroc: Estimate, point: tuple[float, float] | None) -
         if point:
             axes.plot(*point, marker="*", markersize=13, color=VERMILLION, linestyle="none", markeredgecolor="black")
             axes.annotate("threshold", point, (9, -11), textcoords="offset points")
-        axes.set(
-            xlabel="real pictures called AI (FPR)", ylabel="AI pictures found (TPR)", xlim=(-0.01, 1), ylim=(0, 1.01)
-        )
+        axes.set(xlabel="real images called AI (FPR)", ylabel="AI images found (TPR)", xlim=(-0.01, 1), ylim=(0, 1.01))
         axes.legend(loc="lower right")
     return figure
 
 
 def pr_figure(band: Band, average_precision: Estimate, share: float) -> Figure:
-    """Precision over recall; `share`: of AI among the pictures, which is what guessing reaches."""
+    """Precision over recall; `share`: of AI among the images, which is what guessing reaches."""
     with styled():
         figure = Figure(figsize=(4.4, 4.2))
         axes = figure.subplots()
         _curve(axes, band, BLUE, f"average precision {average_precision}")
         axes.axhline(share, color=_GREY, linewidth=1, linestyle="--", label="guessing")
-        axes.set(xlabel="AI pictures found (recall)", ylabel="AI among those called AI (precision)", xlim=(0, 1))
+        axes.set(xlabel="AI images found (recall)", ylabel="AI among those called AI (precision)", xlim=(0, 1))
         axes.set_ylim(min(0.5, share) - 0.05, 1.01)
         axes.legend(loc="lower left")
     return figure
 
 
 def risk_coverage_figure(found: RiskCoverage, answers: tuple[float, float] | None, target: float | None) -> Figure:
-    """Error rate when only the surest pictures are answered; the star: coverage and error of the unsure band."""
+    """Error rate when only the surest images are answered; the star: coverage and error of the unsure band."""
     with styled():
         figure = Figure(figsize=(4.8, 3.6))
         axes = figure.subplots()
-        _curve(axes, found.risk, BLUE, "surest pictures first")
+        _curve(axes, found.risk, BLUE, "surest images first")
         if target is not None:
             axes.axhline(target, color=_GREY, linewidth=1, linestyle=":", label="error rate promised")
         if answers:
             style: dict[str, Any] = {"marker": "*", "markersize": 13, "color": VERMILLION, "markeredgecolor": "black"}
             axes.plot(*answers, linestyle="none", label="the unsure band", zorder=4, **style)
-        axes.set(xlabel="share of pictures answered", ylabel="share of answers wrong", xlim=(0, 1.01))
+        axes.set(xlabel="share of images answered", ylabel="share of answers wrong", xlim=(0, 1.01))
         axes.set_ylim(0, None)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -93,7 +91,7 @@ def risk_coverage_figure(found: RiskCoverage, answers: tuple[float, float] | Non
 
 
 def histogram_figure(scores: Scores, calibrations: Sequence[Calibration]) -> Figure:
-    """How P(AI) is distributed over the pictures of each class, with the threshold and the unsure band."""
+    """How P(AI) is distributed over the images of each class, with the threshold and the unsure band."""
     with styled():
         figure = Figure(figsize=(5.6, 3.4))
         axes = figure.subplots()
@@ -106,7 +104,7 @@ def histogram_figure(scores: Scores, calibrations: Sequence[Calibration]) -> Fig
         axes.axvline(threshold, color="black", linewidth=1.4, label=f"threshold {threshold:.2f}")
         if low < high:
             axes.axvspan(low, min(high, 1.0), color=_GREY, alpha=0.18, linewidth=0, label="unsure")
-        axes.set(xlabel="calibrated P(AI)", ylabel="pictures", xlim=(0, 1))
+        axes.set(xlabel="calibrated P(AI)", ylabel="images", xlim=(0, 1))
         figure.legend(loc="outside upper center", ncols=4, columnspacing=1.2, handlelength=1.6)
     return figure
 

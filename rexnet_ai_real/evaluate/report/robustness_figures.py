@@ -55,7 +55,7 @@ def heat_figure(table: pd.DataFrame, metric: str = "accuracy") -> Figure:
     panel.set_yticks(range(len(families)), families)
     panel.tick_params(length=0)
     panel.spines[:].set_visible(False)
-    title = f"{_LOOK[metric][0]} with 95% interval, {untouched.n} pictures; untouched {_said(untouched)}"
+    title = f"{_LOOK[metric][0]} with 95% interval, {untouched.n} images; untouched {_said(untouched)}"
     panel.set_title(title, fontsize=10, loc="left")
     figure.colorbar(shades, ax=panel, shrink=0.5, extend="min", pad=0.01)
     return figure

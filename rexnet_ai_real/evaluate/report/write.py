@@ -133,7 +133,7 @@ def _about(evaluation: Evaluation) -> Table:
     rows.append(("Measured on", f"{len(evaluation.part):,} {evaluation.part.title}, {len(counts)} classes"))
     rows.append(("Intervals", f"{settings.resamples:,} resamples by duplicate group, seed {settings.seed}"))
     if settings.sample is not None and settings.sample < len(evaluation.part):
-        rows.append(("Costly parts", f"swap test, corruptions and heat maps on {settings.sample} of the pictures"))
+        rows.append(("Costly parts", f"swap test, corruptions and heat maps on {settings.sample} of the images"))
     found = environment(evaluation.detector().device)
     rows.append(("Made with", ", ".join(f"{name} {value}" for name, value in found.items() if value)))
     return Table(("", ""), tuple(rows))

@@ -18,7 +18,7 @@ from rexnet_ai_real.metrics.selective import Answers, measure_answers
 
 
 def section(evaluation: Evaluation) -> Section:
-    """The operating point, what was promised of it, and what the measured pictures say."""
+    """The operating point, what was promised of it, and what the measured images say."""
     part, settings = evaluation.part, evaluation.settings
     answers = measure_answers(part.scores, part.verdicts, resamples=settings.resamples, seed=settings.seed)
     fitted = evaluation.fitted
@@ -45,7 +45,7 @@ def _finding(evaluation: Evaluation, answers: Answers) -> str:
         return "No operating point could be fitted; the figures below are of the detector as it was trained."
     _, chosen = evaluation.measured
     words = (
-        f"At the threshold it finds {percent(chosen.recall)} of AI pictures and wrongly accuses "
+        f"At the threshold it finds {percent(chosen.recall)} of AI images and wrongly accuses "
         f"{percent(_complement(chosen.specificity))} of real ones."
     )
     target = evaluation.calibration.error_target
@@ -76,8 +76,8 @@ def _operating_point(evaluation: Evaluation, answers: Answers) -> list[Block]:
         rows.append(("“Unsure” from P(AI)", _spread(used, "unsure_low"), stored.unsure_low))
         rows.append(("“Unsure” below P(AI)", _spread(used, "unsure_high"), min(stored.unsure_high, 1.0)))
     measured: list[tuple[Cell, ...]] = [
-        ("Real pictures wrongly accused (FPR)", _complement(chosen.specificity), f"of {chosen.n_real:,} real pictures"),
-        ("AI pictures found (TPR)", chosen.recall, f"of {chosen.n_ai:,} AI pictures"),
+        ("Real images wrongly accused (FPR)", _complement(chosen.specificity), f"of {chosen.n_real:,} real images"),
+        ("AI images found (TPR)", chosen.recall, f"of {chosen.n_ai:,} AI images"),
     ]
     if banded:
         measured.append(("Answered with the unsure band", answers.coverage, f"{answers.answered:,} of {chosen.n:,}"))
@@ -89,7 +89,7 @@ def _operating_point(evaluation: Evaluation, answers: Answers) -> list[Block]:
     return [
         Table(columns, tuple(rows), "The operating point."),
         Paragraph(promises),
-        Table(("", "Measured", ""), tuple(measured), "What it does on the pictures measured here.", bars=1),
+        Table(("", "Measured", ""), tuple(measured), "What it does on the images measured here.", bars=1),
     ]
 
 
@@ -133,7 +133,7 @@ def _figures(evaluation: Evaluation, answers: Answers) -> list[Block]:
             gallery.add(
                 pr_figure(pr_band(*columns, **bootstrap), at_half.average_precision, at_half.n_ai / at_half.n),
                 "precision_recall",
-                "Precision and recall with a pointwise 95% band. Precision holds for this share of AI pictures only.",
+                "Precision and recall with a pointwise 95% band. Precision holds for this share of AI images only.",
             )
         )
     margins = part.margin_scores
@@ -143,7 +143,7 @@ def _figures(evaluation: Evaluation, answers: Answers) -> list[Block]:
         gallery.add(
             risk_coverage_figure(risk, star, evaluation.calibration.error_target),
             "risk_coverage",
-            f"Errors when only the surest pictures are answered; area under the curve {risk.aurc}.",
+            f"Errors when only the surest images are answered; area under the curve {risk.aurc}.",
         )
     )
     return drawn

@@ -70,7 +70,7 @@ def _finding(own: Metrics, found: list[tuple[Part, Metrics, Metrics]]) -> str:
         return "On none of them could an AUROC be measured."
     part, worst = min(ranked, key=lambda pair: pair[1].value)
     chance = " It is not shown to be better than chance there." if worst.low <= 0.5 else ""
-    words = f"its AUROC is {worst}, against {own.auroc} on the pictures of the collection that it comes from.{chance}"
+    words = f"its AUROC is {worst}, against {own.auroc} on the images of the collection that it comes from.{chance}"
     return f"On {part.title} {words}" if len(ranked) == 1 else f"Worst on {part.title}: {words}"
 
 
@@ -79,8 +79,8 @@ def _whose(evaluation: Evaluation) -> Paragraph:
     if evaluation.subject.is_cross_validation:
         who = "The networks of all folds, averaged, with the operating point that is stored with them,"
     return Paragraph(
-        f"{who} on pictures from elsewhere. Of a collection with a test part of its own, "
-        "that is taken; pictures that it was trained on, and near-duplicates of them, are left out."
+        f"{who} on images from elsewhere. Of a collection with a test part of its own, "
+        "that is taken; images that it was trained on, and near-duplicates of them, are left out."
     )
 
 
@@ -89,7 +89,7 @@ def _table(overview: list[tuple[str, Metrics, Metrics]]) -> Table:
     for name, half, chosen in overview:
         counts = f"{half.n_ai:,} + {half.n_real:,}"
         rows.append((name, counts, half.auroc, half.accuracy, chosen.recall, chosen.specificity, half.ece))
-    columns = ("Pictures", "AI + real", "AUROC", "Accuracy at 0.5", "TPR at threshold", "TNR at threshold", "ECE")
+    columns = ("Images", "AI + real", "AUROC", "Accuracy at 0.5", "TPR at threshold", "TNR at threshold", "ECE")
     return Table(columns, tuple(rows), "The same detector and threshold everywhere.", bars=2)
 
 

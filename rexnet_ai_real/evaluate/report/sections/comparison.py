@@ -1,4 +1,4 @@
-"""Is it better than another one: both on the same pictures, by a paired bootstrap, and the pictures they call apart."""
+"""Is it better than another one: both on the same images, by a paired bootstrap, and the images they call apart."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,7 @@ SHOWN: Final = 25
 
 
 def section(evaluation: Evaluation) -> Section:
-    """The evaluated detector (A) beside settings.against (B); calling a picture AI at calibrated P(AI) 0.5."""
+    """The evaluated detector (A) beside settings.against (B); calling an image AI at calibrated P(AI) 0.5."""
     against = Path(str(evaluation.settings.against)).expanduser()
     other = Evaluation.open(
         replace(evaluation.settings, run=str(against), output_dir=str(evaluation.folder / "against" / against.name))
@@ -37,7 +37,7 @@ def section(evaluation: Evaluation) -> Section:
         "comparison",
         found.verdict,
         (
-            Paragraph(f"A is this detector, {evaluation.subject.path}; B is {against}. {found.n:,} pictures, paired."),
+            Paragraph(f"A is this detector, {evaluation.subject.path}; B is {against}. {found.n:,} images, paired."),
             _differences(found),
             _disagreements(found, evaluation.folder),
         ),
@@ -66,11 +66,11 @@ def _differences(found: Comparison) -> Table:
 
 def _disagreements(found: Comparison, folder: Path) -> Table:
     listed = [
-        (d.picture, NAMES[d.label], d.probability_a, d.probability_b, "A" if d.a_is_right else "B")
+        (d.image, NAMES[d.label], d.probability_a, d.probability_b, "A" if d.a_is_right else "B")
         for d in found.disagreements
     ]
     columns = ["path", "truth", "probability_a", "probability_b", "right"]
     write_csv(folder / "disagreements.csv", pd.DataFrame(listed, columns=columns))
-    caption = "Pictures that one calls AI and the other real, the widest apart first"
+    caption = "Images that one calls AI and the other real, the widest apart first"
     caption += f": {SHOWN} of {len(listed)}, all are in disagreements.csv." if len(listed) > SHOWN else "."
-    return Table(("Picture", "Truth", "P(AI) of A", "P(AI) of B", "Right"), tuple(listed[:SHOWN]), caption, folded=True)
+    return Table(("Image", "Truth", "P(AI) of A", "P(AI) of B", "Right"), tuple(listed[:SHOWN]), caption, folded=True)

@@ -11,7 +11,7 @@ from rexnet_ai_real.evaluate.part import Part
 from rexnet_ai_real.evaluate.report.document import Cell, Paragraph, Risk, Section, Signed, Table, split_lead
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
 from rexnet_ai_real.evaluate.report.explanation_figures import courses_figure, examples_figure
-from rexnet_ai_real.images.decode import UnreadablePicture, decode
+from rexnet_ai_real.images.decode import UnreadableImage, decode
 from rexnet_ai_real.images.preprocessing import ENOUGH
 from rexnet_ai_real.images.transforms import evaluation_transform
 
@@ -32,7 +32,7 @@ def section(evaluation: Evaluation) -> Section:
         seed=settings.seed,
     )
     words = (
-        f"The regions of {found.n:,} pictures are blurred away, or brought back, step by step: in the order that the "
+        f"The regions of {found.n:,} images are blurred away, or brought back, step by step: in the order that the "
         "heat map gives, at random, and from the centre outwards. A heat map that shows what the detector uses makes "
         "its probability fall fastest in deletion, and rise fastest in insertion."
     )
@@ -46,7 +46,7 @@ def section(evaluation: Evaluation) -> Section:
             gallery.add(courses_figure(found), "explanation_curves", "Probability of the predicted class, 95% bands."),
             Paragraph(rest),
             _table(found),
-            gallery.add(examples_figure(found), "explanation_examples", "Pictures drawn by lot.", photographs=True),
+            gallery.add(examples_figure(found), "explanation_examples", "Images drawn by lot.", photographs=True),
         ),
         found.plain(),
         _risks(found),
@@ -54,13 +54,13 @@ def section(evaluation: Evaluation) -> Section:
 
 
 def _prepared(part: Part, evaluation: Evaluation) -> Iterator[Tensor]:
-    for picture, fold in zip(part.pictures(), part.rows["fold"], strict=True):
+    for image, fold in zip(part.images(), part.rows["fold"], strict=True):
         preprocessing = evaluation.detector(fold).preprocessing
         try:
             enough = ENOUGH * preprocessing.image_size
-            decoded = decode(picture.path, max_pixels=evaluation.settings.data.max_pixels, enough=enough)
-        except UnreadablePicture as error:
-            raise UnreadablePicture(f"{picture.path}: {error}") from error
+            decoded = decode(image.path, max_pixels=evaluation.settings.data.max_pixels, enough=enough)
+        except UnreadableImage as error:
+            raise UnreadableImage(f"{image.path}: {error}") from error
         yield evaluation_transform(preprocessing)(decoded)
 
 

@@ -14,7 +14,7 @@ from rexnet_ai_real.metrics.names import SAID
 
 
 def section(evaluation: Evaluation) -> Section:
-    """Metrics of the measured pictures."""
+    """Metrics of the measured images."""
     at_half, at_threshold = evaluation.measured
     part = evaluation.part
     blocks: list[Block] = [Paragraph(_whose(evaluation))]
@@ -27,7 +27,7 @@ def section(evaluation: Evaluation) -> Section:
     failed = None
     if evaluation.left_out:
         failed = (
-            f"{evaluation.left_out} of {evaluation.left_out + len(part)} logits are NaN or infinite; these pictures "
+            f"{evaluation.left_out} of {evaluation.left_out + len(part)} logits are NaN or infinite; these images "
             "are left out of everything. A trained detector gives finite logits: look at its loss and its precision"
         )
     return Section(
@@ -55,7 +55,7 @@ def majority(metrics: Metrics) -> tuple[str, float]:
 def _finding(metrics: Metrics) -> str:
     name, share = majority(metrics)
     return (
-        f"It calls {percent(metrics.accuracy)} of {metrics.n:,} pictures correctly; always answering “{name}” would be "
+        f"It calls {percent(metrics.accuracy)} of {metrics.n:,} images correctly; always answering “{name}” would be "
         f"right on {share:.1%}. AUROC {metrics.auroc}."
     )
 
@@ -64,12 +64,12 @@ def _whose(evaluation: Evaluation) -> str:
     metrics, _ = evaluation.measured
     near = metrics.n - metrics.n_groups
     repeats = f" {near:,} of them are near-duplicates of another one, and are drawn together with it." if near else ""
-    who = "These pictures"
+    who = "These images"
     if evaluation.subject.is_cross_validation and len(evaluation.part.folds) > 1:
-        who = "Each picture was predicted once, by the network of the fold that held it out. The pictures"
+        who = "Each image was predicted once, by the network of the fold that held it out. The images"
     return (
         f"{who} are {metrics.n:,} in number, {metrics.n_ai:,} AI-generated and {metrics.n_real:,} real.{repeats} "
-        f"Intervals hold 95% of {metrics.resamples:,} bootstrap resamples of the pictures; how much a network changes "
+        f"Intervals hold 95% of {metrics.resamples:,} bootstrap resamples of the images; how much a network changes "
         "when it is trained anew is not in them. AI-generated is the positive class."
     )
 
@@ -111,7 +111,7 @@ def _fold_table(evaluation: Evaluation) -> Table:
     spread = pd.DataFrame([(row[2].value, row[3].value) for row in rows])
     said = [f"{mean:.3f} ± {sd:.3f}" for mean, sd in zip(spread.mean(), spread.std(), strict=True)]
     return Table(
-        ("Fold", "Pictures", "Accuracy", "AUROC", "Temperature", "Threshold"),
+        ("Fold", "Images", "Accuracy", "AUROC", "Temperature", "Threshold"),
         (*rows, ("mean ± sd", "", *said, "", "")),
         "Each fold by itself. Temperature and threshold come from the other folds.",
     )

@@ -20,9 +20,9 @@ _RATES: Final = ("recall", "specificity")
 def section(evaluation: Evaluation) -> Section:
     """Accuracy, AUROC, TPR and TNR at the fixed threshold under every corruption."""
     part, settings = evaluation.part.drawn(evaluation.settings.sample), evaluation.settings
-    raw, pictures = evaluation.logits(part, CORRUPTIONS, "Corrupted pictures"), part.pictures()
+    raw, images = evaluation.logits(part, CORRUPTIONS, "Corrupted images"), part.images()
     at_half, at_threshold = (
-        summarise_robustness(pictures, logits, threshold=0.5, resamples=settings.resamples, seed=settings.seed)
+        summarise_robustness(images, logits, threshold=0.5, resamples=settings.resamples, seed=settings.seed)
         for logits in (part.calibrated(raw), part.margins(raw))
     )
     rates = at_threshold.table[at_threshold.table["metric"].isin(_RATES)]
@@ -30,8 +30,8 @@ def section(evaluation: Evaluation) -> Section:
     chosen = f", drawn by their hashes from {len(evaluation.part):,}," if len(part) < len(evaluation.part) else ""
     words = (
         f"Each of {len(part):,} {part.title}{chosen} passes every corruption at full size, before it is resized for "
-        "the network; both classes pass the same ones. Accuracy is that of calling a picture AI at P(AI) 0.5. For TPR "
-        "and TNR the threshold stays where it was chosen: a loss of TPR means that AI pictures slip through, a loss of "
+        "the network; both classes pass the same ones. Accuracy is that of calling an image AI at P(AI) 0.5. For TPR "
+        "and TNR the threshold stays where it was chosen: a loss of TPR means that AI images slip through, a loss of "
         "TNR that real ones are accused."
     )
     with styled():

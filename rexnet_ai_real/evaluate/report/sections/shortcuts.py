@@ -1,4 +1,4 @@
-"""Pictures or files: what the files alone give away, the swap test, repeated pictures, suspected label errors."""
+"""Images or files: what the files alone give away, the swap test, repeated images, suspected label errors."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ def _files(evaluation: Evaluation) -> _Audit:
     """What a classifier makes of the file facts alone, beside the detector."""
     part, settings = evaluation.part, evaluation.settings
     scores = part.scores
-    facts = read_containers([picture.path for picture in part.pictures()])
+    facts = read_containers([image.path for image in part.images()])
     found = audit_files(facts, scores.labels, scores.groups, resamples=settings.resamples, seed=settings.seed)
     paths = part.rows["path"].tolist()
     detector, files = (
@@ -73,7 +73,7 @@ def _files(evaluation: Evaluation) -> _Audit:
     )
     gap = compare(detector, files, resamples=settings.resamples, seed=settings.seed).differences["auroc"]
     beside = Paragraph(
-        f"On the same {found.n:,} pictures the detector reaches an AUROC of {gap.a}, a classifier that sees only what "
+        f"On the same {found.n:,} images the detector reaches an AUROC of {gap.a}, a classifier that sees only what "
         f"the files say of themselves {gap.b}: a difference of {signed(gap.difference)}."
     )
     strengths = {"the detector": gap.a, "all file facts": found.auroc}
@@ -107,9 +107,9 @@ def _facts_table(found: FileAudit) -> Table:
 
 
 def _swaps(evaluation: Evaluation) -> _Audit:
-    """The same pictures in other files."""
+    """The same images in other files."""
     part, settings = evaluation.part.drawn(evaluation.settings.sample), evaluation.settings
-    logits = part.margins(evaluation.logits(part, ENCODINGS, "Pictures in other files"))
+    logits = part.margins(evaluation.logits(part, ENCODINGS, "Images in other files"))
     scores = part.scores
     found = swap_audit(
         scores.labels, logits, scores.groups, threshold=0.5, resamples=settings.resamples, seed=settings.seed
@@ -118,8 +118,8 @@ def _swaps(evaluation: Evaluation) -> _Audit:
         (shift.swap.title, shift.tpr, Signed(shift.tpr_shift), shift.tnr, Signed(shift.tnr_shift), shift.auroc)
         for shift in found.shifts
     )
-    columns = ("All pictures written anew", "TPR", "shift", "TNR", "shift", "AUROC")
-    table = Table(columns, rows, f"Swap test on {found.n:,} pictures at the threshold; shifts are paired.")
+    columns = ("All images written anew", "TPR", "shift", "TNR", "shift", "AUROC")
+    table = Table(columns, rows, f"Swap test on {found.n:,} images at the threshold; shifts are paired.")
     metrics = {
         shift.swap.title: {
             name: getattr(shift, name).plain()
@@ -128,20 +128,18 @@ def _swaps(evaluation: Evaluation) -> _Audit:
         for shift in found.shifts
     }
     worst = max((shift for shift in found.shifts if shift.beyond_chance), key=lambda s: s.size, default=None)
-    words = (
-        f"the verdict depends on the file that a picture comes in: {worst.swap.title} moves TPR by " if worst else ""
-    )
+    words = f"the verdict depends on the file that an image comes in: {worst.swap.title} moves TPR by " if worst else ""
     risk = Risk(worst.size, f"{words}{signed(worst.tpr_shift)} and TNR by {signed(worst.tnr_shift)}") if worst else None
     return _Audit(found.verdict, (Paragraph(found.verdict), table), metrics, (risk,) if risk else ())
 
 
 def _leaks(evaluation: Evaluation) -> _Audit:
-    """Pictures that were tested after they, or near-duplicates, were learned."""
+    """Images that were tested after they, or near-duplicates, were learned."""
     audits = _leak_audits(evaluation)
     if not audits:
-        words = "Pictures that the detector was trained on, and near-duplicates of them, were left out beforehand."
+        words = "Images that the detector was trained on, and near-duplicates of them, were left out beforehand."
         if evaluation.subject.manifest is None:
-            words = f"Whether a picture was learned as well cannot be seen: {evaluation.subject.kind} lists none."
+            words = f"Whether an image was learned as well cannot be seen: {evaluation.subject.kind} lists none."
         return _Audit(words, (Paragraph(words),))
     touched = {path for audit in audits for path in audit.affected("test")}
     worst = max(audits, key=lambda audit: len(audit.leaks))
@@ -150,9 +148,9 @@ def _leaks(evaluation: Evaluation) -> _Audit:
         (f"{leak.first_part}: {leak.first_path}", f"{leak.second_part}: {leak.second_path}", leak.distance)
         for leak in worst.leaks[:SHOWN]
     )
-    table = (Table(("Picture", "Near-duplicate", "Bits apart"), rows, folded=True),) if rows else ()
+    table = (Table(("Image", "Near-duplicate", "Bits apart"), rows, folded=True),) if rows else ()
     share = len(touched) / max(len(evaluation.part), 1)
-    risks = (Risk(share, f"{len(touched)} of the pictures it is judged by were also learned"),) if touched else ()
+    risks = (Risk(share, f"{len(touched)} of the images it is judged by were also learned"),) if touched else ()
     return _Audit(
         worst.verdict,
         (Paragraph(worst.verdict + folds), *table),
@@ -162,7 +160,7 @@ def _leaks(evaluation: Evaluation) -> _Audit:
 
 
 def _leak_audits(evaluation: Evaluation) -> list[LeakAudit]:
-    """One audit per fold. Foreign pictures that were learned are left out when they are read."""
+    """One audit per fold. Foreign images that were learned are left out when they are read."""
     subject, part = evaluation.subject, evaluation.part
     if subject.manifest is None or subject.held_out is None or part.name != subject.held_out.name:
         return []
@@ -174,7 +172,7 @@ def _leak_audits(evaluation: Evaluation) -> list[LeakAudit]:
 
 
 def _label_errors(evaluation: Evaluation) -> _Audit:
-    """Labels that a detector trained without the picture contradicts."""
+    """Labels that a detector trained without the image contradicts."""
     part = evaluation.part
     found = find_label_errors(part.rows["path"].tolist(), part.scores.labels, part.scores.probabilities)
     metrics = {"suspects": len(found.suspects), "expected_errors": found.expected_errors, "n": found.n}
@@ -189,14 +187,14 @@ def _label_errors(evaluation: Evaluation) -> _Audit:
         caption = "Labels that the detector contradicts most. To be judged by eye."
         blocks.append(evaluation.gallery.add(sheet, "label_errors", caption, photographs=True))
         words = "All suspected labels." if len(listed) <= LISTED else words
-        blocks.append(Table(("Picture", "Given as", "P(AI)"), rows, words, folded=True))
+        blocks.append(Table(("Image", "Given as", "P(AI)"), rows, words, folded=True))
     return _Audit(found.verdict, tuple(blocks), metrics)
 
 
 _AUDITS: Final[dict[str, Callable[[Evaluation], _Audit]]] = {
     "The audit of file facts": _files,
     "The swap test": _swaps,
-    "The search for repeated pictures": _leaks,
+    "The search for repeated images": _leaks,
     "The search for label errors": _label_errors,
 }
 _KEYS: Final = ("files", "swaps", "leaks", "label_errors")

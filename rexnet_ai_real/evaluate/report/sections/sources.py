@@ -1,4 +1,4 @@
-"""How good is it on each source: generators and origins told apart, those with few pictures marked."""
+"""How good is it on each source: generators and origins told apart, those with few images marked."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -12,7 +12,7 @@ from rexnet_ai_real.metrics.binary import evaluate_scores
 from rexnet_ai_real.metrics.bootstrap import Estimate
 
 ENOUGH: Final = 30
-"""Pictures below which a group is marked as too small: the 95% interval of a rate then spans 20 points and more."""
+"""Images below which a group is marked as too small: the 95% interval of a rate then spans 20 points and more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +26,17 @@ class SourceScore:
     """Share called correctly at P(AI) 0.5."""
     correct_at_threshold: Estimate
     auroc: Estimate
-    """Of its pictures against all pictures of the other class."""
+    """Of its images against all images of the other class."""
 
     @property
     def is_small(self) -> bool:
-        """Whether it has too few pictures to be judged."""
+        """Whether it has too few images to be judged."""
         return self.n < ENOUGH
 
     @property
     def name(self) -> str:
         """For sentences."""
-        return f"{self.source} ({NAMES[self.label]}, {self.n} pictures)"
+        return f"{self.source} ({NAMES[self.label]}, {self.n} images)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,8 @@ def _table(found: list[SourceScore]) -> Table:
         )
         for s in found
     )
-    columns = ("Source", "Class", "Pictures", "Correct at 0.5", "Correct at threshold", "AUROC")
-    return Table(columns, rows, "Each source; AUROC is against all pictures of the other class.", bars=3)
+    columns = ("Source", "Class", "Images", "Correct at 0.5", "Correct at threshold", "AUROC")
+    return Table(columns, rows, "Each source; AUROC is against all images of the other class.", bars=3)
 
 
 def _worst(found: list[SourceScore]) -> tuple[Note, ...]:
@@ -102,7 +102,7 @@ def _worst(found: list[SourceScore]) -> tuple[Note, ...]:
         named = ", ".join(f"{s.source} ({s.n})" for s in small)
         lowest = min(small, key=lambda s: s.correct.value)
         words.append(
-            f"Too small to judge, under {ENOUGH} pictures: {named}; lowest of these is {lowest.source}, "
+            f"Too small to judge, under {ENOUGH} images: {named}; lowest of these is {lowest.source}, "
             f"{percent(lowest.correct)}."
         )
     return (Note("caution", " ".join(words)),)
