@@ -14,10 +14,11 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.images.layouts import LAYOUTS
 from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.images.preprocessing import FILTERS, RESIZES, Preprocessing
 
-SOURCES = ("kaggle", "cifake", "folder", "synthetic")
+SOURCES = tuple(LAYOUTS)
 OWN = "own"
 """As data.name of an evaluation: the images that the run itself held out."""
 SCHEDULES = ("one_cycle", "cosine", "constant")

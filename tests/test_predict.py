@@ -175,7 +175,7 @@ def test_at_a_terminal_people_can_read_it() -> None:
     assert [line.split() for line in text.splitlines()[1:]] == [
         ["AI", "93.4%", "a.png"],
         ["unsure", "50.0%", "b", "[2J.png"],
-        ["error", "c.png", "not", "a", "image"],
+        ["error", "c.png", "not", "an", "image"],
     ]
     assert "\x1b" not in text
 

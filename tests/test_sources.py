@@ -7,9 +7,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hydra import compose, initialize_config_dir
 
+from rexnet_ai_real import config
+from rexnet_ai_real.cli.hydra_help import CONF
 from rexnet_ai_real.config import DataConfig
-from rexnet_ai_real.data.sources import KAGGLE_IDS, Listed, MissingImagesError, listing, locate
+from rexnet_ai_real.data.__main__ import main
+from rexnet_ai_real.data.sources import Listed, MissingImagesError, listing, locate
+from rexnet_ai_real.images.layouts import LAYOUTS, Layout
 from rexnet_ai_real.labels import AI, REAL
 
 
@@ -25,7 +30,7 @@ def listed(root: Path, *paths: str, **classes: str) -> list[Listed]:
 
 
 @pytest.mark.parametrize(
-    ("path", "label", "source", "part"),
+    ("path", "label", "source", "subset"),
     [
         ("AiArtData/AiArtData/.hidden.png", AI, "", None),
         ("RealArt/RealArt/1707541234037", REAL, "", None),
@@ -41,22 +46,54 @@ def listed(root: Path, *paths: str, **classes: str) -> list[Listed]:
         ("elsewhere/a.jpg", None, "elsewhere", None),
     ],
 )
-def test_folders_say_class_source_and_part(
-    tmp_path: Path, path: str, label: int | None, source: str, part: str | None
+def test_folders_say_class_source_and_subset(
+    tmp_path: Path, path: str, label: int | None, source: str, subset: str | None
 ) -> None:
-    assert Listed(path, label, source, part) in listed(tmp_path, path, "ai/x", "real/x")  # type: ignore[arg-type]
+    assert Listed(path, label, source, subset) in listed(tmp_path, path, "ai/x", "real/x")  # type: ignore[arg-type]
 
 
 def test_own_class_names_are_sources_too(tmp_path: Path) -> None:
     files = listed(tmp_path, "Midjourney/a.jpg", "flickr/b.jpg", midjourney="ai", flickr="real")
     assert files == [Listed("Midjourney/a.jpg", AI, "Midjourney", None), Listed("flickr/b.jpg", REAL, "flickr", None)]
-    with pytest.raises(ValueError, match=r"data\.classes: midjourney is said to be 'robot'; real or ai"):
+    with pytest.raises(ValueError, match=r"data\.classes: midjourney is given the class 'robot'; expected real or ai"):
         listed(tmp_path, midjourney="robot")
 
 
 def test_unknown_folders_are_named(tmp_path: Path) -> None:
     with pytest.raises(MissingImagesError, match=r"no file lies in a folder of a known class.*found: cats, dogs.*data"):
         listed(tmp_path, "cats/a.jpg", "dogs/b.jpg")
+
+
+def test_a_new_layout_is_one_entry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is listed in --help, downloaded, and read by its own folder names."""
+    monkeypatch.setitem(
+        LAYOUTS, "dummy", Layout("zero and one", "owner/dummy", class_folders={"zero": REAL, "one": AI})
+    )
+
+    def download(handle: str, *, output_dir: str) -> str:
+        assert handle == "owner/dummy"
+        tree(Path(output_dir), "zero/a.jpg", "one/real/b.jpg")
+        return output_dir
+
+    fake_kagglehub(monkeypatch, download)
+    data = DataConfig(name="dummy", root=str(tmp_path / "dummy"))
+    assert listing(data, locate(data)) == [
+        Listed("one/real/b.jpg", AI, "real", None),
+        Listed("zero/a.jpg", REAL, "", None),
+    ]
+    with pytest.raises(MissingImagesError, match="Expected: zero and one; found: cats"):
+        listing(data, tree(tmp_path / "other", "cats/a.jpg"))
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "dummy" in capsys.readouterr().out
+
+
+def test_the_configuration_knows_every_layout() -> None:
+    for name in LAYOUTS:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            assert config.load(compose("train", overrides=["data=folder", f"data.name={name}"])).data.name == name
 
 
 def test_links_are_followed_once_and_loops_end(tmp_path: Path) -> None:
@@ -103,7 +140,7 @@ def fake_kagglehub(monkeypatch: pytest.MonkeyPatch, download: object) -> None:
 
 def test_download_fills_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def download(handle: str, *, output_dir: str) -> str:
-        assert handle == KAGGLE_IDS["cifake"]
+        assert handle == LAYOUTS["cifake"].kaggle_id
         tree(Path(output_dir), "train/FAKE/a.jpg", ".complete/note")
         return output_dir
 

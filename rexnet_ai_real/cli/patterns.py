@@ -5,6 +5,8 @@ import os
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
+from rexnet_ai_real.images.walk import names_once
+
 _ANY_DEPTH = "**"
 
 
@@ -44,11 +46,7 @@ def _entries(
 ) -> Iterator[tuple[str, frozenset[int]]]:
     """What a folder holds, each with the places in the pattern that its name leads to from `places`."""
     try:
-        status = os.stat(folder or os.curdir)
-        if (status.st_dev, status.st_ino) in seen:
-            return
-        seen.add((status.st_dev, status.st_ino))
-        names = sorted(os.listdir(folder or os.curdir))
+        names = names_once(folder or os.curdir, seen)
     except OSError:
         if os.path.isdir(folder):
             yield folder.rstrip(os.sep), frozenset({len(parts)})

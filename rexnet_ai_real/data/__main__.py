@@ -1,4 +1,4 @@
-"""Look into a data set before training on it: `python -m rexnet_ai_real.data --source kaggle --root DIR`.
+"""Look into a data set before training on it: `python -m rexnet_ai_real.data --name kaggle --root DIR`.
 
 Prints counts, formats, sizes, near-duplicates and problems, and saves summary.md, manifest.csv, contact_sheet.png.
 """
@@ -7,18 +7,60 @@ import argparse
 import sys
 from pathlib import Path
 
+from rexnet_ai_real.cli.arguments import DONE, SOME_FAILED, command, positive
+from rexnet_ai_real.images.layouts import LAYOUTS
+from rexnet_ai_real.labels import LABELS
+
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command: 0 with usable images of both classes, 1 without, 2 for a wrong command, 130 after Ctrl-C."""
+    """Exit code 0: usable images of both classes; 1: of one class or none; 2: a wrong command; 130: interrupted."""
     options = _parser().parse_args(arguments)
-    try:
-        return _look_into(options)
-    except KeyboardInterrupt:
-        print("stopped; what was read so far is kept, and the same command goes on from there", file=sys.stderr)
-        return 130
+    return command(lambda: summarise(options), "What was read is kept: the same command goes on from there.")
 
 
-def _look_into(options: argparse.Namespace) -> int:
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m rexnet_ai_real.data",
+        description="Look into a data set before training on it: counts, formats, sizes, near-duplicates, problems.",
+        epilog="Exit code: 0 usable images of both classes, 1 of one class or none, 2 wrong command or no such folder, "
+        "130 interrupted.",
+    )
+    parser.add_argument(
+        "--name",
+        choices=tuple(LAYOUTS),
+        default="folder",
+        help="layout of the data set, as data.name in training (default: folder, any tree with a folder per class)",
+    )
+    parser.add_argument(
+        "--root",
+        metavar="DIR",
+        help="folder with the images (default: data/NAME); kaggle and cifake are downloaded there if it is empty",
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the results (default: outputs/data/NAME)")
+    parser.add_argument(
+        "--classes",
+        metavar="FOLDER=CLASS",
+        type=_folder_and_class,
+        nargs="+",
+        default=[],
+        help="further folder names and the class of each, such as midjourney=ai flickr=real",
+    )
+    parser.add_argument(
+        "--per-class",
+        metavar="N",
+        type=positive,
+        default=24,
+        help="images of each class on the contact sheet (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--workers", metavar="N", type=positive, help="threads that decode images (default: one per core)"
+    )
+    return parser
+
+
+def summarise(options: argparse.Namespace) -> int:
+    """Carry out the command."""
+    # Not above: --help needs none of it.
     from rich.console import Console
 
     from rexnet_ai_real.config import DataConfig
@@ -26,66 +68,31 @@ def _look_into(options: argparse.Namespace) -> int:
     from rexnet_ai_real.data.manifest import build_manifest, usable, write_manifest
     from rexnet_ai_real.data.sources import listing, locate
     from rexnet_ai_real.data.summary import print_tables, summarize, to_markdown
-    from rexnet_ai_real.errors import UserError
     from rexnet_ai_real.files import write_atomically, write_text
 
-    data = DataConfig(name=options.source, root=options.root, classes=dict(options.classes))
-    try:
-        root = locate(data)
-        listed = listing(data, root)
-        manifest = build_manifest(
-            root,
-            listed,
-            workers=options.workers,
-            max_pixels=data.max_pixels,
-            duplicate_distance=data.duplicate_distance,
-        )
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    data = DataConfig(name=options.name, root=options.root, classes=dict(options.classes))
+    root = locate(data)
+    manifest = build_manifest(
+        root,
+        listing(data, root),
+        workers=options.workers,
+        max_pixels=data.max_pixels,
+        duplicate_distance=data.duplicate_distance,
+    )
     tables = summarize(manifest)
     print_tables(tables, Console())
-    folder = Path(options.out or f"outputs/data/{options.source}")
+    folder = options.out or Path(f"outputs/data/{options.name}")
     write_manifest(manifest, folder / "manifest.csv")
-    write_text(folder / "summary.md", to_markdown(tables, f"Images of {options.source}"))
+    write_text(folder / "summary.md", to_markdown(tables, f"Images of {options.name}"))
     with write_atomically(folder / "contact_sheet.png") as temporary:
         contact_sheet(root, manifest, per_class=options.per_class, max_pixels=data.max_pixels).save(temporary)
     print(f"Saved summary.md, manifest.csv and contact_sheet.png in {folder}")
-    return 0 if manifest.loc[usable(manifest), "label"].nunique() == 2 else 1
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m rexnet_ai_real.data", description="Look into a data set before training on it."
-    )
-    parser.add_argument(
-        "--source",
-        choices=("kaggle", "cifake", "folder", "synthetic"),
-        default="folder",
-        help="layout of the data set (default: folder, which takes any tree with a folder per class)",
-    )
-    parser.add_argument(
-        "--root", metavar="DIR", help="folder with the images; kaggle and cifake are downloaded if absent"
-    )
-    parser.add_argument("--out", metavar="DIR", help="folder for the results (default: outputs/data/SOURCE)")
-    parser.add_argument(
-        "--classes",
-        metavar="FOLDER=CLASS",
-        type=_folder_and_class,
-        nargs="+",
-        default=[],
-        help="further folder names and their class, such as midjourney=ai flickr=real",
-    )
-    parser.add_argument(
-        "--per-class", metavar="N", type=int, default=24, help="images of a class on the contact sheet (24)"
-    )
-    parser.add_argument("--workers", metavar="N", type=int, help="threads that decode (default: one per core)")
-    return parser
+    return DONE if manifest.loc[usable(manifest), "label"].nunique() == 2 else SOME_FAILED
 
 
 def _folder_and_class(text: str) -> tuple[str, str]:
     folder, _, label = text.rpartition("=")
-    if not folder or label not in ("ai", "real"):
+    if not folder or label not in LABELS:
         raise argparse.ArgumentTypeError(f"{text!r}: FOLDER=ai or FOLDER=real is expected")
     return folder, label
 

@@ -67,7 +67,7 @@ def build_manifest(
             "label": UNKNOWN if file.label is None else file.label,
             "source": file.source,
             **{field.name: value for field, value in zip(fields(ImageFacts), astuple(fact), strict=True)},
-            **{"group": "", "split": "", "part": file.part or ""},
+            **{"group": "", "split": "", "part": file.subset or ""},
         }
         for file, fact in zip(files, facts, strict=True)
     ]

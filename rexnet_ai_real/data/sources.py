@@ -9,45 +9,13 @@ from typing import Final, Literal
 
 from rexnet_ai_real.config import ConfigError, DataConfig
 from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.images.layouts import LAYOUTS
+from rexnet_ai_real.images.walk import image_files
 from rexnet_ai_real.labels import AI, LABELS, REAL
 
-Part = Literal["train", "val", "test"]
+Subset = Literal["train", "val", "test"]
 
-KAGGLE_IDS: Final = {
-    "kaggle": "cashbowman/ai-generated-images-vs-real-images",
-    "cifake": "birdy654/cifake-real-and-ai-generated-synthetic-images",
-}
-EXPECTED: Final = {
-    "kaggle": "AiArtData/AiArtData and RealArt/RealArt",
-    "cifake": "train/FAKE, train/REAL, test/FAKE and test/REAL",
-    "folder": "a folder per class, such as ai and real",
-    "synthetic": "ai and real",
-}
-
-_REAL_NAMES: Final = (
-    *(
-        "real",
-        "reals",
-        "nature",
-        "natural",
-        "photo",
-        "photos",
-        "photograph",
-        "photographs",
-        "camera",
-        "human",
-        "humans",
-    ),
-    *("authentic", "genuine", "realart", "real_art", "realimages", "real_images"),
-)
-_AI_NAMES: Final = (
-    *("ai", "fake", "fakes", "generated", "aigenerated", "ai_generated", "ai-generated", "synthetic", "synthesized"),
-    *("deepfake", "deepfakes", "aiartdata", "aiart", "ai_art", "aiimages", "ai_images", "fakeimages", "fake_images"),
-)
-CLASS_NAMES: Final = dict.fromkeys(_REAL_NAMES, REAL) | dict.fromkeys(_AI_NAMES, AI)
-"""Folder names, in lower case, and the class that each stands for."""
-
-PART_NAMES: Final[Mapping[str, Part]] = {
+SUBSET_FOLDERS: Final[Mapping[str, Subset]] = {
     "train": "train",
     "training": "train",
     "val": "val",
@@ -56,6 +24,7 @@ PART_NAMES: Final[Mapping[str, Part]] = {
     "test": "test",
     "testing": "test",
 }
+"""Folder names, in lower case, and the data set's own subset that each stands for."""
 
 
 class MissingImagesError(UserError, FileNotFoundError):
@@ -64,7 +33,7 @@ class MissingImagesError(UserError, FileNotFoundError):
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One file of a data set, not yet looked into."""
+    """One file of a data set, not yet opened."""
 
     path: str
     """Relative to the data set's folder, with forward slashes."""
@@ -72,8 +41,8 @@ class Listed:
     """REAL, AI, or None for a file in no class folder."""
     source: str
     """The folders around the class folder, such as a generator's name; empty where there are none."""
-    part: Part | None
-    """The data set's own split, if it has one."""
+    subset: Subset | None
+    """Where the data set's own split puts it; None where it has none."""
 
 
 def locate(data: DataConfig) -> Path:
@@ -81,109 +50,94 @@ def locate(data: DataConfig) -> Path:
 
     Raises:
         MissingImagesError: there is none, and it cannot be downloaded.
+        SyntheticError: the synthetic images cannot be made there.
     """
-    if data.name == "synthetic":
+    layout = LAYOUTS[data.name]
+    root = Path(data.root or f"data/{data.name}").expanduser()
+    if layout.is_generated:
         from rexnet_ai_real.data.synthetic import make_images
 
-        root = Path(data.root or "data/synthetic").expanduser()
         return make_images(root, count=data.synthetic.count, size=data.synthetic.size, seed=data.synthetic.seed)
-    root = Path(data.root or f"data/{data.name}").expanduser()
     if root.exists() and not root.is_dir():
-        raise MissingImagesError(f"data.root={root} is a file; the folder that holds {EXPECTED[data.name]} is expected")
+        raise MissingImagesError(f"data.root={root} is a file; the folder that holds {layout.expected} is expected")
     if _holds_anything(root):
         return root
-    if data.name not in KAGGLE_IDS:
-        given = f"data.root={data.root}" if data.root else f"data.root is not given, and stands for {root}"
+    if layout.kaggle_id is None:
+        given = f"data.root={data.root}" if data.root else f"data.root is not given, so {root} is used"
         raise MissingImagesError(
-            f"{given}: no such folder, or an empty one. Expected: {EXPECTED[data.name]} in it. "
+            f"{given}: no such folder, or an empty one. Expected: {layout.expected} in it. "
             "Give the folder as data.root=PATH, or try the program with data=synthetic"
         )
-    return _download(data.name, root)
+    return _download(layout.kaggle_id, layout.expected, root)
 
 
 def listing(data: DataConfig, root: Path) -> list[Listed]:
     """All files under `root`, hidden ones too, sorted by path, with the label that their folders give them.
 
-    The class is that of the first folder, from the top, that has a known name (in `data.classes` or CLASS_NAMES).
-    The other folders on the way are the source, but for parts (train, val, test) and repetitions; a name from
-    `data.classes` is a source as well, since it often is a generator's. Links to folders are followed, each once.
+    The class is that of the first folder, from the top, whose name is known: from `data.classes`, or from the layout.
+    The other folders on the path are the source, except the names of subsets (train, val, test) and repetitions. A
+    name from `data.classes` is part of the source as well, since it often is a generator's. Links to folders are
+    followed, each folder once.
 
     Raises:
         MissingImagesError: no file lies in a class folder.
         ConfigError: data.classes names an unknown class.
     """
-    own_names = _own_names(data.classes)
-    listed = [_listed(path, own_names) for path in _files(root)]
+    layout = LAYOUTS[data.name]
+    own_folders = _own_folders(data.classes)
+    listed = [_listed(path, layout.class_folders, own_folders) for path in _files(root)]
     if not any(file.label is not None for file in listed):
         folders = sorted({PurePosixPath(file.path).parts[0] for file in listed if "/" in file.path})
         raise MissingImagesError(
-            f"{root}: no file lies in a folder of a known class. Expected: {EXPECTED[data.name]}; found: "
+            f"{root}: no file lies in a folder of a known class. Expected: {layout.expected}; found: "
             f"{', '.join(folders[:8]) or 'no folders'}. Name others in data.classes='{{NAME: ai, NAME: real}}'"
         )
     return listed
 
 
-def _own_names(classes: Mapping[str, str]) -> dict[str, int]:
+def _own_folders(classes: Mapping[str, str]) -> dict[str, int]:
     for folder, label in classes.items():
         if label not in LABELS:
-            raise ConfigError(f"data.classes: {folder} is said to be {label!r}; {' or '.join(LABELS)} is expected")
+            raise ConfigError(f"data.classes: {folder} is given the class {label!r}; expected {' or '.join(LABELS)}")
     return {folder.lower(): AI if label == LABELS[AI] else REAL for folder, label in classes.items()}
 
 
-def _listed(path: str, own_names: dict[str, int]) -> Listed:
-    names = CLASS_NAMES | own_names
+def _listed(path: str, class_folders: Mapping[str, int], own_folders: Mapping[str, int]) -> Listed:
+    known = {**class_folders, **own_folders}
     folders = PurePosixPath(path).parent.parts
-    class_folder = next((folder.lower() for folder in folders if folder.lower() in names), None)
-    part = next((PART_NAMES[folder.lower()] for folder in folders if folder.lower() in PART_NAMES), None)
-    unsaid = {*PART_NAMES, class_folder} - own_names.keys()
-    source = dict.fromkeys(folder for folder in folders if folder.lower() not in unsaid)
-    return Listed(path, names.get(class_folder or ""), "/".join(source), part)
+    class_folder = next((folder.lower() for folder in folders if folder.lower() in known), None)
+    subset = next((SUBSET_FOLDERS[folder.lower()] for folder in folders if folder.lower() in SUBSET_FOLDERS), None)
+    no_source = {*SUBSET_FOLDERS, class_folder} - own_folders.keys()
+    source = dict.fromkeys(folder for folder in folders if folder.lower() not in no_source)
+    return Listed(path, known.get(class_folder or ""), "/".join(source), subset)
 
 
 def _files(root: Path) -> list[str]:
-    """Paths of everything under `root` that is no folder, and of folders that cannot be opened."""
-    found: list[str] = []
-    seen: set[tuple[int, int]] = set()
-    waiting = [""]
-    while waiting:
-        folder = waiting.pop()
-        try:
-            status = os.stat(root / folder)
-            if (status.st_dev, status.st_ino) in seen:  # a link back up, or a second link to the same folder
-                continue
-            seen.add((status.st_dev, status.st_ino))
-            with os.scandir(root / folder) as entries:
-                ordered = sorted(entries, key=lambda entry: entry.name)
-        except OSError:
-            found.append(folder)
-            continue
-        for entry in ordered:
-            path = f"{folder}/{entry.name}" if folder else entry.name
-            (waiting if os.path.isdir(entry) else found).append(path)  # entry.is_dir() raises for a link to itself
-    return sorted(found)
+    """Paths below `root`, with forward slashes, of all that is no folder, and of folders that cannot be opened."""
+    start = len(str(root))
+    return sorted(file.path[start:].lstrip(os.sep).replace(os.sep, "/") for file in image_files(root))
 
 
 def _holds_anything(root: Path) -> bool:
     return root.is_dir() and any(root.iterdir())
 
 
-def _download(name: str, root: Path) -> Path:
-    """Fill `root` from Kaggle, whole or not at all: a download cut off leaves nothing that passes for the data."""
+def _download(kaggle_id: str, expected: str, root: Path) -> Path:
+    """Fill `root` from Kaggle, atomically: a download that is cut off leaves nothing that passes for the data."""
     import kagglehub
     import requests
 
-    handle = KAGGLE_IDS[name]
     partial = root.with_name(f".{root.name}-download")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        downloaded = Path(kagglehub.dataset_download(handle, output_dir=str(partial)))
+        downloaded = Path(kagglehub.dataset_download(kaggle_id, output_dir=str(partial)))
     except Exception as error:  # kagglehub lets errors of requests, of its own and of the system through
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
         if isinstance(error, requests.ConnectionError):
             reason = "no connection to kaggle.com"
         raise MissingImagesError(
             f"data.root={root} holds no images, and they cannot be downloaded ({reason}). Fetch "
-            f"https://www.kaggle.com/datasets/{handle} by hand and unpack it so that {root} holds {EXPECTED[name]}; "
+            f"https://www.kaggle.com/datasets/{kaggle_id} by hand and unpack it so that {root} holds {expected}; "
             "or try the program without it: data=synthetic"
         ) from error
     if downloaded != partial:  # inside Kaggle's and Colab's notebooks the data is mounted elsewhere

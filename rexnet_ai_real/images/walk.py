@@ -1,4 +1,4 @@
-"""Image files one after the other, however many: folders walked as they are read, work done ahead by threads."""
+"""The files below given paths, one after the other, however many: each folder is read when its turn comes."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -9,23 +9,41 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """A file that may be an image, or a folder that could not be looked into."""
+    """A file that may be an image, or a folder that cannot be opened."""
 
     path: str
-    """As given; in a folder, the folder as given and the way from there."""
+    """As given; for a file in a folder, the folder as given and the path from there."""
     error: str | None = None
-    """Why the folder could not be opened."""
+    """Why the folder cannot be opened."""
 
 
 def image_files(paths: str | Path | Iterable[str | Path]) -> Iterator[ImageFile]:
     """Every file given, and every file under every folder given, hidden ones too, in order.
 
-    Whether it holds an image is for the decoder to say, since names lie. A folder's entries come sorted by name;
-    links to folders are followed, each folder once. Only the names of the folders on the way are in memory.
+    Whether a file holds an image is for the decoder to say, since names lie. A folder's entries come sorted by name.
+    Links to folders are followed, each folder once. Only the names in the folders on the current path are in memory.
     """
     for path in [paths] if isinstance(paths, str | Path) else paths:
         given = os.fspath(path)
         yield from _below(given, set()) if os.path.isdir(given) else [ImageFile(given)]
+
+
+def names_once(folder: str, seen: set[tuple[int, int]]) -> list[str]:
+    """The names in a folder, sorted; none where `seen` holds the folder already, so that links in a circle end.
+
+    Args:
+        folder: to look into.
+        seen: device and inode of the folders looked into so far; this one is added.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    status = os.stat(folder)
+    identity = (status.st_dev, status.st_ino)
+    if identity in seen:
+        return []
+    seen.add(identity)
+    return sorted(os.listdir(folder))
 
 
 def _below(folder: str, seen: set[tuple[int, int]]) -> Iterator[ImageFile]:
@@ -39,11 +57,7 @@ def _below(folder: str, seen: set[tuple[int, int]]) -> Iterator[ImageFile]:
             yield ImageFile(path)
         else:
             try:
-                status = os.stat(path)
-                if (status.st_dev, status.st_ino) in seen:  # a link back up, or a second link to the same folder
-                    continue
-                seen.add((status.st_dev, status.st_ino))
-                names = sorted(os.listdir(path))
+                names = names_once(path, seen)
             except OSError as error:
                 yield ImageFile(path, f"cannot be opened: {(error.strerror or type(error).__name__).lower()}")
             else:
