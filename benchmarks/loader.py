@@ -22,7 +22,7 @@ from torchvision.datasets.folder import default_loader
 from benchmarks.images import readable_images
 from benchmarks.side_by_side import table, take_turns, write_section
 from rexnet_ai_real.config import DataConfig, preprocessing_of
-from rexnet_ai_real.data.prepared import PreparedImages, Source, prepare_images
+from rexnet_ai_real.data.prepared import Original, PreparedImages, prepare_images
 from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.images.transforms import normalise, unit_range
 
@@ -47,14 +47,14 @@ def measure(folder: Path, count: int) -> None:
     files = readable_images(folder, count)
     with tempfile.TemporaryDirectory() as place:
         cache = Path(place)
-        sources = [Source(file, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files]
+        originals = [Original(file, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files]
         kept = prepare_images(
-            sources, PREPROCESSING, cache=cache, max_pixels=MAX_PIXELS, max_bytes=1 << 33, progress=False
+            originals, PREPROCESSING, cache=cache, max_pixels=MAX_PIXELS, max_bytes=1 << 33, progress=False
         )
         things: dict[str, Callable[[], object]] = {
             USUAL: lambda: _usual(files),
             "this project, every time from the file": lambda: _prepared(
-                PreparedImages(sources, PREPROCESSING, MAX_PIXELS), len(files)
+                PreparedImages(originals, PREPROCESSING, MAX_PIXELS), len(files)
             ),
             "this project, from the second epoch on (mapped pixels)": lambda: _prepared(kept, len(files)),
             "candidate: safetensors": _safetensors(kept, cache / "pixels.safetensors", len(files)),

@@ -1,4 +1,4 @@
-"""Writing files whole or not at all, so that a kill at any moment leaves the old file or the new one."""
+"""Writing files atomically, so that a kill at any moment leaves the old file or the new one; the user's cache."""
 
 import csv
 import os
@@ -12,11 +12,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+def cache_folder() -> Path:
+    """Where this project keeps what it can make again: on Linux under $XDG_CACHE_HOME, else under ~/.cache."""
+    from platformdirs import user_cache_path  # predicting with an exported detector does without it
+
+    return user_cache_path("rexnet-ai-real", appauthor=False)
+
+
 @contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; when the block ends without an error it takes the place of `path`.
+    """Give a temporary path beside `path`; when the block ends without an error, that file replaces `path`.
 
-    The temporary name keeps the suffix, since many writers choose the format by it. Parent folders are made.
+    The temporary name keeps the suffix, by which many writers choose the format. Parent folders are created.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
@@ -31,15 +38,15 @@ def write_atomically(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8, whole or not at all."""
+    """Write `text` as UTF-8, atomically."""
     with write_atomically(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_csv(path: Path, table: "pd.DataFrame") -> None:
-    """Write a table without its index, whole or not at all. File names that are no valid UTF-8 keep their bytes."""
+    """Write a table without its index, atomically. File names that are not valid UTF-8 keep their bytes."""
     with write_atomically(path) as temporary:
-        # All text is quoted: under the minimal rule, Python before 3.13 leaves a carriage return in a name bare.
+        # All text is quoted: with minimal quoting, Python before 3.13 leaves a carriage return in a name unquoted.
         table.to_csv(temporary, index=False, encoding="utf-8", errors="surrogateescape", quoting=csv.QUOTE_NONNUMERIC)
 
 

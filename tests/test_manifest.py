@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,10 +18,10 @@ from PIL import Image
 from rexnet_ai_real.config import DataConfig
 from rexnet_ai_real.data import manifest as module
 from rexnet_ai_real.data.facts import ImageFacts, measure
-from rexnet_ai_real.data.facts_cache import FactsCache, cache_folder
+from rexnet_ai_real.data.facts_cache import FactsCache
 from rexnet_ai_real.data.manifest import COLUMNS, build_manifest, read_manifest, usable, write_manifest
 from rexnet_ai_real.data.sources import listing
-from rexnet_ai_real.files import write_atomically
+from rexnet_ai_real.files import cache_folder, write_atomically
 from rexnet_ai_real.images.limits import MAX_PIXELS
 
 
@@ -182,7 +183,9 @@ def test_cache_lies_where_the_system_wants_it(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder() == tmp_path / "rexnet-ai-real"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_folder() == Path.home() / ".cache" / "rexnet-ai-real"
+    assert (
+        cache_folder() == Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "rexnet-ai-real"
+    )
 
 
 def test_cache_keeps_odd_names(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from rexnet_ai_real.data import prepared as module
-from rexnet_ai_real.data.prepared import PreparedImages, Source, prepare_images
+from rexnet_ai_real.data.prepared import Original, PreparedImages, prepare_images
 from rexnet_ai_real.images.decode import UnreadableImage
 from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing, read_pixels
@@ -22,13 +22,13 @@ SIZE = 16 * 16 * 3
 
 
 @pytest.fixture
-def sources(tmp_path: Path) -> list[Source]:
+def originals(tmp_path: Path) -> list[Original]:
     """Nine images."""
     random, made = np.random.default_rng(0), []
     for number in range(9):
         path = tmp_path / f"{number}.png"
         Image.fromarray(random.integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(path)
-        made.append(Source(path, hashlib.sha256(path.read_bytes()).hexdigest()))
+        made.append(Original(path, hashlib.sha256(path.read_bytes()).hexdigest()))
     return made
 
 
@@ -38,74 +38,74 @@ def cache(tmp_path: Path) -> Path:
 
 
 def prepare(
-    sources: list[Source], cache: Path, *, preprocessing: Preprocessing = PREPROCESSING, max_bytes: int = 1 << 30
+    originals: list[Original], cache: Path, *, preprocessing: Preprocessing = PREPROCESSING, max_bytes: int = 1 << 30
 ) -> PreparedImages:
     return prepare_images(
-        sources, preprocessing, cache=cache, max_pixels=MAX_PIXELS, max_bytes=max_bytes, workers=2, progress=False
+        originals, preprocessing, cache=cache, max_pixels=MAX_PIXELS, max_bytes=max_bytes, workers=2, progress=False
     )
 
 
-def expected(sources: list[Source], rows: list[int], preprocessing: Preprocessing = PREPROCESSING) -> Pixels:
-    return np.stack([read_pixels(sources[row].path, preprocessing) for row in rows])
+def expected(originals: list[Original], rows: list[int], preprocessing: Preprocessing = PREPROCESSING) -> Pixels:
+    return np.stack([read_pixels(originals[row].path, preprocessing) for row in rows])
 
 
-def no_more_files(sources: list[Source]) -> None:
-    for source in sources:
-        source.path.unlink(missing_ok=True)
+def no_more_files(originals: list[Original]) -> None:
+    for original in originals:
+        original.path.unlink(missing_ok=True)
 
 
-def test_pixels_are_those_of_the_files_and_stay_without_them(sources: list[Source], cache: Path) -> None:
+def test_pixels_are_those_of_the_files_and_stay_without_them(originals: list[Original], cache: Path) -> None:
     rows = [3, 0, 8, 3]
-    pixels = expected(sources, rows)
-    assert np.array_equal(prepare(sources, cache).read(rows), pixels)
-    no_more_files(sources)
-    again = prepare(sources, cache)
+    pixels = expected(originals, rows)
+    assert np.array_equal(prepare(originals, cache).read(rows), pixels)
+    no_more_files(originals)
+    again = prepare(originals, cache)
     assert again.kept == 9
     assert np.array_equal(again.read(rows), pixels)
 
 
-def test_new_images_are_added_and_other_orders_share(sources: list[Source], cache: Path) -> None:
-    prepare(sources[:5], cache)
-    no_more_files(sources[:5])
-    mixed = [sources[7], sources[2], sources[8]]
+def test_new_images_are_added_and_other_orders_share(originals: list[Original], cache: Path) -> None:
+    prepare(originals[:5], cache)
+    no_more_files(originals[:5])
+    mixed = [originals[7], originals[2], originals[8]]
     pixels = prepare(mixed, cache).read([0, 1, 2])
-    assert np.array_equal(pixels[[0, 2]], expected(sources, [7, 8]))
-    assert np.array_equal(pixels[1], prepare(sources[:5], cache).read([2])[0])
+    assert np.array_equal(pixels[[0, 2]], expected(originals, [7, 8]))
+    assert np.array_equal(pixels[1], prepare(originals[:5], cache).read([2])[0])
     assert len(list(cache.rglob("*.npy"))) == 2
 
 
-def test_the_same_content_is_kept_once(sources: list[Source], cache: Path, tmp_path: Path) -> None:
+def test_the_same_content_is_kept_once(originals: list[Original], cache: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.png"
-    copy.write_bytes(sources[0].path.read_bytes())
-    twice = prepare([sources[0], Source(copy, sources[0].sha256)], cache)
+    copy.write_bytes(originals[0].path.read_bytes())
+    twice = prepare([originals[0], Original(copy, originals[0].sha256)], cache)
     assert np.array_equal(twice.read([0]), twice.read([1]))
     [block] = cache.rglob("*.npy")
     assert np.load(block).shape == (1, 16, 16, 3)
 
 
-def test_another_way_of_preparing_is_kept_apart(sources: list[Source], cache: Path) -> None:
+def test_another_way_of_preparing_is_kept_apart(originals: list[Original], cache: Path) -> None:
     cubic = Preprocessing(16, "squash", "bicubic", (0.5,) * 3, (0.5,) * 3)
-    prepare(sources, cache)
+    prepare(originals, cache)
     assert np.array_equal(
-        prepare(sources, cache, preprocessing=cubic).read([1]), expected(sources, [1], preprocessing=cubic)
+        prepare(originals, cache, preprocessing=cubic).read([1]), expected(originals, [1], preprocessing=cubic)
     )
     normalised = Preprocessing(16, "squash", "bilinear", (0.1,) * 3, (0.2,) * 3)
-    no_more_files(sources)
-    assert prepare(sources, cache, preprocessing=normalised).kept == 9  # normalising happens later
+    no_more_files(originals)
+    assert prepare(originals, cache, preprocessing=normalised).kept == 9  # normalising happens later
 
 
-def test_a_part_reads_from_the_same_blocks(sources: list[Source], cache: Path) -> None:
-    whole = prepare(sources[:6], cache)
-    part = whole.part([sources[4], sources[8], sources[1]])
-    pixels = expected(sources, [4, 8, 1])
-    no_more_files(sources[:6])
-    assert part.kept == 2
-    assert np.array_equal(part.read([0, 1, 2]), pixels)
+def test_a_subset_reads_from_the_same_blocks(originals: list[Original], cache: Path) -> None:
+    whole = prepare(originals[:6], cache)
+    subset = whole.subset([originals[4], originals[8], originals[1]])
+    pixels = expected(originals, [4, 8, 1])
+    no_more_files(originals[:6])
+    assert subset.kept == 2
+    assert np.array_equal(subset.read([0, 1, 2]), pixels)
 
 
 @pytest.mark.parametrize("damage", ["pixels", "short", "index", "gone"])
-def test_a_damaged_block_is_made_anew(sources: list[Source], cache: Path, damage: str) -> None:
-    prepare(sources, cache)
+def test_a_damaged_block_is_made_anew(originals: list[Original], cache: Path, damage: str) -> None:
+    prepare(originals, cache)
     [block] = cache.rglob("*.npy")
     whole = block.read_bytes()
     if damage == "pixels":
@@ -116,29 +116,29 @@ def test_a_damaged_block_is_made_anew(sources: list[Source], cache: Path, damage
         block.with_suffix(".json").write_text("{")
     else:
         block.unlink()
-    again = prepare(sources, cache)
-    assert np.array_equal(again.read(list(range(9))), expected(sources, list(range(9))))
+    again = prepare(originals, cache)
+    assert np.array_equal(again.read(list(range(9))), expected(originals, list(range(9))))
     assert block.read_bytes() == whole
 
 
-def test_the_limit_holds_and_the_rest_is_read_from_files(sources: list[Source], cache: Path) -> None:
-    some = prepare(sources, cache, max_bytes=4 * SIZE)
+def test_the_limit_holds_and_the_rest_is_read_from_files(originals: list[Original], cache: Path) -> None:
+    some = prepare(originals, cache, max_bytes=4 * SIZE)
     assert some.kept == 4
-    assert np.array_equal(some.read(list(range(9))), expected(sources, list(range(9))))
-    none = prepare(sources, cache / "other", max_bytes=0)
+    assert np.array_equal(some.read(list(range(9))), expected(originals, list(range(9))))
+    none = prepare(originals, cache / "other", max_bytes=0)
     assert none.kept == 0
-    assert np.array_equal(none.read([2]), expected(sources, [2]))
+    assert np.array_equal(none.read([2]), expected(originals, [2]))
     assert not (cache / "other").exists()
 
 
-def test_what_was_not_used_for_longest_gives_way(sources: list[Source], cache: Path) -> None:
+def test_what_was_not_used_for_longest_gives_way(originals: list[Original], cache: Path) -> None:
     for age, number in enumerate([1, 2, 0]):
-        prepare([sources[number]], cache)
-        [index] = [path for path in cache.rglob("*.json") if sources[number].sha256 in path.read_text()]
+        prepare([originals[number]], cache)
+        [index] = [path for path in cache.rglob("*.json") if originals[number].sha256 in path.read_text()]
         os.utime(index, (1000 + age, 1000 + age))
-    oldest = prepare([sources[1]], cache)  # used again: now the youngest
-    prepare([sources[5]], cache, max_bytes=_blocks_bytes(cache) + SIZE - 1)
-    assert [_is_kept(sources[number], cache) for number in (1, 2, 0, 5)] == [True, False, True, True]
+    oldest = prepare([originals[1]], cache)  # used again: now the youngest
+    prepare([originals[5]], cache, max_bytes=_blocks_bytes(cache) + SIZE - 1)
+    assert [_is_kept(originals[number], cache) for number in (1, 2, 0, 5)] == [True, False, True, True]
     assert oldest.read([0]).shape == (1, 16, 16, 3)
 
 
@@ -146,17 +146,17 @@ def _blocks_bytes(cache: Path) -> int:
     return sum(path.stat().st_size for path in cache.rglob("*.npy"))
 
 
-def _is_kept(source: Source, cache: Path) -> bool:
-    return any(source.sha256 in index.read_text() for index in cache.rglob("*.json"))
+def _is_kept(original: Original, cache: Path) -> bool:
+    return any(original.sha256 in index.read_text() for index in cache.rglob("*.json"))
 
 
-def test_an_image_that_vanishes_is_named(sources: list[Source], cache: Path) -> None:
-    sources[4].path.unlink()
+def test_an_image_that_vanishes_is_named(originals: list[Original], cache: Path) -> None:
+    originals[4].path.unlink()
     with pytest.raises(UnreadableImage, match=r"4\.png was readable when the run began, and is no longer"):
-        prepare(sources, cache)
+        prepare(originals, cache)
 
 
-def test_a_kill_leaves_whole_blocks(sources: list[Source], cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kill_leaves_whole_blocks(originals: list[Original], cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = f"""
 import os
 from pathlib import Path
@@ -171,33 +171,35 @@ def stop(*arguments):
         os.kill(os.getpid(), 9)
     return written[-1]
 prepared._write_block = stop
-sources = [prepared.Source(Path(p), s) for p, s in {[(str(s.path), s.sha256) for s in sources]!r}]
-prepared.prepare_images(sources, Preprocessing(16, "squash", "bilinear", (0.5,) * 3, (0.5,) * 3),
+originals = [prepared.Original(Path(p), s) for p, s in {[(str(s.path), s.sha256) for s in originals]!r}]
+prepared.prepare_images(originals, Preprocessing(16, "squash", "bilinear", (0.5,) * 3, (0.5,) * 3),
     cache=Path({str(cache)!r}), max_pixels=MAX_PIXELS, max_bytes=1 << 30, workers=2, progress=False)
 """
     done = subprocess.run([sys.executable, "-c", program], check=False)
     assert done.returncode == -9
-    pixels = expected(sources, list(range(9)))
-    no_more_files(sources[:6])
-    again = prepare(sources, cache)  # the six images of three blocks need their files no more
+    pixels = expected(originals, list(range(9)))
+    no_more_files(originals[:6])
+    again = prepare(originals, cache)  # the six images of three blocks need their files no more
     assert np.array_equal(again.read(list(range(9))), pixels)
 
 
-def test_two_that_build_at_once_agree(sources: list[Source], cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_that_build_at_once_agree(originals: list[Original], cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = module._write_block
 
     def overtaken(folder: Path, shas: list[str], pixels: Pixels) -> Path:
         monkeypatch.setattr(module, "_write_block", write)
-        prepare(sources, cache)  # another run finishes first
+        prepare(originals, cache)  # another run finishes first
         return write(folder, shas, pixels)
 
     monkeypatch.setattr(module, "_write_block", overtaken)
-    found = prepare(sources, cache)
-    assert np.array_equal(found.read(list(range(9))), expected(sources, list(range(9))))
+    found = prepare(originals, cache)
+    assert np.array_equal(found.read(list(range(9))), expected(originals, list(range(9))))
     assert len(list(cache.rglob("*.npy"))) == 1
 
 
-def test_ctrl_c_ends_the_work_that_waits(sources: list[Source], cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_ends_the_work_that_waits(
+    originals: list[Original], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     begun: list[Path] = []
 
     def interrupted(path: Path, *arguments: object, **options: object) -> Pixels:
@@ -209,6 +211,6 @@ def test_ctrl_c_ends_the_work_that_waits(sources: list[Source], cache: Path, mon
 
     monkeypatch.setattr(module, "read_pixels", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        prepare(sources, cache)
+        prepare(originals, cache)
     assert len(begun) < 9
     assert not list(cache.rglob("*.npy"))

@@ -14,11 +14,11 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from rexnet_ai_real.config import AugmentConfig, ConfigError, DataConfig, preprocessing_of
 from rexnet_ai_real.data.augmentation import BatchAugmentation
-from rexnet_ai_real.data.facts_cache import cache_folder
 from rexnet_ai_real.data.manifest import build_manifest, usable
-from rexnet_ai_real.data.prepared import PreparedImages, Source, prepare_images
+from rexnet_ai_real.data.prepared import Original, PreparedImages, prepare_images
 from rexnet_ai_real.data.sources import Listed, listing, locate
 from rexnet_ai_real.data.split import assign_split
+from rexnet_ai_real.files import cache_folder
 from rexnet_ai_real.images.transforms import normalise, unit_range
 
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -165,7 +165,7 @@ class ImageDataModule(L.LightningDataModule):
         """All images of the data set at one size: opened, and found undamaged, once in each process."""
         if size not in self._prepared:
             self._prepared[size] = prepare_images(
-                _sources(rows, root),
+                _originals(rows, root),
                 replace(self.preprocessing, image_size=size),
                 cache=cache_folder(),
                 max_pixels=self.data.max_pixels,
@@ -175,7 +175,7 @@ class ImageDataModule(L.LightningDataModule):
 
     def _loader(self, rows: pd.DataFrame, size: int, **options: Any) -> DataLoader[Any]:
         everything = self._prepare(self.manifest[usable(self.manifest)], self.root, size)
-        images = everything.part(_sources(rows, self.root))
+        images = everything.subset(_originals(rows, self.root))
         # Mapped pixels are copied faster than another process could hand them over.
         workers = 0 if images.kept == len(rows) else self.data.workers
         return DataLoader(
@@ -190,8 +190,8 @@ class ImageDataModule(L.LightningDataModule):
         )
 
 
-def _sources(rows: pd.DataFrame, root: Path) -> list[Source]:
-    return [Source(root / path, sha256) for path, sha256 in zip(rows["path"], rows["sha256"], strict=True)]
+def _originals(rows: pd.DataFrame, root: Path) -> list[Original]:
+    return [Original(root / path, sha256) for path, sha256 in zip(rows["path"], rows["sha256"], strict=True)]
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What was measured of files, kept between runs; an entry holds as long as the file's size and time of change stay."""
+"""Facts measured from files, kept between runs; an entry is valid while the file's size and time of change stay."""
 
 import hashlib
 import json
@@ -13,35 +13,30 @@ import PIL
 from rexnet_ai_real.data.facts import ImageFacts
 from rexnet_ai_real.files import write_text
 
-_LAYOUT: Final = 1
-"""Counts up when decoding, hashing or the layout of the entries change."""
+_FORMAT: Final = 1
+"""Raised when decoding, hashing or the format of the entries change."""
 
 Stamp = tuple[int, int]
 """Size in bytes and time of the last change in nanoseconds."""
 
 
-def cache_folder() -> Path:
-    """The user's cache folder for this project: under $XDG_CACHE_HOME, else under ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rexnet-ai-real"
-
-
 class FactsCache:
     """Facts by path under one root, as a context: read on entry, written on the way out, also after Ctrl-C.
 
-    It is only a cache: a file of another version, or one that cannot be read, is left aside and written anew.
+    A cache file of another version, or one that cannot be read, is ignored and replaced.
     """
 
     def __init__(self, folder: Path, root: Path, max_pixels: int) -> None:
-        """One file in `folder` per data set; entries made under another `max_pixels` or Pillow do not count."""
+        """One file in `folder` per data set; entries of another `max_pixels` or version of Pillow are ignored."""
         self.root = root.resolve()
         name = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
         self.path = folder / "facts" / f"{name}.json"
-        self.version = [_LAYOUT, PIL.__version__, max_pixels]
+        self.version = [_FORMAT, PIL.__version__, max_pixels]
         self.entries: dict[str, tuple[Stamp, ImageFacts]] = {}
         self.changed = False
 
     def __enter__(self) -> Self:
-        """Read what is there."""
+        """Read the entries kept by earlier runs."""
         try:
             version, entries = json.loads(self.path.read_text(encoding="utf-8"))
             if version == self.version:
@@ -55,7 +50,7 @@ class FactsCache:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write, if anything is new; a folder that cannot be written to costs the cache, not the run."""
+        """Write, if anything is new. If the folder cannot be written to, the run goes on without the cache."""
         if not self.changed:
             return
         plain = {path: [*stamp, *astuple(facts)] for path, (stamp, facts) in self.entries.items()}
@@ -65,7 +60,7 @@ class FactsCache:
             return
 
     def stamp(self, path: str) -> Stamp | None:
-        """Size and time of the file now; None where it cannot be looked at."""
+        """Size and time of change of the file now; None if they cannot be read."""
         try:
             status = (self.root / path).stat()
         except OSError:

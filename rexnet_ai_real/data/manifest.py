@@ -13,9 +13,9 @@ import pandas as pd
 
 from rexnet_ai_real.data.duplicates import near_duplicate_groups
 from rexnet_ai_real.data.facts import ImageFacts, measure
-from rexnet_ai_real.data.facts_cache import FactsCache, cache_folder
+from rexnet_ai_real.data.facts_cache import FactsCache
 from rexnet_ai_real.data.sources import Listed
-from rexnet_ai_real.files import write_csv
+from rexnet_ai_real.files import cache_folder, write_csv
 from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.progress import progress_bar
 

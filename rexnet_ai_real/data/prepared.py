@@ -1,9 +1,9 @@
-"""Images prepared once: decoded and resized to what training needs, kept as raw pixels that every epoch maps.
+"""Images prepared once: decoded, resized to what training needs, and kept as raw pixels that every epoch maps.
 
-Under the user's cache folder lies one folder per way of preparing. In it, blocks of images: `<name>.npy`, the pixels
+The cache has a folder for each size, resize rule and interpolation. It holds blocks of images: `<name>.npy`, the pixels
 (n, side, side, 3), and `<name>.json`, the SHA-256 of the files that they came from and of the pixels themselves. The
-name is made of the former, and the JSON is written last: a run that is killed leaves whole blocks, two runs that build
-at once write the same bytes, and folds share everything.
+name is a hash of the former, and the JSON is written last: a run that is killed leaves complete blocks, two runs that
+build at once write the same bytes, and folds share everything.
 """
 
 import hashlib
@@ -23,14 +23,14 @@ from rexnet_ai_real.images.decode import UnreadableImage
 from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing, read_pixels
 from rexnet_ai_real.progress import progress_bar
 
-_LAYOUT: Final = 1
-"""Counts up when decoding, resizing or the layout of the blocks change."""
+_FORMAT: Final = 1
+"""Raised when decoding, resizing or the format of the blocks change."""
 _BLOCK_BYTES: Final = 64 << 20
-"""Of a block: few files, and little lost when a run is killed."""
+"""Of a block: few files, and little work lost when a run is killed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Original:
     """An image file and the SHA-256 of its bytes."""
 
     path: Path
@@ -38,15 +38,15 @@ class Source:
 
 
 class PreparedImages:
-    """Prepared pixels of image files, by their place in the list; made and kept by `prepare_images`."""
+    """Prepared pixels of image files, by their position in the list; made and kept by `prepare_images`."""
 
-    def __init__(self, sources: Sequence[Source], preprocessing: Preprocessing, max_pixels: int) -> None:
-        """Nothing is prepared yet: every image would be read from its file."""
-        self.sources = sources
+    def __init__(self, originals: Sequence[Original], preprocessing: Preprocessing, max_pixels: int) -> None:
+        """Without blocks every image is read from its file; `prepare_images` adds them."""
+        self.originals = originals
         self.preprocessing = preprocessing
         self.max_pixels = max_pixels
         self._blocks: list[Pixels] = []
-        self._places: dict[str, tuple[int, int]] = {}
+        self._positions: dict[str, tuple[int, int]] = {}
 
     def read(self, rows: Sequence[int]) -> Pixels:
         """Pixels (n, side, side, 3) of the images with these numbers.
@@ -57,37 +57,37 @@ class PreparedImages:
         side = self.preprocessing.image_size
         pixels = np.empty((len(rows), side, side, 3), np.uint8)
         for row, image in zip(rows, pixels, strict=True):
-            place = self._places.get(self.sources[row].sha256)
-            image[:] = self._from_file(row) if place is None else self._blocks[place[0]][place[1]]
+            position = self._positions.get(self.originals[row].sha256)
+            image[:] = self._from_file(row) if position is None else self._blocks[position[0]][position[1]]
         return pixels
 
     @property
     def kept(self) -> int:
-        """How many of the images are not read from their files."""
-        return sum(source.sha256 in self._places for source in self.sources)
+        """How many of the images come from blocks, not from their files."""
+        return sum(original.sha256 in self._positions for original in self.originals)
 
-    def part(self, sources: Sequence[Source]) -> "PreparedImages":
-        """Other images out of the same blocks; what is not in them is read from its file."""
-        part = PreparedImages(sources, self.preprocessing, self.max_pixels)
-        part._blocks, part._places = self._blocks, self._places
-        return part
+    def subset(self, originals: Sequence[Original]) -> "PreparedImages":
+        """Other images from the same blocks; those that are not in them are read from their files."""
+        subset = PreparedImages(originals, self.preprocessing, self.max_pixels)
+        subset._blocks, subset._positions = self._blocks, self._positions
+        return subset
 
     def _from_file(self, row: int) -> Pixels:
-        source = self.sources[row]
+        original = self.originals[row]
         try:
-            return read_pixels(source.path, self.preprocessing, max_pixels=self.max_pixels)
+            return read_pixels(original.path, self.preprocessing, max_pixels=self.max_pixels)
         except UnreadableImage as error:
             raise UnreadableImage(
-                f"{source.path} was readable when the run began, and is no longer: {error}"
+                f"{original.path} was readable when the run began, and is no longer: {error}"
             ) from error
 
     def _open(self, block: Path, shas: Sequence[str]) -> None:
-        self._places |= {sha: (len(self._blocks), row) for row, sha in enumerate(shas)}
+        self._positions |= {sha: (len(self._blocks), row) for row, sha in enumerate(shas)}
         self._blocks.append(np.load(block, mmap_mode="r"))
 
 
 def prepare_images(
-    sources: Sequence[Source],
+    originals: Sequence[Original],
     preprocessing: Preprocessing,
     *,
     cache: Path,
@@ -98,14 +98,14 @@ def prepare_images(
 ) -> PreparedImages:
     """Open what is kept of these images, prepare the rest in parallel, and keep it.
 
-    Ctrl-C keeps the blocks that are finished. A damaged block is made anew.
+    Ctrl-C keeps the finished blocks. A damaged block is made again.
 
     Args:
-        sources: the images; the same content under two paths is kept once.
-        preprocessing: its size, resize rule and interpolation count.
+        originals: the images; the same content under two paths is kept once.
+        preprocessing: its size, resize rule and interpolation matter here.
         cache: folder in which to keep pixels.
         max_pixels: an image with more cannot be read.
-        max_bytes: that all ways of preparing together may take there; those that were not used for longest give way.
+        max_bytes: that all blocks together may take there, of every size; the least recently used are removed first.
             Images for which there is no room are read from their files each time.
         workers: threads that decode; None: one per core.
         progress: show a progress bar on stderr.
@@ -114,16 +114,16 @@ def prepare_images(
         UnreadableImage: a file changed or vanished; the message names it.
         OSError: the cache folder cannot be written.
     """
-    prepared = PreparedImages(sources, preprocessing, max_pixels)
+    prepared = PreparedImages(originals, preprocessing, max_pixels)
     if max_bytes <= 0:
         return prepared
     folder = cache / "prepared" / _key(preprocessing)
-    wanted = {source.sha256: row for row, source in reversed(list(enumerate(sources)))}
+    wanted = {original.sha256: row for row, original in reversed(list(enumerate(originals)))}
     for kept in _kept_blocks(folder):
         if wanted.keys() & set(kept.shas) and kept.is_whole():
             prepared._open(kept.block, kept.shas)
             os.utime(kept.block.with_suffix(".json"))
-    missing = [row for sha, row in sorted(wanted.items(), key=lambda item: item[1]) if sha not in prepared._places]
+    missing = [row for sha, row in sorted(wanted.items(), key=lambda item: item[1]) if sha not in prepared._positions]
     size = preprocessing.image_size**2 * 3
     room = max_bytes - sum(block.nbytes for block in prepared._blocks)
     missing = missing[: max(room, 0) // size]
@@ -142,14 +142,14 @@ def _build(
         with progress_bar(shown=progress, transient=True) as bar:
             task = bar.add_task("Preparing images", total=len(rows))
             for start in range(0, len(rows), block_rows):
-                part = rows[start : start + block_rows]
-                pixels = np.empty((len(part), side, side, 3), np.uint8)
-                for place, image in enumerate(pool.map(prepared._from_file, part)):
-                    pixels[place] = image
+                batch = rows[start : start + block_rows]
+                pixels = np.empty((len(batch), side, side, 3), np.uint8)
+                for position, image in enumerate(pool.map(prepared._from_file, batch)):
+                    pixels[position] = image
                     bar.advance(task)
-                shas = [prepared.sources[row].sha256 for row in part]
+                shas = [prepared.originals[row].sha256 for row in batch]
                 prepared._open(_write_block(folder, shas, pixels), shas)
-    finally:  # on Ctrl-C too: what waits is dropped
+    finally:  # on Ctrl-C too: images that wait are dropped
         pool.shutdown(cancel_futures=True)
 
 
@@ -170,7 +170,7 @@ class _Kept:
     digest: str
 
     def is_whole(self) -> bool:
-        """Whether the pixels are those that were written; reading them once also brings them into memory."""
+        """Whether the pixels are those that were written; reading them also brings them into memory."""
         try:
             return self.digest == _digest(self.block)
         except OSError:
@@ -194,7 +194,7 @@ def _digest(block: Path) -> str:
 
 
 def _make_room(folder: Path, max_bytes: int, in_use: set[Path]) -> None:
-    """Remove the blocks that were not used for longest until the others fit; never those of this run."""
+    """Remove the least recently used blocks until the others fit; never those of this run."""
     blocks = []
     for index in folder.glob("*/*.json"):
         try:
@@ -216,5 +216,5 @@ def _maps(prepared: PreparedImages) -> list[Any]:
 
 
 def _key(preprocessing: Preprocessing) -> str:
-    parts = [_LAYOUT, PIL.__version__, preprocessing.image_size, preprocessing.resize, preprocessing.interpolation]
+    parts = [_FORMAT, PIL.__version__, preprocessing.image_size, preprocessing.resize, preprocessing.interpolation]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

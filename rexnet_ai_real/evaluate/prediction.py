@@ -14,7 +14,7 @@ from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.evaluate.cached_logits import corrupted_logits
 from rexnet_ai_real.evaluate.corruptions import NONE, Corruption
 from rexnet_ai_real.evaluate.part import Part
-from rexnet_ai_real.images.preprocessing import ENOUGH
+from rexnet_ai_real.images.preprocessing import DECODE_MARGIN
 from rexnet_ai_real.images.transforms import evaluation_transform
 from rexnet_ai_real.metrics.scores import FloatArray
 
@@ -57,7 +57,7 @@ def predicted_logits(
             corruptions=corruptions,
             prepare=evaluation_transform(network.preprocessing),
             # Corruptions are of the image as it is stored.
-            enough=ENOUGH * network.preprocessing.image_size if tuple(corruptions) == UNTOUCHED else None,
+            enough=DECODE_MARGIN * network.preprocessing.image_size if tuple(corruptions) == UNTOUCHED else None,
             workers=max(1, settings.workers),
             max_pixels=settings.max_pixels,
             progress=True,

@@ -1,4 +1,4 @@
-"""Resize and normalise: what stands between a decoded image and the network, the same for every use of it.
+"""Resize and normalise: from a decoded image to what the network sees, the same for every use of the network.
 
 The resizing is Pillow's, on 8-bit pixels, so that training, prediction with PyTorch and exported detectors, which run
 without it, see the same bytes. torchvision's own resizing differs by one grey level at most and is no faster here (1.1
@@ -20,10 +20,10 @@ from rexnet_ai_real.images.limits import MAX_PIXELS
 RESIZES: Final = ("squash", "crop")
 FILTERS: Final = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 LARGEST: Final = 4096
-"""Pixels a side; a stranger's file must not ask for all the memory."""
+"""Pixels a side: a detector from a stranger must not ask for all the memory."""
 
-ENOUGH: Final = 2
-"""Times the side that the network sees: a JPEG is decoded no larger than both its sides need to be to have that."""
+DECODE_MARGIN: Final = 2
+"""A JPEG is decoded at a reduced size as long as both sides keep this many times the side that the network sees."""
 
 Pixels = NDArray[np.uint8]
 
@@ -48,7 +48,7 @@ class Preprocessing:
         """The inverse of `to_plain`.
 
         Raises:
-            ValueError: entries that are missing, unknown or cannot be done.
+            ValueError: entries are missing, unknown or impossible.
         """
         try:
             preprocessing = cls(**{**plain, "mean": tuple(plain["mean"]), "std": tuple(plain["std"])})
@@ -65,7 +65,7 @@ class Preprocessing:
             and min(preprocessing.std) > 0
         )
         if not sound:
-            raise ValueError(f"no preprocessing that can be done: {dict(plain)}")
+            raise ValueError(f"impossible preprocessing: {dict(plain)}")
         return preprocessing
 
     def to_plain(self) -> dict[str, Any]:
@@ -73,17 +73,17 @@ class Preprocessing:
         return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
 
     def to_array(self, image: Image.Image) -> Pixels:
-        """RGB image of any size -> its pixels as the network sees them but for normalising, (size, size, 3)."""
+        """RGB image of any size -> pixels as the network sees them before they are normalised, (size, size, 3)."""
         return np.array(resized(image, self.image_size, self.resize, self.interpolation))
 
 
 def read_pixels(source: Path | bytes, preprocessing: Preprocessing, *, max_pixels: int = MAX_PIXELS) -> Pixels:
-    """An image file, or its bytes, to what the network sees but for normalising, (size, size, 3).
+    """An image file, or its bytes, to what the network sees before it is normalised, (size, size, 3).
 
     Raises:
         UnreadableImage: as `decode`.
     """
-    image = decode(source, max_pixels=max_pixels, enough=ENOUGH * preprocessing.image_size)
+    image = decode(source, max_pixels=max_pixels, enough=DECODE_MARGIN * preprocessing.image_size)
     return preprocessing.to_array(image)
 
 

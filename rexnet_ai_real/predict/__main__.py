@@ -91,7 +91,7 @@ def predict(options: argparse.Namespace) -> int:
     is_listed_once = "-" in options.paths
     if options.output is None:
         sink, console = standard_output(options.format, columns(options.provenance))
-        return _told(written(shown(scan.rows(), None if is_listed_once else scan.files, console), sink))
+        return _exit_code(written(shown(scan.rows(), None if is_listed_once else scan.files, console), sink))
     name = detector_name(detector.description)
     with Output(options.output, columns(options.provenance), name, resume=options.resume) as output:
         if len(output.known):
@@ -101,7 +101,7 @@ def predict(options: argparse.Namespace) -> int:
         failed = output.failed + written(rows, output)
         output.finish(_conversion(detector, options))
     print(options.output, file=sys.stderr)
-    return _told(failed)
+    return _exit_code(failed)
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -125,7 +125,7 @@ def _conversion(detector: "Detector", options: argparse.Namespace) -> "Callable[
     )
 
 
-def _told(failed: int) -> int:
+def _exit_code(failed: int) -> int:
     if not failed:
         return DONE
     print(f"{failed:,} files could not be read; their rows say why.", file=sys.stderr)

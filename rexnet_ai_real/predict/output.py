@@ -67,7 +67,7 @@ class Output:
         for present in (self.path, self.records):
             if os.path.lexists(present) and not resume:
                 raise UserError(f"{present} is there already: --resume goes on with it; or give another name")
-        with _told(self.records):
+        with _explained_write_errors(self.records):
             self.records.parent.mkdir(parents=True, exist_ok=True)
             if self.is_finished_later and self.path.exists() and not self.records.exists():
                 self._reopen()
@@ -91,7 +91,7 @@ class Output:
         Raises:
             UserError: the disk is full or gone; the rows before are kept.
         """
-        with _told(self.records):
+        with _explained_write_errors(self.records):
             self._append(self.form.record(row))
 
     def is_own(self, path: str) -> bool:
@@ -109,7 +109,7 @@ class Output:
             convert: from the JSON lines at its first argument to the file at its second.
         """
         if self.is_finished_later:
-            with _told(self.path):
+            with _explained_write_errors(self.path):
                 convert(self.records, self.path)
                 self.records.unlink()
 
@@ -197,7 +197,7 @@ def _digest(path: str) -> int:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _explained_write_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -39,7 +39,7 @@ class Table:
         self._print(line)
 
     def _print(self, line: Text) -> None:
-        with _told():
+        with _explained_write_errors():
             self.console.print(line, highlight=False, soft_wrap=True)
 
 
@@ -56,7 +56,7 @@ class Stream:
         self._write(self.form.record(row))
 
     def _write(self, record: bytes) -> None:
-        with _told():
+        with _explained_write_errors():
             sys.stdout.buffer.write(record)
             sys.stdout.buffer.flush()
 
@@ -86,7 +86,7 @@ def standard_output(form: str | None, columns: Sequence[str]) -> tuple[Table | S
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _explained_write_errors() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:

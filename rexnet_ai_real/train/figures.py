@@ -16,7 +16,7 @@ from torch import nn
 
 from rexnet_ai_real.figures import BLUE, GREEN, HEAT_COLOURS, NAMES, VERMILLION, overlay, styled
 from rexnet_ai_real.images.decode import decode
-from rexnet_ai_real.images.preprocessing import ENOUGH, Preprocessing
+from rexnet_ai_real.images.preprocessing import DECODE_MARGIN, Preprocessing
 from rexnet_ai_real.images.transforms import denormalise, to_tensor
 from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.models.cam import heat_maps, scaled
@@ -220,7 +220,7 @@ def cam_panel(network: nn.Module, root: Path, predictions: pd.DataFrame, preproc
     """
     rows = shown_rows(predictions)
     images = to_tensor(
-        [decode(root / path, enough=ENOUGH * preprocessing.image_size) for path in rows["path"]], preprocessing
+        [decode(root / path, enough=DECODE_MARGIN * preprocessing.image_size) for path in rows["path"]], preprocessing
     )
     targets = [AI if logit > 0 else REAL for logit in rows["logit"]]
     heat = scaled(heat_maps(network, images, targets))

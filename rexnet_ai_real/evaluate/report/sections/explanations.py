@@ -12,7 +12,7 @@ from rexnet_ai_real.evaluate.report.document import Cell, Paragraph, Risk, Secti
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
 from rexnet_ai_real.evaluate.report.explanation_figures import courses_figure, examples_figure
 from rexnet_ai_real.images.decode import UnreadableImage, decode
-from rexnet_ai_real.images.preprocessing import ENOUGH
+from rexnet_ai_real.images.preprocessing import DECODE_MARGIN
 from rexnet_ai_real.images.transforms import evaluation_transform
 
 _SAID = {"heat": "by the heat map", "random": "at random", "centre": "from the centre"}
@@ -57,7 +57,7 @@ def _prepared(part: Part, evaluation: Evaluation) -> Iterator[Tensor]:
     for image, fold in zip(part.images(), part.rows["fold"], strict=True):
         preprocessing = evaluation.detector(fold).preprocessing
         try:
-            enough = ENOUGH * preprocessing.image_size
+            enough = DECODE_MARGIN * preprocessing.image_size
             decoded = decode(image.path, max_pixels=evaluation.settings.data.max_pixels, enough=enough)
         except UnreadableImage as error:
             raise UnreadableImage(f"{image.path}: {error}") from error
