@@ -21,6 +21,7 @@ from PIL import Image
 
 from benchmarks.side_by_side import write_section
 from rexnet_ai_real.files import write_atomically
+from rexnet_ai_real.markdown import markdown_table
 
 SIZES = (1_000, 10_000, 100_000)
 STEPS = (
@@ -53,16 +54,18 @@ def main() -> None:
         done = subprocess.run([*command, "--one", str(size)], check=True, stdout=subprocess.PIPE, text=True)
         found[size] = json.loads(done.stdout.splitlines()[-1])
         print(size, found[size], file=sys.stderr)
-    lines = [f"| | {' | '.join(f'{size:,}' for size in found)} | exponent |", f"|---|{'---:|' * (len(found) + 1)}"]
+    rows = []
     for step in next(iter(found.values())):
         values = [row[step] for row in found.values()]
         sizes = list(found)
         exponent = math.log(values[-1] / values[-2]) / math.log(sizes[-1] / sizes[-2])
-        lines.append(f"| {step} | {' | '.join(f'{value:,.2f}' for value in values)} | {exponent:.2f} |")
+        rows.append([step, *(f"{value:,.2f}" for value in values), f"{exponent:.2f}"])
+    columns = ["", *(f"{size:,}" for size in found), "exponent"]
+    table = markdown_table(columns, rows, right=range(1, len(columns)))
     draw(found, FIGURE)
     text = f"Seconds per step on generated images of {SIDE} px; the exponent is that of the last two sizes.\n\n"
     image = f"\n\n![Seconds of each step against the number of images]({FIGURE.name})"
-    write_section("Growth", text + "\n".join(lines) + image, threads=2)
+    write_section("Growth", text + table + image, threads=2)
 
 
 def draw(found: Mapping[int, Mapping[str, float]], file: Path) -> None:

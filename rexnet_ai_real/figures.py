@@ -1,4 +1,4 @@
-"""The figures of a run, in one style: learning curves, the confusion matrix, images with their heat maps."""
+"""The style of every figure, and how figures are saved."""
 
 import logging
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from rexnet_ai_real.files import write_atomically
+from rexnet_ai_real.labels import LABELS, SHORT_WORDS
 
 # Okabe & Ito's colours (jfly.uni-koeln.de/color), told apart with every kind of colour vision, the darkest first.
 BLUE: Final = "#0072B2"
@@ -23,7 +24,7 @@ PURPLE: Final = "#CC79A7"
 ORANGE: Final = "#E69F00"
 SKY: Final = "#56B4E9"
 PALETTE: Final = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
-NAMES: Final = ("real", "AI")
+NAMES: Final = tuple(SHORT_WORDS[label] for label in LABELS)
 """The classes as figures write them, by label."""
 
 STYLE: Final[dict[str, Any]] = {
@@ -90,20 +91,3 @@ def pixels(figure: Figure, dpi: int = 120) -> NDArray[np.uint8]:
         canvas: Any = FigureCanvasAgg(figure)
         canvas.draw()
         return np.asarray(canvas.buffer_rgba())[..., :3].copy()
-
-
-HEAT_COLOURS: Final = "inferno"
-
-
-def overlay(image: NDArray[np.float32], heat: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The image in grey under its heat in colour, so that a colour always means heat.
-
-    Args:
-        image: (H, W, 3), from 0 to 1.
-        heat: (H, W), from 0 to 1; 0 leaves the grey image, 1 covers four fifths of it.
-    """
-    grey = (image @ np.array([0.299, 0.587, 0.114], dtype=np.float32))[..., None]  # luma of ITU-R BT.601
-    colour = matplotlib.colormaps[HEAT_COLOURS](heat)[..., :3].astype(np.float32)
-    opacity = 0.8 * heat[..., None] ** 1.5  # the power keeps weak heat from veiling the image
-    mixed: NDArray[np.float32] = (1 - opacity) * grey + opacity * colour
-    return mixed

@@ -1,4 +1,4 @@
-"""The two classes and their numbers. AI-generated is the positive class everywhere: F1, AUROC, threshold, heat map."""
+"""The classes, their numbers and their words. AI-generated is the positive class everywhere: F1, AUROC, heat map."""
 
 from typing import Final, Literal
 
@@ -7,3 +7,12 @@ Label = Literal["real", "ai"]
 LABELS: Final[tuple[Label, Label]] = ("real", "ai")
 REAL: Final = 0
 AI: Final = 1
+
+WORDS: Final = {"real": "real", "ai": "AI-generated", "unsure": "unsure"}
+"""Each answer as sentences write it."""
+SHORT_WORDS: Final = {"real": "real", "ai": "AI", "unsure": "unsure"}
+"""The same where room is scarce: tables and figures."""
+TITLES: Final = {label: word[0].upper() + word[1:] for label, word in WORDS.items()}
+"""The same at the beginning of a line."""
+IMAGE_OF_CLASS: Final = ("a real image", "an AI-generated image")
+"""What an image of each class is, by its number."""

@@ -26,12 +26,13 @@ from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.explain import caption as captions
 from rexnet_ai_real.explain import contact_sheet, folder, overlay
 from rexnet_ai_real.explain.__main__ import main
-from rexnet_ai_real.explain.colours import heat_colours, painted
 from rexnet_ai_real.explain.explainer import Explainer
 from rexnet_ai_real.explain.explanation import Explanation, Scale
 from rexnet_ai_real.explain.folder import ExplanationFolder, drawn, overlay_name, set_aside
 from rexnet_ai_real.explain.methods import METHODS
 from rexnet_ai_real.explain.placement import heat_on_image, seen, spread
+from rexnet_ai_real.images.contact_sheet import LABEL_COLOURS
+from rexnet_ai_real.images.heat import heat_colours, painted
 from rexnet_ai_real.images.lettering import fitted, font, plain, wrapped
 from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.images.walk import image_files
@@ -548,7 +549,7 @@ def test_pages_hold_every_kind_of_tile() -> None:
     fewer = contact_sheet.page([failed], 2, Scale("unit"))
     assert made.height - fewer.height == made.height - contact_sheet.page(tiles, 1, Scale("unit")).height > 200
     for label in ("ai", "real", "unsure"):
-        colour = Image.new("RGB", (1, 1), captions.ANSWER_COLOURS[label]).getpixel((0, 0))
+        colour = Image.new("RGB", (1, 1), LABEL_COLOURS[label]).getpixel((0, 0))
         assert colour in {shade for _, shade in made.getcolors(1 << 24) or []}
     stored = io.BytesIO()
     made.save(stored, "PNG")

@@ -14,6 +14,7 @@ from sklearn.metrics import confusion_matrix
 
 from rexnet_ai_real import figures
 from rexnet_ai_real.figures import GREEN, VERMILLION
+from rexnet_ai_real.images.heat import overlay
 from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.train.figures import HeatImage, confusion, heat_panel, image_grid, learning_curve
 
@@ -145,10 +146,10 @@ def test_the_heat_panel_says_truth_and_verdict_and_marks_errors_by_sign_and_colo
 def test_an_overlay_is_grey_without_heat_and_coloured_by_heat_alone() -> None:
     generator = np.random.default_rng(0)
     image = generator.random((8, 9, 3), dtype=np.float32)
-    cold = figures.overlay(image, np.zeros((8, 9), dtype=np.float32))
+    cold = overlay(image, np.zeros((8, 9), dtype=np.float32))
     grey = np.asarray(Image.fromarray((image * 255).round().astype(np.uint8)).convert("L"), dtype=np.float32) / 255
     np.testing.assert_allclose(cold, np.repeat(grey[..., None], 3, axis=2), atol=0.005)
-    hot = figures.overlay(image, np.ones((8, 9), dtype=np.float32))
+    hot = overlay(image, np.ones((8, 9), dtype=np.float32))
     assert hot.min() >= 0
     assert hot.max() <= 1
     np.testing.assert_allclose(hot - 0.2 * cold, np.broadcast_to((hot - 0.2 * cold)[0, 0], hot.shape), atol=1e-6)

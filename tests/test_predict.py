@@ -36,10 +36,10 @@ from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.images.walk import ImageFile
 from rexnet_ai_real.predict.__main__ import main
 from rexnet_ai_real.predict.output import Known, Output
-from rexnet_ai_real.predict.progress import shown
 from rexnet_ai_real.predict.row import COLUMNS, PROVENANCE, Row, detector_name, readable
 from rexnet_ai_real.predict.scan import Scan, written
 from rexnet_ai_real.predict.screen import Table
+from rexnet_ai_real.progress import track_and_count
 from rexnet_ai_real.runs.folder import RunFolder
 
 
@@ -199,10 +199,10 @@ def test_a_full_standard_output_is_told(model: str, images: Path) -> None:
 
 def test_a_bar_shows_at_a_terminal_only_and_counts_beside_the_work() -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
-    assert list(shown(slowly(range(3)), lambda: range(3), console)) == [0, 1, 2]
+    assert list(track_and_count(slowly(range(3)), "Images", lambda: range(3), console)) == [0, 1, 2]
     assert "2/3" in console.file.getvalue()  # type: ignore[attr-defined]
     console = Console(file=io.StringIO(), width=80)
-    assert list(shown(range(3), lambda: range(3), console)) == [0, 1, 2]
+    assert list(track_and_count(range(3), "Images", lambda: range(3), console)) == [0, 1, 2]
     assert console.file.getvalue() == ""  # type: ignore[attr-defined]
 
 

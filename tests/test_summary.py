@@ -13,10 +13,11 @@ from rich.console import Console
 
 from rexnet_ai_real.config import DataConfig
 from rexnet_ai_real.data.__main__ import main
-from rexnet_ai_real.data.contact_sheet import CLASS_COLOURS, MARGIN, contact_sheet
+from rexnet_ai_real.data.contact_sheet import contact_sheet
 from rexnet_ai_real.data.manifest import build_manifest, read_manifest
 from rexnet_ai_real.data.sources import listing
 from rexnet_ai_real.data.summary import Table, lying_extension, print_tables, summarize, to_markdown
+from rexnet_ai_real.images.contact_sheet import LABEL_COLOURS, MARGIN
 from rexnet_ai_real.labels import AI
 
 
@@ -107,7 +108,7 @@ def test_odd_names_are_shown_escaped(root: Path) -> None:
 def test_contact_sheet(root: Path) -> None:
     manifest = manifest_of(root)
     sheet = contact_sheet(root, manifest, per_class=4, columns=4)
-    assert sheet.getpixel((MARGIN + 2, MARGIN + 10)) == tuple(bytes.fromhex(CLASS_COLOURS[AI][1:]))
+    assert sheet.getpixel((MARGIN + 2, MARGIN + 10)) == tuple(bytes.fromhex(LABEL_COLOURS["ai"][1:]))
     shuffled = contact_sheet(root, manifest.sample(frac=1, random_state=0), per_class=4, columns=4)
     assert sheet.tobytes() == shuffled.tobytes()
     more = contact_sheet(root, manifest, per_class=8, columns=4)

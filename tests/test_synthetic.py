@@ -14,7 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from rexnet_ai_real.data import synthetic
-from rexnet_ai_real.data.synthetic import SyntheticError, make_images, render
+from rexnet_ai_real.data.scenes import render
+from rexnet_ai_real.data.synthetic import SyntheticError, make_images
 from rexnet_ai_real.labels import AI, REAL
 
 Images = NDArray[np.float64]  # (N, H, W, 3), from 0 to 1

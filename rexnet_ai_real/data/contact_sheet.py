@@ -1,4 +1,4 @@
-"""A contact sheet: images of each class side by side, to see with one's own eyes what a data set holds."""
+"""A contact sheet: images of each class side by side, to see what a data set holds."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,22 +9,24 @@ import pandas as pd
 from PIL import Image, ImageDraw
 
 from rexnet_ai_real.data.manifest import usable
+from rexnet_ai_real.images.contact_sheet import (
+    FAINT,
+    INK,
+    LABEL_COLOURS,
+    MARGIN,
+    PAPER,
+    THUMBNAIL,
+    Grid,
+    paste_thumbnail,
+    thumbnail,
+)
 from rexnet_ai_real.images.decode import UnreadableImage, decode
-from rexnet_ai_real.images.lettering import fitted, font, small
+from rexnet_ai_real.images.lettering import fitted, font
 from rexnet_ai_real.images.limits import MAX_PIXELS
-from rexnet_ai_real.labels import AI, REAL
+from rexnet_ai_real.labels import AI, LABELS, REAL, TITLES
 
-THUMBNAIL: Final = 168
-GAP: Final = 14
-CAPTION: Final = 34
 HEADING: Final = 52
 AFTER: Final = 26
-MARGIN: Final = 28
-
-PAPER: Final = "#ffffff"
-INK: Final = "#1a1a1a"
-FAINT: Final = "#6b6b6b"
-CLASS_COLOURS: Final = {REAL: "#0072b2", AI: "#d55e00"}  # told apart with every colour vision (Okabe and Ito 2008)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +42,17 @@ class Panel:
 def contact_sheet(
     root: Path, manifest: pd.DataFrame, *, per_class: int = 24, columns: int = 8, max_pixels: int = MAX_PIXELS
 ) -> Image.Image:
-    """Draw `per_class` images of each class, spread over its sources, whole, with name, size and format below.
+    """Draw `per_class` images of each class, spread over its sources, uncropped, with name, size and format below.
 
-    The choice goes by the images' hashes: it is the same on every machine, and no file name or order biases it.
+    The images are chosen by their hashes: the same ones on every machine, unbiased by file names or order.
     """
     panels = [_panel(manifest, label, per_class) for label in (AI, REAL)]
-    lines = [-(-len(panel.rows) // columns) for panel in panels]
-    heights = [HEADING + count * (THUMBNAIL + CAPTION + GAP) + AFTER for count in lines]
-    width = 2 * MARGIN + columns * (THUMBNAIL + GAP) - GAP
-    sheet = Image.new("RGB", (width, 2 * MARGIN + sum(heights) - AFTER), PAPER)
+    grid = Grid(columns, width=THUMBNAIL, height=THUMBNAIL + 34, gap=14)
+    heights = [HEADING + grid.rows_height(len(panel.rows)) + AFTER for panel in panels]
+    sheet = Image.new("RGB", (grid.sheet_width, 2 * MARGIN + sum(heights) - AFTER), PAPER)
     top = MARGIN
     for panel, height in zip(panels, heights, strict=True):
-        _draw_panel(sheet, panel, root, top, columns, max_pixels)
+        _draw_panel(sheet, panel, root, top, grid, max_pixels)
         top += height
     return sheet
 
@@ -66,22 +67,17 @@ def _panel(manifest: pd.DataFrame, label: int, count: int) -> Panel:
     return Panel(label, int((usable(manifest) & (manifest["label"] == label)).sum()), tuple(rows))
 
 
-def _draw_panel(sheet: Image.Image, panel: Panel, root: Path, top: int, columns: int, max_pixels: int) -> None:
+def _draw_panel(sheet: Image.Image, panel: Panel, root: Path, top: int, grid: Grid, max_pixels: int) -> None:
     draw = ImageDraw.Draw(sheet)
-    colour = CLASS_COLOURS[panel.label]
-    draw.rectangle((MARGIN, top, MARGIN + 7, top + 30), fill=colour)
+    label = LABELS[panel.label]
+    draw.rectangle((MARGIN, top, MARGIN + 7, top + 30), fill=LABEL_COLOURS[label])
     title, letters = font(24), font(12)
-    heading = {AI: "AI-generated", REAL: "Real"}[panel.label]
-    draw.text((MARGIN + 20, top), heading, font=title, fill=INK)
-    after = MARGIN + 20 + draw.textlength(heading, font=title) + 14
+    draw.text((MARGIN + 20, top), TITLES[label], font=title, fill=INK)
+    after = MARGIN + 20 + draw.textlength(TITLES[label], font=title) + 14
     draw.text((after, top + 11), f"{len(panel.rows)} of {panel.total:,} images", font=font(14), fill=FAINT)
     for index, (path, source, width, height, kind) in enumerate(panel.rows):
-        left = MARGIN + index % columns * (THUMBNAIL + GAP)
-        upper = top + HEADING + index // columns * (THUMBNAIL + CAPTION + GAP)
-        draw.rectangle((left, upper, left + THUMBNAIL - 1, upper + THUMBNAIL - 1), fill="#f2f2f2")
-        image = _thumbnail(root / path, max_pixels)
-        if image is not None:
-            sheet.paste(image, (left + (THUMBNAIL - image.width) // 2, upper + (THUMBNAIL - image.height) // 2))
+        left, upper = grid.corner(index, top + HEADING)
+        paste_thumbnail(sheet, _thumbnail(root / path, max_pixels), (left, upper))
         names = [PurePosixPath(path).name, f"{width} x {height}  {kind}  {source}"]
         for line, (text, ink) in enumerate(zip(names, (INK, FAINT), strict=True)):
             draw.text(
@@ -92,6 +88,6 @@ def _draw_panel(sheet: Image.Image, panel: Panel, root: Path, top: int, columns:
 def _thumbnail(path: Path, max_pixels: int) -> Image.Image | None:
     try:
         image = decode(path, max_pixels=max_pixels)
-    except UnreadableImage:  # gone or changed since the manifest was made: its place stays empty
+    except UnreadableImage:  # gone or changed since the manifest was made: its square stays empty
         return None
-    return small(image, THUMBNAIL)
+    return thumbnail(image)

@@ -12,6 +12,7 @@ from rich.table import Table as RichTable
 
 from rexnet_ai_real.data.manifest import usable
 from rexnet_ai_real.labels import AI, LABELS, REAL
+from rexnet_ai_real.markdown import markdown_table
 
 LISTED: Final = 30
 """Rows of a list of files that are shown; the manifest holds all of them."""
@@ -67,14 +68,9 @@ def to_markdown(tables: Sequence[Table], title: str) -> str:
     for table in tables:
         lines += [f"## {table.title}", ""]
         if table.rows:
-            lines.append("| " + " | ".join(table.columns) + " |")
-            lines.append(
-                "|" + "|".join("---:" if _numeric(table, i) else "---" for i in range(len(table.columns))) + "|"
-            )
-            lines += [
-                "| " + " | ".join(_printable(cell).replace("|", "\\|") for cell in row) + " |" for row in table.rows
-            ]
-            lines.append("")
+            numeric = [index for index in range(len(table.columns)) if _numeric(table, index)]
+            rows = ([_printable(cell) for cell in row] for row in table.rows)
+            lines += [markdown_table(table.columns, rows, right=numeric), ""]
         if table.note:
             lines += [table.note, ""]
     return "\n".join(lines)

@@ -1,15 +1,11 @@
 """What the detector says of one image, with where in it the evidence lies, and the scale that heat is shown on."""
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rexnet_ai_real.detector.verdict import Verdict
-
-CLASSES: Final = ("a real image", "an AI-generated image")
-"""What heat speaks for, by the number of the class."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from PIL import Image
 from rexnet_ai_real.explain.caption import caption
 from rexnet_ai_real.explain.explanation import Explanation, Scale
 from rexnet_ai_real.explain.placement import heat_on_image, seen
+from rexnet_ai_real.images.contact_sheet import GROUND
 
 LARGEST: Final = 25_000_000
 """Pixels of an overlay; larger images are shown smaller."""
@@ -15,7 +16,6 @@ SMALLEST: Final = 256
 """Pixels of an overlay's longer side; smaller images are shown enlarged by a whole number."""
 NARROWEST: Final = 440
 """Pixels of a caption's width: narrower images stand in the middle of it."""
-_GROUND: Final = "#f2f2f2"
 
 
 def overlay(image: Image.Image, explanation: Explanation, scale: Scale, resize: str) -> Image.Image:
@@ -32,7 +32,7 @@ def overlay(image: Image.Image, explanation: Explanation, scale: Scale, resize: 
     strip = caption(
         max(shown.width, NARROWEST), _letter(shown.size), explanation, scale, [note, unseen_note(shown.size, resize)]
     )
-    whole = Image.new("RGB", (strip.width, heated.height + strip.height), _GROUND)
+    whole = Image.new("RGB", (strip.width, heated.height + strip.height), GROUND)
     whole.paste(heated, ((whole.width - heated.width) // 2, 0))
     whole.paste(strip, (0, heated.height))
     return whole

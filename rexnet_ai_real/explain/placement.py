@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rexnet_ai_real.explain.colours import painted
+from rexnet_ai_real.images.heat import painted
 from rexnet_ai_real.images.preprocessing import centre_square
 
 Box = tuple[float, float, float, float]

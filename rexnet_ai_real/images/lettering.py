@@ -1,22 +1,12 @@
-"""What drawn sheets share: small images, and words in the letters of Pillow's own font, cut or broken to fit."""
+"""Words drawn into images in Pillow's own font, shortened or broken into lines to fit."""
 
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Callable
 
-from PIL import Image, ImageFont
+from PIL import ImageFont
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
-
-
-def small(image: Image.Image, side: int) -> Image.Image:
-    """An image in the same shape whose longer side is `side` pixels.
-
-    Tiny ones are enlarged without smoothing, so that their pixels can be seen.
-    """
-    scale = side / max(image.size)
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    return image.resize(size, Image.Resampling.LANCZOS if scale < 1.5 else Image.Resampling.NEAREST)
 
 
 def font(size: int) -> Font:
@@ -25,21 +15,21 @@ def font(size: int) -> Font:
 
 
 def plain(text: str) -> str:
-    """In the letters of the font, which are those of ASCII: accents are left out, other scripts become "?".
+    """The text in the letters that the font has, those of ASCII: accents are dropped, other scripts become "?".
 
-    Line breaks and what else cannot be seen become "?" too.
+    Line breaks and other invisible characters become "?" too.
     """
     bare = [letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter)]
     return "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in bare)
 
 
 def fitted(text: str, letters: Font, width: float) -> str:
-    """In one line, with dots for the middle where it is too wide."""
+    """The text on one line; dots replace its middle where it is too wide."""
     return _longest(plain(text), letters, width, lambda t, n: f"{t[: (n + 1) // 2]}...{t[len(t) - n // 2 :]}")
 
 
 def wrapped(text: str, letters: Font, width: float, lines: int = 4) -> list[str]:
-    """Broken between words into at most so many lines; dots at the end where they do not hold it all."""
+    """The text broken between words into at most so many lines; dots at the end where it does not fit."""
     done: list[str] = []
     line = ""
     for word in plain(text).split():

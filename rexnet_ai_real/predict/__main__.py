@@ -74,10 +74,10 @@ def predict(options: argparse.Namespace) -> int:
     from rexnet_ai_real.detector.detector import Detector
     from rexnet_ai_real.detector.engines.memory import keep_freed_memory
     from rexnet_ai_real.predict.output import Output, check_suffix
-    from rexnet_ai_real.predict.progress import shown
     from rexnet_ai_real.predict.row import columns, detector_name
     from rexnet_ai_real.predict.scan import Scan, written
     from rexnet_ai_real.predict.screen import standard_output
+    from rexnet_ai_real.progress import track_and_count
 
     _check(options)
     if options.output is not None:
@@ -91,13 +91,14 @@ def predict(options: argparse.Namespace) -> int:
     is_listed_once = "-" in options.paths
     if options.output is None:
         sink, console = standard_output(options.format, columns(options.provenance))
-        return _exit_code(written(shown(scan.rows(), None if is_listed_once else scan.files, console), sink))
+        rows = track_and_count(scan.rows(), "Images", None if is_listed_once else scan.files, console)
+        return _exit_code(written(rows, sink))
     name = detector_name(detector.description)
     with Output(options.output, columns(options.provenance), name, resume=options.resume) as output:
         if len(output.known):
             print(f"{len(output.known):,} results are in {output.records} already.", file=sys.stderr)
         scan = replace(scan, is_left_out=lambda path: path in output.known or output.is_own(path))
-        rows = shown(scan.rows(), None if is_listed_once else scan.files, Console(stderr=True))
+        rows = track_and_count(scan.rows(), "Images", None if is_listed_once else scan.files, Console(stderr=True))
         failed = output.failed + written(rows, output)
         output.finish(_conversion(detector, options))
     print(options.output, file=sys.stderr)

@@ -16,22 +16,20 @@ from typing import BinaryIO, Final
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from rich.console import Console
-from rich.progress import track
 
 from rexnet_ai_real.detector.calibration import Calibration
 from rexnet_ai_real.files import write_atomically
 from rexnet_ai_real.images.decode import UnreadableImage, decode
 from rexnet_ai_real.images.loading import made_ahead
+from rexnet_ai_real.labels import SHORT_WORDS, WORDS
 from rexnet_ai_real.predict.row import Row, readable
+from rexnet_ai_real.progress import track
 from rexnet_ai_real.provenance import CAVEAT
 
 SIDE: Final = 240
 """Pixels; a card is some 180 wide on a page."""
 _ERRORS: Final = 1000
 """Listed at most."""
-_SAID: Final = {"ai": "AI-generated", "real": "real", "unsure": "unsure"}
-_SHORT: Final = {"ai": "AI", "real": "real", "unsure": "unsure"}
 
 
 class Gallery:
@@ -53,8 +51,7 @@ class Gallery:
             page.write(self._head(index, len(order)).encode())
             page.write(b'<div class="images">\n')
             shown = made_ahead(self._thumbnail, _rows(file, order), workers=self.workers, ahead=32)
-            console = Console(stderr=True)
-            for row, thumbnail in track(shown, "Drawing the gallery", len(order), console=console, transient=True):
+            for row, thumbnail in track(shown, "Drawing the gallery", len(order)):
                 page.write(_card(row, thumbnail).encode())
             page.write(b"</div>\n")
             if failed.any():
@@ -64,7 +61,7 @@ class Gallery:
     def _head(self, index: "_Index", shown: int) -> str:
         counts = index.counts
         answered = sum(counts.values()) - counts["failed"]
-        parts = [f"{counts[label]:,} {said}" for label, said in _SAID.items() if counts[label]]
+        parts = [f"{counts[label]:,} {WORDS[label]}" for label in ("ai", "real", "unsure") if counts[label]]
         summary = f"{answered:,} images: {', '.join(parts) or 'none'}."
         if counts["failed"]:
             summary += f" {counts['failed']:,} files could not be read; they are listed at the end."
@@ -142,7 +139,7 @@ def _card(row: Row, thumbnail: str) -> str:
         image = f'<img loading="lazy" alt="" src="{thumbnail}">'
     return (
         f'<figure class="{label}">{image}<figcaption>'
-        f'<div class="verdict"><span>{_SHORT[label]}</span><span>{said}</span></div>'
+        f'<div class="verdict"><span>{SHORT_WORDS[label]}</span><span>{said}</span></div>'
         f'<div class="bar"><i style="width:{percent:.0f}%"></i></div>'
         f'<div class="path" title="{html.escape(readable(row["path"]))}">{html.escape(readable(short))}</div>'
         f"{metadata}</figcaption></figure>\n"

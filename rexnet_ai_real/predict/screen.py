@@ -9,11 +9,12 @@ from rich.text import Text
 
 from rexnet_ai_real.cli.arguments import close_stdout
 from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.labels import SHORT_WORDS
 from rexnet_ai_real.predict.records import CSV, JSON_LINES, Format
 from rexnet_ai_real.predict.row import Row
 from rexnet_ai_real.provenance.block import printable
 
-_STYLES = {"ai": ("AI", "bold dark_orange3"), "real": ("real", "bold blue"), "unsure": ("unsure", "bold")}
+_STYLES = {"ai": "bold dark_orange3", "real": "bold blue", "unsure": "bold"}
 
 
 class Table:
@@ -31,8 +32,8 @@ class Table:
             line.append(f"{'error':<7}  {'':>5}  ", "red").append(printable(row["path"], 4000))
             line.append(f"  {printable(row['error'])}", "red")
         else:
-            word, style = _STYLES[row["label"]]
-            line.append(f"{word:<7}", style).append(f"  {row['probability']:5.1%}  ")
+            label = row["label"]
+            line.append(f"{SHORT_WORDS[label]:<7}", _STYLES[label]).append(f"  {row['probability']:5.1%}  ")
             line.append(printable(row["path"], 4000))
         if row.get("provenance_says"):
             line.append(f"  metadata {row['provenance']}", "dim")

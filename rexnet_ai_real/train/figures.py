@@ -14,8 +14,9 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
-from rexnet_ai_real.figures import BLUE, GREEN, HEAT_COLOURS, NAMES, VERMILLION, overlay, styled
+from rexnet_ai_real.figures import BLUE, GREEN, NAMES, VERMILLION, styled
 from rexnet_ai_real.images.decode import decode
+from rexnet_ai_real.images.heat import colour_bar, overlay
 from rexnet_ai_real.images.preprocessing import DECODE_MARGIN, Preprocessing
 from rexnet_ai_real.images.transforms import denormalise, to_tensor
 from rexnet_ai_real.labels import AI, REAL
@@ -181,7 +182,7 @@ def _draw_pair(upper: Axes, lower: Axes, shown: HeatImage) -> None:
 
 
 def _draw_scale(axes: Axes) -> None:
-    axes.imshow(np.linspace(0, 1, 256)[None], cmap=HEAT_COLOURS, aspect="auto", extent=(0, 1, 0, 1))
+    axes.imshow(colour_bar(256, 1), aspect="auto", extent=(0, 1, 0, 1))
     axes.grid(visible=False)
     axes.tick_params(length=0)
     axes.set(yticks=(), xticks=())

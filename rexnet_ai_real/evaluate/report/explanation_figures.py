@@ -9,7 +9,8 @@ from matplotlib.ticker import PercentFormatter
 
 from rexnet_ai_real.evaluate.audits.explanations import ExplanationAudit
 from rexnet_ai_real.evaluate.audits.heat_probe import DIRECTIONS, ORDERS, SHOWN_SHARE, Example
-from rexnet_ai_real.figures import BLUE, GREEN, NAMES, VERMILLION, overlay, styled
+from rexnet_ai_real.figures import BLUE, GREEN, NAMES, VERMILLION, styled
+from rexnet_ai_real.images.heat import overlay
 
 # Markers and dashes tell the lines apart in print.
 _LOOK: Final = {
