@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from rexnet_ai_real.files import write_text
+from rexnet_ai_real.markdown import markdown_table
 
 RESULTS: Final = Path(__file__).with_name("RESULTS.md")
 PAIRS: Final = 7
@@ -77,12 +78,12 @@ def take_turns(
 
 def table(timings: Mapping[str, Timing], against: str, *, unit: str = "images/s") -> str:
     """Markdown: rate of each and how many times as fast it is as `against`."""
-    lines = [f"| | {unit} | times as fast as {against} |", "|---|---:|---:|"]
+    rows = []
     for name, timing in timings.items():
         ratio, low, high = timing.times_as_fast_as(timings[against])
         said = "1" if name == against else f"{ratio:.2f} [{low:.2f}, {high:.2f}]"
-        lines.append(f"| {name} | {timing.rate:,.1f} | {said} |")
-    return "\n".join(lines)
+        rows.append((name, f"{timing.rate:,.1f}", said))
+    return markdown_table(("", unit, f"times as fast as {against}"), rows, right=(1, 2))
 
 
 def machine(threads: int) -> str:

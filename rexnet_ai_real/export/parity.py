@@ -5,14 +5,13 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 from sklearn.metrics import roc_auc_score
 
 from rexnet_ai_real.detector.calibration import Calibration
 from rexnet_ai_real.detector.engines.engine import Engine
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.export.sample import Sample
+from rexnet_ai_real.progress import track
 
 LOGIT: Final = 1e-4
 """Largest difference of a logit that an exact format may make."""
@@ -105,9 +104,7 @@ def answers(engine: Engine, sample: Sample, *, maps: bool, title: str) -> Answer
     made = track(
         (engine.logits_and_maps(batch) if maps else (engine.logits(batch), None) for batch in batches),
         title,
-        total=len(batches),
-        console=Console(stderr=True),
-        transient=True,
+        len(batches),
     )
     logits, heat = zip(*made, strict=True)
     return Answers(np.concatenate(logits), np.concatenate(heat) if maps else None)

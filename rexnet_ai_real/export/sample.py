@@ -10,8 +10,6 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 
 from rexnet_ai_real.config import DataConfig
 from rexnet_ai_real.data.manifest import usable
@@ -21,6 +19,7 @@ from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.images.decode import UnreadableImage
 from rexnet_ai_real.images.loading import made_ahead
 from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing, read_pixels
+from rexnet_ai_real.progress import track
 
 WORKERS: Final = 2
 SCENES: Final = 32
@@ -111,9 +110,7 @@ def read_sample(rows: Sequence[ImageRow], preprocessing: Preprocessing, title: s
     prepared = track(
         made_ahead(prepare, rows, workers=WORKERS, ahead=32),
         "Reading images",
-        total=len(rows),
-        console=Console(stderr=True),
-        transient=True,
+        len(rows),
     )
     good = [(row, pixels) for row, pixels in prepared if pixels is not None]
     if not good:

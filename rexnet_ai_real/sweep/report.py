@@ -12,6 +12,7 @@ from rich.table import Table
 
 from rexnet_ai_real.figures import save
 from rexnet_ai_real.files import write_csv, write_text
+from rexnet_ai_real.markdown import markdown_table
 from rexnet_ai_real.runs.jobs import ERROR_FILE, FOLD, PATIENCE, describe, short
 from rexnet_ai_real.sweep.cross_validation import SCORES, CrossValidation
 from rexnet_ai_real.sweep.plots import curves, grid_keys, heat_map
@@ -123,11 +124,8 @@ def _heading(column: str) -> str:
 
 
 def _markdown_table(columns: Sequence[str], table: pd.DataFrame) -> str:
-    lines = ["| " + " | ".join(_heading(column) for column in columns) + " |", "|" + " --- |" * len(columns)]
-    for row in table.to_dict("records"):
-        cells = (readable(column, row[column]).replace("|", "\\|") for column in columns)
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    rows = ([readable(column, row[column]) for column in columns] for row in table.to_dict("records"))
+    return markdown_table([_heading(column) for column in columns], rows)
 
 
 def _winner(summary: Summary) -> list[str]:
@@ -159,15 +157,15 @@ def _cross_validation(folds: Sequence[CrossValidation], keys: Sequence[str]) -> 
         return []
     settings = [key for key in keys if key != FOLD]
     head = [*settings, "folds", "images", "", *(_heading(name) for name in SCORES)]
-    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    rows = []
     for result in folds:
         start = [short(result.jobs[0].settings.get(key, "–")) for key in settings]
         start += [f"{len(result.jobs)} of {result.folds}", str(result.pooled.n)]
         spread = [" ± ".join(f"{number:.3f}" for number in result.spread(name)) for name in SCORES]
         pooled = [str(getattr(result.pooled, score)) for score in SCORES.values()]
-        lines.append("| " + " | ".join([*start, "mean ± sd over folds", *spread]) + " |")
-        lines.append("| " + " | ".join([*start, "pooled, 95 % interval", *pooled]) + " |")
-    texts = ["## Cross-validation", "\n".join(lines), POOLED]
+        rows.append([*start, "mean ± sd over folds", *spread])
+        rows.append([*start, "pooled, 95 % interval", *pooled])
+    texts = ["## Cross-validation", markdown_table(head, rows), POOLED]
     if len(folds) > 1:
         texts.append("`out_of_fold.csv` holds the settings of the first rows.")
     if folds[0].missing:

@@ -10,7 +10,6 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from torch.nn import functional as F
 
@@ -19,6 +18,7 @@ from rexnet_ai_real.config import TrainConfig
 from rexnet_ai_real.data.datamodule import ImageDataModule
 from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
 from rexnet_ai_real.models.cam import NoFeatureMap
+from rexnet_ai_real.progress import track
 from rexnet_ai_real.runs.environment import environment
 from rexnet_ai_real.runs.folder import RunFolder
 from rexnet_ai_real.train.callbacks import log_figures, log_hyperparameters
@@ -71,9 +71,7 @@ def predict(trainer: L.Trainer, classifier: Classifier, data: ImageDataModule, c
     device = str(trainer.strategy.root_device)
     engine = TorchEngine.of([classifier.network], data.preprocessing, device, str(trainer.precision))
     loaders = data.predict_dataloader()
-    batches = track(
-        chain.from_iterable(loaders), "Predicting", sum(map(len, loaders)), console=Console(stderr=True), transient=True
-    )
+    batches = track(chain.from_iterable(loaders), "Predicting", sum(map(len, loaders)))
     found = [(rows, engine.logits(pixels.numpy())) for pixels, _, rows in batches]
     indices = torch.cat([rows for rows, _ in found])
     logits = torch.cat([torch.from_numpy(logits) for _, logits in found]).double()

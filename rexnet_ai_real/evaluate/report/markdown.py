@@ -10,6 +10,7 @@ from rexnet_ai_real.evaluate.report.document import (
     Table,
     written,
 )
+from rexnet_ai_real.markdown import markdown_table
 
 
 def markdown(document: Document) -> str:
@@ -43,13 +44,8 @@ def _block(block: Block) -> str:
 
 
 def _table(table: Table) -> str:
-    lines = [_row(table.columns), "|" + " --- |" * len(table.columns)]
-    lines += [_row([written(cell) for cell in row]) for row in table.rows]
-    return "\n".join([f"{_line(table.caption)}\n", *lines] if table.caption else lines)
-
-
-def _row(cells: "tuple[str, ...] | list[str]") -> str:
-    return "| " + " | ".join(_line(cell).replace("|", "\\|") for cell in cells) + " |"
+    made = markdown_table(table.columns, ([written(cell) for cell in row] for row in table.rows))
+    return f"{_line(table.caption)}\n\n{made}" if table.caption else made
 
 
 def _line(words: str) -> str:
