@@ -86,8 +86,8 @@ def main() -> None:
     data.prepare_data()
     data.setup("fit")
     steps = BareSteps(data)
-    with tempfile.TemporaryDirectory() as place:
-        folder = RunFolder(Path(place))
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = RunFolder(Path(temporary))
         trainer = new_trainer(settings, folder, [History(folder.history_file), steps])
         trainer.fit(new_classifier(settings, data), datamodule=data)
     later = [(whole, bare) for whole, bare in steps.pairs[1:]]

@@ -99,13 +99,13 @@ def measure(count: int, detector: Path | None) -> dict[str, float]:
     def timed(name: str, started: float) -> None:
         seconds[name] = time.perf_counter() - started
 
-    with tempfile.TemporaryDirectory() as place:
-        root = Path(place) / "images"
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(temporary) / "images"
         _draw(root, count)
         for name in STEPS[:2]:
             started = time.perf_counter()
             listed = listing(DataConfig(name="folder", root=str(root)), root)
-            manifest = build_manifest(root, listed, cache=Path(place) / "cache", progress=False)
+            manifest = build_manifest(root, listed, cache=Path(temporary) / "cache", progress=False)
             timed(name, started)
         hashes = np.array([int(value, 16) for value in manifest["dhash"]], dtype=np.uint64)
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Files to measure on."""
+"""Image files to measure on."""
 
 import hashlib
 from pathlib import Path
@@ -8,7 +8,7 @@ from rexnet_ai_real.images.walk import image_files
 
 
 def readable_images(folder: Path, count: int) -> list[Path]:
-    """At most `count` images below a folder, chosen by their names' hashes; files that give none are passed over."""
+    """At most `count` images below a folder, chosen by the hashes of their names; unreadable files are skipped."""
     files = [Path(file.path) for file in image_files(folder)]
     chosen: list[Path] = []
     for file in sorted(files, key=lambda file: hashlib.sha256(file.name.encode(errors="surrogateescape")).digest()):

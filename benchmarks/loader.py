@@ -45,8 +45,8 @@ def main() -> None:
 def measure(folder: Path, count: int) -> None:
     """One section of the results."""
     files = readable_images(folder, count)
-    with tempfile.TemporaryDirectory() as place:
-        cache = Path(place)
+    with tempfile.TemporaryDirectory() as temporary:
+        cache = Path(temporary)
         originals = [Original(file, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files]
         kept = prepare_images(
             originals, PREPROCESSING, cache=cache, max_pixels=MAX_PIXELS, max_bytes=1 << 33, progress=False

@@ -351,7 +351,7 @@ def test_ctrl_c_keeps_what_is_written(
 
     monkeypatch.setattr(Output, "write", interrupted)
     assert predicted(model, images, tmp_path / "out.jsonl") == 130
-    assert "--resume goes on" in capsys.readouterr().err
+    assert "--resume continues" in capsys.readouterr().err
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 4
     monkeypatch.setattr(Output, "write", write)
     assert predicted(model, images, tmp_path / "out.jsonl", "--resume") == 1
@@ -367,8 +367,8 @@ def test_a_full_disk_loses_nothing(model: str, images: Path, tmp_path: Path) -> 
     done = run(model, images, "-o", output, preexec_fn=little_room)
     assert done.returncode == 2
     last = done.stderr.strip().splitlines()[-1]
-    assert last == f"UserError: {output} cannot be written (file too large). The rows written before are kept: " + (
-        "mend it and add --resume"
+    assert last == f"UserError: {output} cannot be written (file too large). The rows written so far are kept: " + (
+        "solve this, then add --resume"
     )
     assert "Traceback" not in done.stderr
     kept = read_csv(output)
@@ -438,14 +438,14 @@ def test_results_in_the_way_are_left_alone(
     model: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, content, options, message in (
-        ("a.csv", "mine", [], "is there already: --resume goes on with it"),
+        ("a.csv", "mine", [], "exists already: continue it with --resume"),
         ("b.csv", "mine\n", ["--resume"], "has other columns than path, label, probability"),
-        ("c.jsonl", '{"mine": 1}\n', ["--resume"], "holds a line that is no result of this command"),
-        ("d.parquet", "mine", ["--resume"], "is no Parquet file"),
-        ("d.html", "mine", ["--resume"], "is there already and cannot be added to"),
-        ("d.html", "mine", [], "is there already"),
-        ("g.csv", "mine", ["--resume"], "is damaged from byte 0 on, or no result of this command"),
-        ("h.jsonl", '{"mine": 1}', ["--resume"], "is damaged from byte 0 on, or no result of this command"),
+        ("c.jsonl", '{"mine": 1}\n', ["--resume"], "holds a line that this command did not write"),
+        ("d.parquet", "mine", ["--resume"], "is not a Parquet file"),
+        ("d.html", "mine", ["--resume"], "exists already and cannot be continued"),
+        ("d.html", "mine", [], "exists already"),
+        ("g.csv", "mine", ["--resume"], "is damaged from byte 0 on, or not written by this command"),
+        ("h.jsonl", '{"mine": 1}', ["--resume"], "is damaged from byte 0 on, or not written by this command"),
         ("e.xlsx", "mine", [], r"expected a name that ends in \.csv, \.jsonl, \.parquet, \.html"),
     ):
         (tmp_path / name).write_text(content)
@@ -538,7 +538,7 @@ def test_the_gallery_is_sorted_whole_and_harmless(model: str, images: Path, tmp_
     assert predicted(model, images, tmp_path / "few.html", "--gallery-images", "3") == 1
     few = (tmp_path / "few.html").read_text(encoding="utf-8")
     assert few.count("<figure") == 3
-    assert "The 3 likeliest to be AI-generated are shown" in few
+    assert "The 3 most likely AI-generated are shown" in few
 
 
 def test_an_empty_folder_gives_empty_results(model: str, tmp_path: Path) -> None:

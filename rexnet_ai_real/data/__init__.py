@@ -1,1 +1,1 @@
-"""Images on disk -> manifest -> split -> decoded -> transformed -> batches."""
+"""From images on disk to batches: manifest, split, prepared pixels, augmentation."""

@@ -1,7 +1,7 @@
 """Random changes to whole batches of training images, on the device where the network runs.
 
-Turning, cropping and mirroring are one affine map per image, so that pixels are interpolated once; lighting is one
-matrix per image. Only the JPEG round trip goes image by image, through Pillow.
+Rotation, crop and mirroring are one affine map per image, so that pixels are interpolated once. Only the JPEG round
+trip goes image by image, through Pillow.
 """
 
 import io
@@ -30,7 +30,7 @@ CROP_ASPECT = (3 / 4, 4 / 3)
 
 @dataclass(frozen=True)
 class BatchAugmentation:
-    """The random changes that the settings ask for, drawn anew for every image from PyTorch's generator."""
+    """The random changes that the settings ask for, drawn for every image from PyTorch's generator."""
 
     config: AugmentConfig
     size: int
@@ -39,13 +39,13 @@ class BatchAugmentation:
     def __call__(self, images: Tensor) -> Tensor:
         """(N, 3, S, S), float32, 0 to 1 -> (N, 3, size, size) of the same range. S is `size` or more.
 
-        Order: mirror, turn and crop in one step; lighting; blur; JPEG.
+        Order: mirror, rotate and crop in one step; brightness, contrast and saturation; blur; JPEG.
         """
         config = self.config
         if config.flip or config.rotation or config.crop_scale < 1:
-            images = self._moved(images)
+            images = self._warped(images)
         if config.brightness or config.contrast or config.saturation:
-            images = self._lit(images)
+            images = self._relit(images)
         if config.blur:
             images = _blurred(images, _chosen(images, config.blur))
         if config.jpeg:
@@ -65,13 +65,13 @@ class BatchAugmentation:
             images[index, :, top : top + tall, left : left + wide] = 0
         return images
 
-    def _moved(self, images: Tensor) -> Tensor:
-        """Each through its own map from where a pixel lies to where it comes from, in coordinates of -1 to 1."""
+    def _warped(self, images: Tensor) -> Tensor:
+        """Each image warped by its own map from output to input positions, in coordinates from -1 to 1."""
         n, config = len(images), self.config
         angle = _uniform(n, (-config.rotation, config.rotation)).deg2rad()
         scale = _uniform(n, (config.crop_scale, 1.0))
         aspect = _uniform(n, (math.log(CROP_ASPECT[0]), math.log(CROP_ASPECT[1]))).exp()
-        # A crop of all the image leaves no room for another shape.
+        # A crop that keeps the whole image leaves no room for another aspect ratio.
         wide = (scale * aspect).sqrt().clamp(max=1.0) if config.crop_scale < 1 else torch.ones(n)
         tall = (scale / aspect).sqrt().clamp(max=1.0) if config.crop_scale < 1 else torch.ones(n)
         across, down = (1 - wide) * _uniform(n, (-1, 1)), (1 - tall) * _uniform(n, (-1, 1))
@@ -87,7 +87,7 @@ class BatchAugmentation:
         grid = F.affine_grid(maps, [n, 3, self.size, self.size], align_corners=False)
         return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
-    def _lit(self, images: Tensor) -> Tensor:
+    def _relit(self, images: Tensor) -> Tensor:
         """Brightness, then contrast about the mean luminance, then saturation about each pixel's luminance."""
         n, device = len(images), images.device
 
@@ -113,7 +113,7 @@ def _uniform(n: int, span: tuple[float, float]) -> Tensor:
 
 
 def _blurred(images: Tensor, chosen: Tensor) -> Tensor:
-    """Gaussian blur of the chosen ones, each with its own sigma, by rows and then by columns."""
+    """Gaussian blur of the chosen images, each with its own sigma, by rows and then by columns."""
     if not len(chosen):
         return images
     reach = math.ceil(3 * BLUR_SIGMA[1])
@@ -128,7 +128,7 @@ def _blurred(images: Tensor, chosen: Tensor) -> Tensor:
 
 
 def _compressed(images: Tensor, chosen: Tensor) -> Tensor:
-    """A JPEG round trip of the chosen ones, each at its own quality."""
+    """A JPEG round trip of the chosen images, each at its own quality."""
     images = images.clone()
     for index in chosen.tolist():
         pixels = (images[index].permute(1, 2, 0) * 255).round().byte().cpu().numpy()

@@ -1,4 +1,4 @@
-"""A folder of images as Lightning sees it: manifest, split and batches."""
+"""A folder of images as a Lightning data module: manifest, split and batches."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -22,15 +22,15 @@ from rexnet_ai_real.files import cache_folder
 from rexnet_ai_real.images.transforms import normalise, unit_range
 
 Batch = tuple[Tensor, Tensor, Tensor]
-"""Images, labels (N,), row numbers in the manifest (N,). Images come from the loader as pixels (N, S, S, 3), uint8,
-and are (N, 3, H, W), normalised, by the time that the network gets them."""
+"""Images, labels (N,), row numbers in the manifest (N,). The loader gives pixels (N, S, S, 3), uint8;
+`on_after_batch_transfer` turns them into normalised images (N, 3, H, W), which the network gets."""
 
 
 class ImageDataset(Dataset[Batch]):
     """Whole batches of prepared images."""
 
     def __init__(self, rows: pd.DataFrame, images: PreparedImages) -> None:
-        """`rows` is a part of the manifest, its index kept as the row numbers; `images` are theirs, in that order."""
+        """`rows` of the manifest, whose index holds the row numbers, and their `images`, in the same order."""
         self.images = images
         self.labels = torch.tensor(rows["label"].astype(int).tolist())
         self.indices = torch.tensor(rows.index.tolist())
@@ -49,7 +49,7 @@ class ImageDataset(Dataset[Batch]):
 
 
 class ShuffledByEpoch(Sampler[int]):
-    """Another order in every epoch, and the same in the same epoch of a run that was interrupted and resumed."""
+    """A new order in every epoch, which is the same when a run is interrupted and resumed."""
 
     def __init__(self, count: int, seed: int) -> None:
         """`count`: how many images."""
@@ -82,7 +82,7 @@ class ImageDataModule(L.LightningDataModule):
         self.seed = seed
         self.preprocessing = preprocessing_of(data)
         self.augmentation = BatchAugmentation(augment, data.image_size)
-        # Random crops choose from images that are larger by as much as the smallest of them is enlarged.
+        # Random crops are taken from larger images, so that even the smallest crop is not enlarged.
         self.training_size = math.ceil(data.image_size / math.sqrt(augment.crop_scale))
         self.root = Path()
         self.manifest = pd.DataFrame()
@@ -128,14 +128,14 @@ class ImageDataModule(L.LightningDataModule):
         )
 
     def rows(self, split: str) -> pd.DataFrame:
-        """The part of the manifest in one split: train, val or test."""
+        """The rows of the manifest in one split: train, val or test."""
         return cast(pd.DataFrame, self.manifest[self.manifest["split"] == split])
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled batches. A last batch of one image is dropped: batch norm cannot train on it."""
         rows = self.rows("train")
         sampler = ShuffledByEpoch(len(rows), self.seed)
-        # Lightning fetches the first batch before it tells the sampler the epoch in which a resumed run goes on.
+        # A resumed run: Lightning fetches the first batch before it gives the sampler the epoch.
         sampler.set_epoch(self.trainer.current_epoch if self.trainer else 0)
         alone = len(rows) % self.data.batch_size == 1
         return self._loader(rows, self.training_size, sampler=sampler, drop_last=alone)
@@ -162,7 +162,7 @@ class ImageDataModule(L.LightningDataModule):
         return self.augmentation.erase(images), labels, indices
 
     def _prepare(self, rows: pd.DataFrame, root: Path, size: int) -> PreparedImages:
-        """All images of the data set at one size: opened, and found undamaged, once in each process."""
+        """All images of the data set at one size; the blocks are opened and checked once in each process."""
         if size not in self._prepared:
             self._prepared[size] = prepare_images(
                 _originals(rows, root),
@@ -174,14 +174,14 @@ class ImageDataModule(L.LightningDataModule):
         return self._prepared[size]
 
     def _loader(self, rows: pd.DataFrame, size: int, **options: Any) -> DataLoader[Any]:
-        everything = self._prepare(self.manifest[usable(self.manifest)], self.root, size)
-        images = everything.subset(_originals(rows, self.root))
-        # Mapped pixels are copied faster than another process could hand them over.
+        prepared = self._prepare(self.manifest[usable(self.manifest)], self.root, size)
+        images = prepared.subset(_originals(rows, self.root))
+        # Memory-mapped pixels are copied faster than another process could send them.
         workers = 0 if images.kept == len(rows) else self.data.workers
         return DataLoader(
             ImageDataset(rows, images),
             batch_size=self.data.batch_size,
-            collate_fn=_as_it_is,
+            collate_fn=_unchanged,
             generator=torch.Generator(),  # else a loader draws from the generator that dropout and augmentation use
             num_workers=workers,
             persistent_workers=workers > 0,
@@ -194,5 +194,5 @@ def _originals(rows: pd.DataFrame, root: Path) -> list[Original]:
     return [Original(root / path, sha256) for path, sha256 in zip(rows["path"], rows["sha256"], strict=True)]
 
 
-def _as_it_is(batch: Any) -> Any:
+def _unchanged(batch: Any) -> Any:
     return batch

@@ -1,4 +1,4 @@
-"""Near-duplicate images: a 64-bit difference hash per image, and groups of images whose hashes nearly agree."""
+"""Near-duplicate images: a 64-bit difference hash per image, and groups of images with similar hashes."""
 
 from collections.abc import Iterator
 from itertools import combinations
@@ -28,8 +28,8 @@ def dhash(image: Image.Image) -> int:
 def near_duplicate_groups(hashes: NDArray[np.uint64], distance: int) -> NDArray[np.intp]:
     """Number of the group of each image: images joined by a chain of hashes at most `distance` bits apart.
 
-    On 10,000 CIFAKE images of 32 x 32, where chains of look-alikes were to be feared, distance 4 gives 16 groups, the
-    largest of 4 images; on 768 Kaggle images 36 groups, all pairs. So no second, finer hash is asked to confirm.
+    On 10,000 CIFAKE images of 32 x 32, where long chains were likely, distance 4 gives 16 groups, the
+    largest of 4 images; on 768 Kaggle images 36 groups, all pairs. So no second, finer hash is needed to confirm.
 
     Args:
         hashes: (n,) difference hashes.
@@ -55,7 +55,7 @@ def near_pairs(hashes: NDArray[np.uint64], distance: int) -> Iterator[tuple[NDAr
 
     Multi-index hashing (Norouzi, Punjani, Fleet 2012): of two hashes that differ in d bits, one of three bands differs
     in at most d // 3. So each band is looked up, in sorted order, as it is and with up to d // 3 of its bits flipped,
-    and no scan over all pairs takes place: 100,000 hashes take one second. A pair may come up more than once.
+    instead of a scan over all pairs: 100,000 hashes take one second. A pair may be found more than once.
 
     Args:
         hashes: (n,) without repetitions.

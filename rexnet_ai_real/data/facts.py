@@ -1,4 +1,4 @@
-"""What one file is, measured in a single read: its content's hash, format and size, and whether it decodes at all."""
+"""Facts of one file, measured in a single read: hash of its content, format, size, and whether it can be decoded."""
 
 import hashlib
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from rexnet_ai_real.images.limits import MAX_PIXELS
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """Facts of one file. Where `problem` is not empty, it is the reason why there is no image."""
+    """Facts of one file. If `problem` is not empty, it says why there is no image."""
 
     sha256: str = ""
-    """Of the bytes, in hexadecimal; empty for files that are no images."""
+    """Of the bytes, in hexadecimal; empty for files that are not images."""
     dhash: str = ""
     """64-bit difference hash, 16 hexadecimal digits."""
     width: int = 0
@@ -27,17 +27,17 @@ class ImageFacts:
 
 
 def measure(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageFacts:
-    """Read and decode a file once, for real. Never raises for what the file is or is not."""
+    """Read and decode a file once, completely. Never raises: a file that cannot be read has a `problem`."""
     try:
         data = read(path)
     except UnreadableImage as error:
         return ImageFacts(bytes=_size(path), problem=str(error))
-    sha256, kind = hashlib.sha256(data).hexdigest(), sniff(data[:HEAD_BYTES]) or ""
+    sha256, format_name = hashlib.sha256(data).hexdigest(), sniff(data[:HEAD_BYTES]) or ""
     try:
         image = decode(data, max_pixels=max_pixels)
     except UnreadableImage as error:
-        return ImageFacts(sha256, format=kind, bytes=len(data), problem=str(error))
-    return ImageFacts(sha256, f"{dhash(image):016x}", image.width, image.height, kind, len(data))
+        return ImageFacts(sha256, format=format_name, bytes=len(data), problem=str(error))
+    return ImageFacts(sha256, f"{dhash(image):016x}", image.width, image.height, format_name, len(data))
 
 
 def _size(path: Path) -> int:

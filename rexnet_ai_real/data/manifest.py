@@ -1,4 +1,4 @@
-"""The manifest: one row per file of a data set, with what was measured of it and why it is left out if it is."""
+"""The manifest: one row per file of a data set, with its facts, or the reason why it is left out."""
 
 import csv
 import os
@@ -24,8 +24,8 @@ COLUMNS: Final = (
     "part",
 )
 """`path` is relative to the data set's folder, with forward slashes. `label` is 0 (real), 1 (AI) or -1 (unknown: the
-file is in no class folder). `group` is shared by near-duplicates. `split` is empty until it is made. `problem` is
-the reason why a file is left out, empty for the images in use. `part` is the data set's own split, if it has one."""
+file is in no class folder). Near-duplicates share a `group`. `split` is empty until the split is made. `problem` is the
+reason why a file is left out, empty for images in use. `part` is the data set's own subset, if it has any."""
 
 UNKNOWN: Final = -1
 _INTEGERS: Final = ("label", "width", "height", "bytes")
@@ -41,16 +41,16 @@ def build_manifest(
     duplicate_distance: int = 4,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Read every listed file and give the manifest, sorted by path; a file of no use keeps its row, with the reason.
+    """Read every listed file and return the manifest, sorted by path; an unusable file keeps its row, with the reason.
 
-    What was measured is kept between calls and read again only for files whose size or time of change differ. Ctrl-C
-    keeps what has been measured so far.
+    Facts are kept between calls, and measured again only for files whose size or time of change differ. Ctrl-C keeps
+    the facts measured so far.
 
     Args:
         root: folder of the data set.
         listed: files in it, see `sources.listing`.
         workers: threads that decode; None: one per core. (Threads, since Pillow decodes outside the interpreter's lock:
-            two took half the time of one even on 32 x 32 images, and processes would import the caller anew.)
+            two took half the time of one even on 32 x 32 images, and processes would import the caller again.)
         cache: folder that keeps the measurements; None: `cache_folder()`.
         max_pixels: an image with more is a problem.
         duplicate_distance: bits in which the hashes of near-duplicates may differ.
@@ -99,12 +99,12 @@ def read_manifest(path: Path) -> pd.DataFrame:
 
 
 def usable(manifest: pd.DataFrame) -> "pd.Series[bool]":
-    """Which rows are images in use."""
+    """Which rows are images in use: those without a problem."""
     return manifest["problem"] == ""
 
 
 def _typed(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    # Plain objects rather than Arrow strings: these cannot hold file names that are not valid UTF-8.
+    # Plain objects, not Arrow strings, which cannot hold file names that are not valid UTF-8.
     return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object).astype(dict.fromkeys(_INTEGERS, "int64"))
 
 
@@ -137,7 +137,7 @@ def _measure_all(
 
 
 def _leave_out_contradictions(manifest: pd.DataFrame) -> None:
-    """The same bytes under both labels teach nothing: both files are left out, each naming one of the others."""
+    """The same bytes under both labels teach nothing: all such files are left out, each naming one of the others."""
     images = manifest[usable(manifest)]
     for _, same in images[images.duplicated("sha256", keep=False)].groupby("sha256", sort=False):
         if same["label"].nunique() > 1:
@@ -147,7 +147,7 @@ def _leave_out_contradictions(manifest: pd.DataFrame) -> None:
 
 
 def _groups(manifest: pd.DataFrame, distance: int) -> "pd.Series[str]":
-    """Name of each image's group: the first 16 digits of the smallest SHA-256 in it, so that order plays no part."""
+    """Name of each image's group: the first 16 digits of the smallest SHA-256 in it, so that order does not matter."""
     images = manifest.loc[usable(manifest), ["sha256", "dhash"]]
     hashes = np.array([int(value, 16) for value in images["dhash"]], dtype=np.uint64)
     images = images.assign(number=near_duplicate_groups(hashes, distance))

@@ -1,4 +1,4 @@
-"""Who is held out: every image to train, val or test, by label and source, whole groups of near-duplicates together.
+"""The split: every image to train, val or test, stratified by label and source, near-duplicates kept together.
 
 Computed from SHA-256 and integers alone, so that a seed gives the same split on every machine, whatever the order of
 the files and the version of any library.
@@ -17,7 +17,7 @@ from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.labels import AI, LABELS, REAL
 
 UNUSED: Final = "unused"
-"""Split of usable images that take no part: see `assign_split`."""
+"""Split of usable images that are not used: see `assign_split`."""
 
 
 class SplitError(UserError, ValueError):
@@ -37,13 +37,13 @@ def assign_split(
 
     Without `fold`: the data set's own test part, where it has one, is the test split (and `test_fraction` is
     ignored), its own validation part likewise; what is missing is drawn from the rest. Images of the rest that are
-    near-duplicates of a held-out part are "unused".
+    near-duplicates of a held-out image are "unused".
     With `fold`: test is that one of `folds` equal parts, so that every image is in the test part of exactly one
-    fold; validation is drawn from the others. The data set's own test part is "unused", its validation part is not
-    told from the rest.
+    fold; validation is drawn from the others. The data set's own test part is "unused", its validation part is
+    treated like the rest.
 
     Args:
-        manifest: columns label, source, group, problem and part are looked at.
+        manifest: columns label, source, group, problem and part are used.
         seed: another seed, another split.
         val_fraction: share of all the images that are split here; under folds, share of what is not test.
         test_fraction: share of all the images that are split here.
@@ -51,7 +51,7 @@ def assign_split(
         folds: 2 or more.
 
     Raises:
-        SplitError: an impossible setting, a class without images, or too few groups of a class to fill every part.
+        SplitError: an impossible setting, a class without images, or too few groups of a class to fill every split.
     """
     _check_settings(val_fraction, test_fraction, fold, folds)
     images = manifest.loc[usable(manifest), ["label", "source", "group", "part"]]
@@ -95,7 +95,7 @@ def _check_settings(val_fraction: float, test_fraction: float, fold: int | None,
 def _own_parts(images: pd.DataFrame) -> "pd.Series[str]":
     """The data set's own test and val, "unused" for near-duplicates of theirs outside, "" for all others."""
     fixed = images["part"].where(images["part"].isin(["test", "val"]), "")
-    for part in ("val", "test"):  # test last: where a group is in both, validation gives way
+    for part in ("val", "test"):  # test last: a group in both counts as test
         inside = images["group"].isin(images.loc[fixed == part, "group"])
         fixed[inside & (images["part"] != part)] = UNUSED
     return fixed
@@ -104,11 +104,11 @@ def _own_parts(images: pd.DataFrame) -> "pd.Series[str]":
 def _deal(
     images: pd.DataFrame, shares: Mapping[str, Fraction], key: str, setting: str, rest: str = "train"
 ) -> "pd.Series[str]":
-    """Deal groups to parts like cards: each to the part that is furthest behind its share of the images dealt so far.
+    """Deal groups to splits like cards: each to the split that is furthest behind its share of the images dealt so far.
 
     What `shares` leave of 1 is the share of `rest`. Groups come ordered by label, then source, then a hash of `key` and
-    their name. So the shares hold within every label, and within every source up to about one group, without a rule for
-    how large a source has to be. Groups that hold both labels are dealt as a third label.
+    their name. So the shares hold within every label, and within every source up to about one group, however small
+    the source. Groups that hold both labels are dealt as a third label.
     """
     shares = {part: share for part, share in shares.items() if share > 0}
     shares[rest] = 1 - sum(shares.values(), Fraction(0))

@@ -1,4 +1,4 @@
-"""What a data set holds, in tables: how many, which formats and sizes, what repeats, what is wrong."""
+"""What a data set holds, in tables: counts, formats, sizes, near-duplicates and problems."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,13 +38,13 @@ class Table:
 
 
 def summarize(manifest: pd.DataFrame) -> list[Table]:
-    """All tables of a manifest, the most general first. Tables without rows still say so in their note."""
+    """All tables of a manifest, the most general first. A table without rows says so in its note."""
     tables = _counts, _formats, _sizes, _mismatches, _repeats, _problems
     return [table(manifest) for table in tables]
 
 
 def lying_extension(path: str, kind: str) -> bool:
-    """Whether a file's extension is not one of its format's (a missing extension does not fit either)."""
+    """Whether a file's extension is not one of those of its format; a missing one counts as wrong."""
     return PurePosixPath(path).suffix.lower() not in EXTENSIONS.get(kind, {f".{kind.lower()}"})
 
 

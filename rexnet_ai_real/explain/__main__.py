@@ -1,4 +1,4 @@
-"""Show where in images the evidence for the detector's answers lies.
+"""Show which parts of an image speak for the detector's answer.
 
     python -m rexnet_ai_real.explain outputs/baseline/2026-11-22_10-00-00 a.jpg folder/ --output explained
     python -m rexnet_ai_real.explain exported/ 'holiday/**/*.jpg' --output explained --shared-scale
@@ -32,39 +32,39 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m rexnet_ai_real.explain",
-        description="Show where in images the evidence for the detector's answers lies: an overlay of each image, "
-        "contact sheets, and a table.",
+        description="Show which parts of each image speak for the detector's answer: an overlay of each image, contact "
+        "sheets, and a table.",
         epilog="Heat shows what moved the answer, not whether it is right. Exit code: 0 all images explained, "
         "1 some could not be read (their rows say why), 2 wrong command or detector, 130 interrupted.",
     )
     add_detector(parser)
     add_images(parser)
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="FOLDER", help="a new or empty folder for what is written"
+        "-o", "--output", type=Path, required=True, metavar="FOLDER", help="new or empty folder for the results"
     )
     parser.add_argument(
         "--overwrite",
         action="store_true",
-        help="write into a folder that is not empty: its explained.csv and contact sheets begin anew, overlays of the "
-        "same images are replaced, all else stays",
+        help="write into a folder that is not empty: its explained.csv and contact sheets are replaced, and the "
+        "overlays of the same images; other files stay",
     )
     parser.add_argument(
         "--method",
         choices=METHODS,
         default=METHODS[0],
-        help="cam: the exact class-activation map, which comes with the answer (default); the others take gradients "
+        help="cam: the exact class-activation map, computed with the answer (default); the others use gradients "
         "and need PyTorch",
     )
     parser.add_argument(
         "--target",
         choices=("predicted", "ai", "real"),
         default="predicted",
-        help="the class that heat speaks for (default: the one on whose side of the threshold each image is)",
+        help="the class that the heat shows evidence for (default: the one predicted at the threshold)",
     )
     parser.add_argument(
         "--shared-scale",
         action="store_true",
-        help="one colour scale for all images, so that they compare (default: each image has its own)",
+        help="one colour scale for all images, so that they can be compared (default: each image has its own)",
     )
     parser.add_argument("--no-sheet", action="store_false", dest="sheet", help="write no contact sheets")
     return parser
@@ -97,8 +97,8 @@ def _write(explainer: "Explainer", files: "Iterator[ImageFile]", options: argpar
     with progress_bar() as progress, ExitStack() as stack:
         top = total = None
         if options.shared_scale:
-            looked_at = progress.track(explanations, description="Looking")
-            top, total, explanations = stack.enter_context(set_aside(looked_at))
+            explained = progress.track(explanations, description="Explaining")
+            top, total, explanations = stack.enter_context(set_aside(explained))
         scale = Scale(explainer.unit, top)
         output = stack.enter_context(ExplanationFolder(options.output, scale, with_sheet=options.sheet))
         images = drawn(explanations, scale, resize, workers=options.workers, max_pixels=options.max_pixels)
@@ -119,8 +119,8 @@ def _check_output(folder: Path, overwrite: bool) -> None:
             raise UserError(f"--output {folder} is a file: name a folder")
         if not overwrite and folder.is_dir() and any(folder.iterdir()):
             raise UserError(
-                f"--output {folder} is not empty: name another folder, or give --overwrite to begin its table and "
-                "contact sheets anew"
+                f"--output {folder} is not empty: name another folder, or give --overwrite to replace its table and "
+                "contact sheets"
             )
     except OSError as error:
         raise UserError(f"--output {folder} cannot be opened: {(error.strerror or '').lower()}") from error

@@ -1,4 +1,4 @@
-"""The strip under an overlay: the verdict, what the heat is and on which scale, what the metadata say."""
+"""The caption under an overlay: the verdict, the meaning and scale of its heat, what the metadata say."""
 
 from PIL import Image, ImageDraw
 
@@ -10,7 +10,7 @@ from rexnet_ai_real.labels import IMAGE_OF_CLASS, TITLES
 
 
 def caption(width: int, letter: int, explanation: Explanation, scale: Scale, notes: list[str]) -> Image.Image:
-    """Draw the strip.
+    """Draw the caption.
 
     Args:
         width: in pixels.
@@ -20,7 +20,7 @@ def caption(width: int, letter: int, explanation: Explanation, scale: Scale, not
         notes: further lines.
     """
     title, letters = font(round(1.4 * letter)), font(letter)
-    inner = min(width - 2 * letter, 60 * letter)  # no longer than an eye follows, however wide the image
+    inner = min(width - 2 * letter, 60 * letter)  # long lines are hard to read, however wide the image
     step, bar = round(1.35 * letter), round(2.6 * letter)
     top = scale.top_of(explanation)
     paragraphs = [scale.note if top else "", *notes, f"Metadata: {explanation.provenance}"]
@@ -50,7 +50,7 @@ def answer(explanation: Explanation) -> str:
     """The verdict in words, of an image that did not fail."""
     probability = explanation.verdict.probability
     assert probability is not None
-    # Nothing is certain: 0.9996 must not read 1.000.
+    # No answer is certain: 0.9996 must not be shown as 1.000.
     shown = "> 0.999" if probability > 0.9995 else "< 0.001" if probability < 0.0005 else f"{probability:.3f}"
     return f"{TITLES[_label(explanation)]}, P(AI) {shown}"
 

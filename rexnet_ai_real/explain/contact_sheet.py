@@ -1,4 +1,4 @@
-"""Explained images side by side, each beside its heat: one page of a contact sheet."""
+"""Contact sheets of explained images, each beside its heat."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,18 +35,18 @@ _HEADING: Final = 132
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """An explanation with what is shown of it, at most 168 pixels a side."""
+    """An explanation with its thumbnails."""
 
     explanation: Explanation
     image: Image.Image | None = None
     """None when the image failed."""
     heated: Image.Image | None = None
     is_cut: bool = False
-    """Whether the network did not see the whole of it."""
+    """Whether the network saw only a part of the image."""
 
 
 def tile(image: Image.Image, explanation: Explanation, scale: Scale, resize: str) -> Tile:
-    """Small versions of an image, as it is and under its heat. The arguments are those of `overlay`."""
+    """Thumbnails of an image, as it is and under its heat. The arguments are those of `overlay`."""
     shown = thumbnail(image)
     heated = heat_on_image(shown, scale.positions(explanation), resize)
     return Tile(explanation, shown, heated, seen(image.size, resize) != (0, 0, *image.size))

@@ -1,4 +1,4 @@
-"""From files to explanations: the detector's verdict, heat by the method asked for, and the metadata's word."""
+"""From files to explanations: the detector's verdict, heat by the chosen method, and what the metadata say."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Explainer:
     method: str = EXACT
     """One of `METHODS`. All but the exact one need the detector's networks in PyTorch."""
     target: Target = "predicted"
-    """The class that heat speaks for; predicted: the one on whose side of the threshold the image is."""
+    """The class that the heat shows evidence for; predicted: the one that the threshold gives."""
     max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
@@ -54,16 +54,16 @@ class Explainer:
     def unit(self) -> str:
         """Of the heat, in words."""
         if self.method == EXACT:
-            return "exact class-activation map, log-odds that each place adds"
+            return "exact class-activation map, log-odds that each position adds"
         return f"by {self.method}, in its own unit"
 
     def explain(self, files: Iterable[ImageFile], *, batch_size: int = 16, workers: int = 2) -> Iterator[Explanation]:
-        """An explanation of each file, lazily and in order; a file that gives no image is one with an error.
+        """An explanation of each file, lazily and in order; a file without an image gives one with an error.
 
         Memory does not grow with the number of files: at most two batches of prepared images wait.
 
         Raises:
-            UserError: a network that has no such map.
+            UserError: the network has no class-activation map.
         """
         for batch in prepared_batches(self._prepare, files, batch_size=batch_size, workers=workers):
             yield from self._explained(batch)
@@ -78,12 +78,12 @@ class Explainer:
         explained: Iterator[Explanation] = iter(())
         if good:
             logits, heat, targets = self._heat(np.stack([made.pixels for _, made in good]))
-            said = verdicts([path for path, _ in good], logits.tolist(), self.detector.calibration)
+            answers = verdicts([path for path, _ in good], logits.tolist(), self.detector.calibration)
             explained = (
                 Explanation(verdict)
                 if verdict.error is not None
                 else Explanation(verdict, made.provenance, int(target), map_)
-                for verdict, (_, made), map_, target in zip(said, good, heat, targets, strict=True)
+                for verdict, (_, made), map_, target in zip(answers, good, heat, targets, strict=True)
             )
         for file, made in batch:
             yield Explanation(Verdict.failed(file.path, made)) if isinstance(made, str) else next(explained)
@@ -99,7 +99,7 @@ class Explainer:
             raise UserError(f"{error}. Or choose another method, such as gradcam, with backend=torch") from error
         targets = self._targets(logits)
         towards = np.where((targets == AI)[:, None, None], maps, -maps)
-        # The mean over the places, and the bias, is the logit: so this much is what one place adds.
+        # The logit is the mean over all positions, plus the bias: this much is what one position adds.
         heat: NDArray[np.float32] = (np.maximum(towards, 0) / maps[0].size).astype(np.float32)
         return logits, heat, targets
 

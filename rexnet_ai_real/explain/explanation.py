@@ -1,4 +1,4 @@
-"""What the detector says of one image, with where in it the evidence lies, and the scale that heat is shown on."""
+"""The explanation of one image: verdict, heat and metadata; and the scale that heat is shown on."""
 
 from dataclasses import dataclass
 
@@ -16,9 +16,9 @@ class Explanation:
     provenance: str = ""
     """What the metadata say of the image's origin, in one line; empty where the file could not be read."""
     target: int | None = None
-    """The class that the heat speaks for; None when the image failed."""
+    """The class that the heat shows evidence for; None when the image failed."""
     heat: NDArray[np.float32] | None = None
-    """(h, w), zero or more, of equal places over what the network saw; None when the image failed."""
+    """(h, w), zero or more, over the spatial positions of what the network saw; None when the image failed."""
 
     @property
     def greatest(self) -> float:

@@ -1,4 +1,4 @@
-"""The folder that explanations are written to: overlays/*.png, contact_sheet_*.png and explained.csv."""
+"""The folder of explanations: overlays/*.png, contact_sheet_*.png and explained.csv."""
 
 import csv
 import hashlib
@@ -39,7 +39,7 @@ _COMPRESSION: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """What is to be written of one image."""
+    """What is written for one image."""
 
     explanation: Explanation
     tile: Tile
@@ -48,14 +48,14 @@ class Drawn:
 
 
 class ExplanationFolder:
-    """A folder that fills image by image; at every moment its table holds what is written.
+    """A folder that is filled image by image; its table always lists what has been written.
 
-    A page of the contact sheet is written when it is full, the last one at the end of the `with` block, also when that
-    ends with Ctrl-C.
+    A page of the contact sheet is written when it is full, the last one at the end of the `with` block, even after
+    Ctrl-C.
     """
 
     def __init__(self, folder: Path, scale: Scale, *, with_sheet: bool = True) -> None:
-        """Begin a new table and contact sheet; those of an earlier time go, its overlays stay.
+        """Begin a new table and contact sheet; older ones are removed, older overlays stay.
 
         Raises:
             UserError: the folder cannot be written.
@@ -69,7 +69,7 @@ class ExplanationFolder:
             (folder / OVERLAYS).mkdir(parents=True, exist_ok=True)
             for old in folder.glob(f"{_SHEET}*.png"):
                 old.unlink()
-            # Text is quoted, so that line breaks in names stay in their cell; names that are no UTF-8 keep their bytes.
+            # Quoted text keeps line breaks in names inside their cell; names that are not UTF-8 keep their bytes.
             self._file = (folder / TABLE).open("w", encoding="utf-8", errors="surrogateescape", newline="")
             self._table = csv.writer(self._file, quoting=csv.QUOTE_NONNUMERIC)
             self._write_row(COLUMNS)
@@ -82,7 +82,7 @@ class ExplanationFolder:
             self._write_page()
 
     def add(self, drawn: Drawn) -> None:
-        """Write an image's overlay, and then its line.
+        """Write the overlay of an image, then its row.
 
         Raises:
             UserError: the folder cannot be written.
@@ -124,7 +124,7 @@ class ExplanationFolder:
 def drawn(
     explanations: Iterable[Explanation], scale: Scale, resize: str, *, workers: int = 2, max_pixels: int = MAX_PIXELS
 ) -> Iterator[Drawn]:
-    """Overlays and tiles, in order, made by threads; at most one more than those are in memory.
+    """Overlays and tiles, in order, made by threads; at most `workers` + 1 are in memory.
 
     Args:
         explanations: with the paths of their images, which are decoded again, at their full size.
@@ -139,7 +139,7 @@ def drawn(
             return Drawn(explanation, Tile(explanation))
         try:
             image = decode(Path(explanation.verdict.path), max_pixels=max_pixels)
-        except UnreadableImage as error:  # it could be read a moment ago
+        except UnreadableImage as error:  # it was readable a moment ago
             failed = Explanation(Verdict.failed(explanation.verdict.path, f"changed while it was explained: {error}"))
             return Drawn(failed, Tile(failed))
         stored = io.BytesIO()
@@ -150,11 +150,11 @@ def drawn(
 
 
 def is_output(path: str, folder: Path) -> bool:
-    """Whether a file is one of those written here: it may lie in a folder whose images are being explained."""
-    place, name = os.path.split(path)
+    """Whether a file is one of those written here: the output may lie in a folder whose images are explained."""
+    parent, name = os.path.split(path)
     try:
-        found = _real(place)
-    except ValueError:  # a zero byte, which no file's name holds
+        found = _real(parent)
+    except ValueError:  # a zero byte, which no file name holds
         return False
     here = _real(os.fspath(folder))
     is_sheet = name.startswith(_SHEET) and name.endswith(".png")
@@ -167,10 +167,10 @@ def _real(folder: str) -> str:
 
 
 def overlay_name(path: str) -> str:
-    """A file name for the overlay of an image: the same for the same path, another for any other path.
+    """A file name for the overlay of an image, different for every path.
 
-    Made of the letters and digits of the image's name and 64 bits of a hash of its path, so that it is safe and short
-    enough everywhere.
+    Made of the letters and digits of the image's name and 64 bits of a hash of its path, so that it is valid and short
+    enough on every system.
     """
     stem = re.sub(r"[^A-Za-z0-9_-]+", "_", Path(path).stem)[:_LONGEST_STEM].strip("_-")
     digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
@@ -179,9 +179,9 @@ def overlay_name(path: str) -> str:
 
 @contextmanager
 def set_aside(explanations: Iterable[Explanation]) -> Iterator[tuple[float, int, Iterator[Explanation]]]:
-    """Explanations kept in a file without a name: their greatest heat, their number, and themselves, read back.
+    """Keep explanations in a temporary file: their greatest heat, their number, and an iterator that reads them back.
 
-    What a scale for all images needs. A map of 7 x 7 places takes 0.2 kB, one of 224 x 224 takes 200 kB.
+    A scale for all images needs the greatest heat first. A map of 7 x 7 takes 0.2 kB, one of 224 x 224 takes 200 kB.
     """
     with tempfile.TemporaryFile() as spool:
         greatest, count = 0.0, 0
@@ -199,4 +199,4 @@ def _clear_failure(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
-        raise UserError(f"{folder} cannot be written: {reason}. What is written so far is whole") from error
+        raise UserError(f"{folder} cannot be written: {reason}. The files written so far are complete") from error

@@ -1,4 +1,4 @@
-"""One image under its heat, at its own resolution, over a caption."""
+"""One image under its heat, at its own resolution, with a caption below."""
 
 import math
 from typing import Final
@@ -15,7 +15,7 @@ LARGEST: Final = 25_000_000
 SMALLEST: Final = 256
 """Pixels of an overlay's longer side; smaller images are shown enlarged by a whole number."""
 NARROWEST: Final = 440
-"""Pixels of a caption's width: narrower images stand in the middle of it."""
+"""Pixels of a caption's width: narrower images are centred above it."""
 
 
 def overlay(image: Image.Image, explanation: Explanation, scale: Scale, resize: str) -> Image.Image:
@@ -39,12 +39,12 @@ def overlay(image: Image.Image, explanation: Explanation, scale: Scale, resize: 
 
 
 def unseen_note(size: tuple[int, int], resize: str) -> str:
-    """What the stripes mean; empty where there are none."""
+    """What the stripes mean; empty if there are none."""
     return "" if seen(size, resize) == (0, 0, *size) else "Striped: outside of what the network saw"
 
 
 def _shown(image: Image.Image) -> tuple[Image.Image, str]:
-    """The image as large as it is shown, and what was changed, in words; mostly nothing."""
+    """The image at the size at which it is shown, and a note if that is not its own."""
     width, height = image.size
     if width * height > LARGEST:
         share = math.sqrt(LARGEST / (width * height))
@@ -59,5 +59,5 @@ def _shown(image: Image.Image) -> tuple[Image.Image, str]:
 
 
 def _letter(size: tuple[int, int]) -> int:
-    """Height of the letters: legible when the whole overlay is looked at on one screen."""
+    """Height of the letters, legible when the whole overlay is shown on one screen."""
     return round(min(max(min(size[0], 2 * size[1]) / 48, 14), 72))

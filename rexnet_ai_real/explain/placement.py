@@ -1,4 +1,4 @@
-"""Where the places of a heat map lie in the image that the network saw, whole or in part."""
+"""Where the spatial positions of a heat map lie in an image, of which the network saw all or a part."""
 
 from typing import Final
 
@@ -13,7 +13,7 @@ Box = tuple[float, float, float, float]
 """Left, top, right, bottom, in pixels."""
 
 _ROWS: Final = 256
-"""Computed at a time: a row of floats takes six times the memory of the image's."""
+"""Computed at a time: a row of floats takes six times the memory of a row of the image."""
 
 
 def seen(size: tuple[int, int], resize: str) -> Box:
@@ -24,16 +24,16 @@ def seen(size: tuple[int, int], resize: str) -> Box:
 def spread(
     heat: NDArray[np.float32], size: tuple[int, int], box: Box, rows: slice | None = None
 ) -> NDArray[np.float32]:
-    """A map over the pixels of an image: bilinear between the centres of its places, level beyond the outermost.
+    """A map over the pixels of an image: bilinear between the centres of its positions, constant beyond the outermost.
 
     Args:
-        heat: (h, w), of equal places that fill the box.
+        heat: (h, w), whose positions fill the box evenly.
         size: width and height of the image.
         box: the part of the image that the map is of.
         rows: of the image, all by default.
 
     Returns:
-        (rows, width); not a number outside the box, where nothing is known.
+        (rows, width); NaN outside the box, where there is no heat.
     """
     left, top, right, bottom = box
     downwards = _positions(np.arange(size[1])[rows or slice(None)], top, bottom, heat.shape[0])
@@ -55,7 +55,9 @@ def heat_on_image(image: Image.Image, heat: NDArray[np.float32], resize: str) ->
     grey = image.convert("L")
     result = Image.new("RGB", image.size)
     box = seen(image.size, resize)
-    period = max(12, max(image.size) // 120)  # of the stripes, which should show on a screen that shows the whole
+    period = max(
+        12, max(image.size) // 120
+    )  # of the stripes, wide enough to be seen when the whole image is on one screen
     for top in range(0, image.height, _ROWS):
         bottom = min(top + _ROWS, image.height)
         here = spread(heat, image.size, box, slice(top, bottom))
@@ -67,14 +69,14 @@ def heat_on_image(image: Image.Image, heat: NDArray[np.float32], resize: str) ->
     return result
 
 
-def _positions(pixels: NDArray[np.int64], low: float, high: float, places: int) -> NDArray[np.float64]:
-    """Where the centres of pixels lie, counted in places from the edge `low`."""
-    return np.asarray((pixels + 0.5 - low) * (places / (high - low)), dtype=np.float64)
+def _positions(pixels: NDArray[np.int64], low: float, high: float, count: int) -> NDArray[np.float64]:
+    """Where the centres of pixels lie, in positions of the map from the edge `low`."""
+    return np.asarray((pixels + 0.5 - low) * (count / (high - low)), dtype=np.float64)
 
 
-def _weights(positions: NDArray[np.float64], places: int) -> NDArray[np.float32]:
-    """How much of each place is seen at each position, (positions, places)."""
-    distance = np.abs(positions.clip(0.5, places - 0.5)[:, None] - (np.arange(places) + 0.5))
+def _weights(positions: NDArray[np.float64], count: int) -> NDArray[np.float32]:
+    """Bilinear weight of each position of the map at each pixel, (pixels, positions)."""
+    distance = np.abs(positions.clip(0.5, count - 0.5)[:, None] - (np.arange(count) + 0.5))
     return np.asarray(np.maximum(0, 1 - distance), dtype=np.float32)
 
 

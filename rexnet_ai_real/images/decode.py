@@ -1,4 +1,4 @@
-"""Any image file to RGB, in one way everywhere: training, evaluation and prediction see the same pixels of a file."""
+"""Any image file to RGB, in one way: training, evaluation and prediction see the same pixels of a file."""
 
 import io
 import re
@@ -18,7 +18,7 @@ from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.images.limits import MAX_BYTES, MAX_PIXELS
 
 HEAD_BYTES: Final = 32
-"""How much of a file's beginning `sniff` looks at."""
+"""Bytes at the beginning of a file that `sniff` looks at."""
 
 UPRIGHT: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -29,10 +29,10 @@ UPRIGHT: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""EXIF orientation (EXIF 2.32, tag 0x0112) to the step that undoes it."""
+"""EXIF orientation (EXIF 2.32, tag 0x0112) to the transposition that undoes it."""
 
-# Pillow's name of the format, by how a file begins. Formats that need an outside program to open (EPS, WMF) or that
-# hold drawings or layers rather than an image (SVG, PDF, PSD) are left out on purpose.
+# The first bytes of a file, and Pillow's name of its format. Formats that need an outside program to open (EPS, WMF) or
+# that hold drawings or layers rather than an image (SVG, PDF, PSD) are left out on purpose.
 _SIGNATURES: Final[tuple[tuple[bytes, str], ...]] = (
     (b"\xff\xd8\xff", "JPEG"),
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -55,57 +55,57 @@ _NOT_DECODED: Final = {"HEIC": "HEIC", "JXL": "JPEG XL"}
 
 
 class UnreadableImage(UserError, ValueError):
-    """A file that gives no image. `str()` is the reason, in one short line that does not repeat the file's name."""
+    """A file that holds no readable image. `str()` is the reason, in one short line without the file's name."""
 
 
 def decode(source: Path | bytes, *, max_pixels: int = MAX_PIXELS, enough: int | None = None) -> Image.Image:
     """Decode a file, or a file's bytes, to an upright 8-bit RGB image.
 
-    Turned by its EXIF orientation; alpha laid over white; 16-bit grey scaled to 8; colours taken to sRGB by the
-    embedded ICC profile (CMYK included); the first frame of an animation. The name plays no part. Safe in threads.
+    Rotated by its EXIF orientation; alpha composited over white; 16-bit grey scaled to 8 bits; colours converted to
+    sRGB by the embedded ICC profile (CMYK included); the first frame of an animation. The file's name is ignored.
+    Thread-safe.
 
     Args:
         source: path, or the whole file's bytes.
-        max_pixels: most pixels that an image may have, checked from the header before any pixel is decoded. Pillow's
-            own limit of 178,956,970 stands above it.
-        enough: pixels that both sides need not exceed: a JPEG is decoded at a half, a quarter or an eighth of its size
-            where both sides still have as many, by the decoder's own averaging, in a fraction of the time. None: as
-            it is stored.
+        max_pixels: most pixels that an image may have, checked in the header before any pixel is decoded. Pillow's own
+            limit of 178,956,970 applies as well.
+        enough: pixels a side that suffice: a JPEG is decoded at a half, a quarter or an eighth of its size if both
+            sides still have as many, averaged by the decoder itself, in a fraction of the time. None: full size.
 
     Raises:
-        UnreadableImage: not an image, of a kind that cannot be read here, truncated, damaged, too large, or no file.
+        UnreadableImage: not an image, a format that cannot be read here, truncated, damaged, too large, or no file.
     """
     data = source if isinstance(source, bytes) else read(source)
-    kind = sniff(data[:HEAD_BYTES])
-    if kind is None:
+    format_name = sniff(data[:HEAD_BYTES])
+    if format_name is None:
         raise UnreadableImage("empty file" if not data else "not an image")
-    if kind in _NOT_DECODED:
-        raise UnreadableImage(f"{_NOT_DECODED[kind]} is not read here: convert it to PNG or JPEG")
+    if format_name in _NOT_DECODED:
+        raise UnreadableImage(f"{_NOT_DECODED[format_name]} is not read here: convert it to PNG or JPEG")
     with _pillow_warnings_ignored():
         try:
-            with Image.open(io.BytesIO(data), formats=[kind]) as image:
+            with Image.open(io.BytesIO(data), formats=[format_name]) as image:
                 width, height = image.size
                 if width * height > max_pixels:
                     raise UnreadableImage(f"{width} x {height} pixels, more than the limit of {max_pixels:,}")
-                if enough is not None and kind == "JPEG":
+                if enough is not None and format_name == "JPEG":
                     image.draft(None, (enough, enough))
                 image.load()
                 return _to_rgb(_upright(image))
         except UnreadableImage:
             raise
-        except Exception as error:  # six types came of 4,400 randomly damaged files
-            raise UnreadableImage(_reason(error, kind, data)) from error
+        except Exception as error:  # 4,400 randomly damaged files raised six types
+            raise UnreadableImage(_reason(error, format_name, data)) from error
 
 
 def read(path: Path) -> bytes:
-    """The bytes of an image file; the reading stops after the first bytes where they belong to no image.
+    """The bytes of an image file; only the first are read if they belong to no image.
 
     Raises:
         UnreadableImage: no such file, a folder or device, no permission, empty, not an image, larger than MAX_BYTES.
     """
     try:
         status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # opening a named pipe would wait for ever
+        if not stat.S_ISREG(status.st_mode):  # opening a named pipe would block for ever
             raise UnreadableImage("a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file")
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
@@ -125,16 +125,16 @@ def sniff(head: bytes) -> str | None:
 
     Also names HEIC ("HEIC") and JPEG XL ("JXL"), which `decode` refuses with the reason.
     """
-    for signature, kind in _SIGNATURES:
+    for signature, format_name in _SIGNATURES:
         if head.startswith(signature):
-            return kind
+            return format_name
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
     if head[4:8] == b"ftyp":
         brands = [head[at : at + 4] for at in (8, *range(16, len(head) - 3, 4))]
-        kinds = [_BRANDS[brand] for brand in brands if brand in _BRANDS]
-        return "AVIF" if "AVIF" in kinds else kinds[0] if kinds else None
-    # "BM" alone begins many a text: the reserved fields and the size of the header (12 to 124 bytes) must fit as well.
+        found = [_BRANDS[brand] for brand in brands if brand in _BRANDS]
+        return "AVIF" if "AVIF" in found else found[0] if found else None
+    # Many texts begin with "BM": the reserved fields and the size of the header (12 to 124 bytes) must fit as well.
     if head[:2] == b"BM" and head[6:10] == bytes(4) and 12 <= int.from_bytes(head[14:18], "little") <= 124:
         return "BMP"
     if len(head) > 2 and head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace():
@@ -145,7 +145,7 @@ def sniff(head: bytes) -> str | None:
 def _upright(image: Image.Image) -> Image.Image:
     try:
         orientation = image.getexif().get(0x0112, 1)
-    except Exception:  # a damaged EXIF block says nothing of the orientation, and viewers show such images as stored
+    except Exception:  # viewers show images with a damaged EXIF block as they are stored
         return image
     step = UPRIGHT.get(orientation)
     return image if step is None else image.transpose(step)
@@ -174,10 +174,10 @@ def _over_white(image: Image.Image) -> Image.Image:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """Grey of more than 8 bits to mode L.
+    """Grey of more than 8 bits to 8 bits (mode L).
 
-    16-bit integers span 0 to 65535; 32-bit ones too if they fit. Floats span 0 to 1 or 0 to 255 if they fit. Anything
-    wider has no agreed range and is stretched from its lowest to its highest value.
+    16-bit integers span 0 to 65535; 32-bit ones too if they fit. Floats span 0 to 1 or 0 to 255 if they fit. Wider
+    values have no agreed range and are scaled from their lowest to their highest value.
     """
     if image.mode.startswith("I;16"):
         return Image.fromarray(((np.asarray(image).astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8))
@@ -195,11 +195,11 @@ def _through_profile(image: Image.Image, profile: bytes) -> Image.Image:
     return image if transform is None else transform.apply(image)
 
 
-@lru_cache(maxsize=64)  # most collections hold a handful of profiles; building a transform takes 2 to 9 ms
+@lru_cache(maxsize=64)  # most collections use a handful of profiles; building a transform takes 2 to 9 ms
 def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """From a profile (b"" for CIE Lab) to sRGB; None where there is nothing to do or the profile is of no use.
+    """From a profile (b"" for CIE Lab) to sRGB; None if there is nothing to convert or the profile is unusable.
 
-    A damaged profile, or one of another colour space than the pixels, is passed over, as viewers do.
+    A damaged profile, or one for another colour space than that of the pixels, is ignored, as viewers do.
     """
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile) if profile else ImageCms.createProfile("LAB"))
@@ -210,25 +210,25 @@ def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
         return None
 
 
-def _reason(error: Exception, kind: str, data: bytes) -> str:
+def _reason(error: Exception, format_name: str, data: bytes) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, Image.DecompressionBombError):
         pixels = re.search(r"\d+", text)
         return f"{int(pixels[0]):,} pixels, more than Pillow opens" if pixels else "more pixels than Pillow opens"
     if isinstance(error, MemoryError):
-        return f"{kind} too large for the memory"
-    if "truncated" in text.lower() or _ends_early(kind, data):
-        return f"truncated {kind}"
+        return f"{format_name} too large for the memory"
+    if "truncated" in text.lower() or _ends_early(format_name, data):
+        return f"truncated {format_name}"
     if isinstance(error, UnidentifiedImageError) or not text:
         text = "its header cannot be read"
-    return f"damaged {kind}: {text[:120]}"
+    return f"damaged {format_name}: {text[:120]}"
 
 
-def _ends_early(kind: str, data: bytes) -> bool:
-    """Whether the file is shorter than its own structure says."""
-    if kind == "WEBP":
+def _ends_early(format_name: str, data: bytes) -> bool:
+    """Whether the file is shorter than its structure declares."""
+    if format_name == "WEBP":
         return len(data) < 12 or len(data) < 8 + int.from_bytes(data[4:8], "little")
-    if kind == "AVIF":
+    if format_name == "AVIF":
         at = 0
         while at + 8 <= len(data):
             size = int.from_bytes(data[at : at + 4], "big")
@@ -236,13 +236,13 @@ def _ends_early(kind: str, data: bytes) -> bool:
                 return False
             at += size
         return at != len(data)
-    if kind == "PNG":
+    if format_name == "PNG":
         return not data.rstrip(b"\0").endswith(b"IEND\xaeB`\x82")
-    if kind == "GIF":
+    if format_name == "GIF":
         return not data.endswith(b";")
-    if kind in ("JPEG", "JPEG2000"):
+    if format_name in ("JPEG", "JPEG2000"):
         return not data.endswith(b"\xff\xd9")
-    if kind == "TIFF":  # most writers put the directory behind the pixels
+    if format_name == "TIFF":  # most writers put the directory after the pixels
         order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
         return len(data) < 8 or int.from_bytes(data[4:8], order) >= len(data)
     return False
@@ -255,10 +255,10 @@ _quiet = ExitStack()
 
 @contextmanager
 def _pillow_warnings_ignored() -> Iterator[None]:
-    """Pillow warns of damaged metadata and of large images; both are dealt with here, and other warnings stay alive.
+    """Ignore Pillow's warnings of damaged metadata and large images, which are handled here; keep all others.
 
-    `catch_warnings` swaps state that all threads share, so the first thread to come in sets it and the last one out
-    restores it.
+    `catch_warnings` changes state that all threads share, so the first thread to enter sets it and the last one to
+    leave restores it.
     """
     global _quiet_count
     with _quiet_lock:

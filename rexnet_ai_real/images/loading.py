@@ -1,4 +1,4 @@
-"""Image files made ready for a network by threads, in batches; what gives no image is a reason in its place."""
+"""Image files prepared for a network by threads, in batches; a file without an image gives the reason instead."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -11,23 +11,21 @@ from rexnet_ai_real.images.decode import UnreadableImage
 from rexnet_ai_real.images.walk import ImageFile
 
 Given = TypeVar("Given")
-
-
 Made = TypeVar("Made")
 
 
 def made_ahead(
     make: Callable[[Given], Made], given: Iterable[Given], *, workers: int, ahead: int
 ) -> Iterator[tuple[Given, Made]]:
-    """Each thing with what `make` makes of it, in order; made by threads, at most `ahead` before they are asked for.
+    """Each item with what `make` returns for it, in order; threads work on at most `ahead` items in advance.
 
-    What waits is dropped when the reader stops early. An exception of `make` is raised at its place in the order.
+    Items that wait are dropped when the reader stops early. An exception of `make` is raised at its turn.
     """
     pool = ThreadPoolExecutor(workers, thread_name_prefix="image")
     pending: deque[tuple[Given, Future[Made]]] = deque()
     try:
-        for thing in given:
-            pending.append((thing, pool.submit(make, thing)))
+        for item in given:
+            pending.append((item, pool.submit(make, item)))
             if len(pending) == ahead:
                 first, made = pending.popleft()
                 yield first, made.result()
@@ -41,7 +39,7 @@ def made_ahead(
 def prepared_batches(
     prepare: Callable[[Path], Made], files: Iterable[ImageFile], *, batch_size: int, workers: int
 ) -> Iterator[list[tuple[ImageFile, Made | str]]]:
-    """Each file with what `prepare` makes of it, or with the reason why it makes nothing; lazily and in order.
+    """Each file with what `prepare` returns for it, or with the reason why it failed; lazily and in order.
 
     At most two batches are prepared before they are asked for.
     """

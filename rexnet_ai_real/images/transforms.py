@@ -1,4 +1,4 @@
-"""Decoded images and bytes of pixels to what the network sees, and back."""
+"""From decoded images and 8-bit pixels to what the network sees, and back."""
 
 from collections.abc import Callable, Sequence
 
@@ -23,7 +23,7 @@ def evaluation_transform(preprocessing: Preprocessing) -> Transform:
 
 
 def unit_range(pixels: Tensor) -> Tensor:
-    """Pixels (N, H, W, 3), uint8 -> images (N, 3, H, W), float32, 0 to 1, in memory as before (channels_last)."""
+    """Pixels (N, H, W, 3), uint8 -> images (N, 3, H, W), float32, 0 to 1, in channels_last memory format."""
     return pixels.permute(0, 3, 1, 2).float() / 255
 
 

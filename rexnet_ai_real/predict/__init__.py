@@ -1,1 +1,1 @@
-"""Verdicts as rows of a file that may be interrupted at any moment and gone on with."""
+"""The command `predict`: one row per image, in a file that can be interrupted at any moment and resumed."""

@@ -1,10 +1,10 @@
-"""Tell of images whether they are AI-generated: paths in, a row each out.
+"""Say of each image whether it is AI-generated: paths in, one row each out.
 
     python -m rexnet_ai_real.predict exported/ a.jpg holiday/
     python -m rexnet_ai_real.predict outputs/baseline/2026-11-22_10-00-00 'archive/**/*.png' --output verdicts.csv
     find . -name '*.jpg' -print0 | python -m rexnet_ai_real.predict exported/ - -0 --output gallery.html --provenance
 
-An exported detector needs ONNX Runtime, NumPy, Pillow and Rich, not PyTorch: nothing else is imported on the way.
+An exported detector needs ONNX Runtime, NumPy, Pillow and Rich, not PyTorch.
 """
 
 import argparse
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0: every image has its verdict; 1: some could not be read; 2: a wrong command; 130: interrupted."""
     options = _parser().parse_args(arguments)
-    return command(lambda: predict(options), "What was written is complete; --resume goes on where this stopped.")
+    return command(lambda: predict(options), "The rows written so far are complete; --resume continues from there.")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m rexnet_ai_real.predict",
-        description="Tell of images whether they are AI-generated.",
-        epilog="Exit code: 0 all images answered, 1 some could not be read (their rows say why), 2 wrong command or "
-        "detector, 130 interrupted.",
+        description="Say of each image whether it is AI-generated.",
+        epilog="Exit code: 0 all images have an answer, 1 some could not be read (their rows say why), 2 wrong command "
+        "or detector, 130 interrupted.",
     )
     add_detector(parser)
     add_images(parser)
@@ -42,26 +42,30 @@ def _parser() -> argparse.ArgumentParser:
         "--output",
         type=Path,
         metavar="FILE",
-        help="results as .csv, .jsonl, .parquet or .html (a gallery); without it a table here, or CSV into a pipe",
+        help="file for the results: .csv, .jsonl, .parquet or .html (a gallery); default: standard output",
     )
     parser.add_argument(
         "--format",
         choices=("table", "csv", "jsonl"),
-        help="on standard output (default: a table at a terminal, CSV into a pipe or file)",
+        help="of standard output (default: a table at a terminal, CSV into a pipe or file)",
     )
     parser.add_argument(
-        "--resume", action="store_true", help="go on with --output, also after a kill: files that it holds are skipped"
+        "--resume",
+        action="store_true",
+        help="continue an interrupted --output: files that have a row in it are skipped",
     )
     parser.add_argument(
-        "--provenance", action="store_true", help="also say what the metadata claim; they can be forged or removed"
+        "--provenance", action="store_true", help="also show what the metadata claim; they can be forged or removed"
     )
-    parser.add_argument("--batch-size", type=positive, default=32, help="images at once (default: %(default)s)")
+    parser.add_argument(
+        "--batch-size", type=positive, default=32, help="images per forward pass (default: %(default)s)"
+    )
     parser.add_argument(
         "--gallery-images",
         type=positive,
         default=2000,
         metavar="N",
-        help="shown in an .html gallery at most, the likeliest to be AI-generated (default: %(default)s)",
+        help="most images in an .html gallery, those most likely AI-generated (default: %(default)s)",
     )
     return parser
 
@@ -83,7 +87,7 @@ def predict(options: argparse.Namespace) -> int:
     if options.output is not None:
         check_suffix(options.output)
     listed = partial(listed_paths, options.paths, null=options.null)
-    listed()  # a pattern that nothing fits is told at once
+    listed()  # reports a pattern that matches nothing before the detector is loaded
     detector = Detector.load(options.model, backend=options.backend, device=options.device)
     if detector.engine.backend == "torch":
         keep_freed_memory()
@@ -96,7 +100,7 @@ def predict(options: argparse.Namespace) -> int:
     name = detector_name(detector.description)
     with Output(options.output, columns(options.provenance), name, resume=options.resume) as output:
         if len(output.known):
-            print(f"{len(output.known):,} results are in {output.records} already.", file=sys.stderr)
+            print(f"{len(output.known):,} results are already in {output.records}.", file=sys.stderr)
         scan = replace(scan, is_left_out=lambda path: path in output.known or output.is_own(path))
         rows = track_and_count(scan.rows(), "Images", None if is_listed_once else scan.files, Console(stderr=True))
         failed = output.failed + written(rows, output)
@@ -109,9 +113,9 @@ def _check(options: argparse.Namespace) -> None:
     from rexnet_ai_real.errors import UserError
 
     if options.resume and options.output is None:
-        raise UserError("--resume needs --output FILE: what is there to go on with?")
+        raise UserError("--resume needs --output FILE, the results to continue")
     if options.format and options.output is not None:
-        raise UserError(f"--format is for standard output: {options.output} says by how it ends what it becomes")
+        raise UserError(f"--format is for standard output: the suffix of {options.output} chooses its format")
 
 
 def _conversion(detector: "Detector", options: argparse.Namespace) -> "Callable[[Path, Path], None]":

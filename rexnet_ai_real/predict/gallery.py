@@ -1,4 +1,4 @@
-"""A page of small images sorted by probability: one file, no server, nothing fetched from elsewhere."""
+"""A page of thumbnails sorted by probability: one HTML file that loads nothing from elsewhere."""
 
 import base64
 import html
@@ -27,26 +27,26 @@ from rexnet_ai_real.progress import track
 from rexnet_ai_real.provenance import CAVEAT
 
 SIDE: Final = 240
-"""Pixels; a card is some 180 wide on a page."""
+"""Pixels of a thumbnail's longer side; a card is about 180 wide on the page."""
 _ERRORS: Final = 1000
 """Listed at most."""
 
 
 class Gallery:
-    """Turns JSON lines into the page."""
+    """Writes the page from the rows in a file of JSON lines."""
 
     def __init__(self, calibration: Calibration, *, most: int, workers: int, max_pixels: int) -> None:
-        """`most`: images shown at most; `calibration`: what the verdicts rest on, told on the page."""
+        """`most`: images shown at most; `calibration`: behind the verdicts, explained on the page."""
         self.calibration = calibration
         self.most = most
         self.workers = workers
         self.max_pixels = max_pixels
 
     def __call__(self, records: Path, path: Path) -> None:
-        """Write the page at `path`, whole or not at all. Only the places of the rows are in memory."""
+        """Write the page at `path`, atomically. Only the offsets of the rows are in memory."""
         index = _Index.of(records)
         failed = np.isnan(index.probabilities)
-        order = index.places[~failed][np.argsort(-index.probabilities[~failed], kind="stable")][: self.most]
+        order = index.offsets[~failed][np.argsort(-index.probabilities[~failed], kind="stable")][: self.most]
         with records.open("rb") as file, write_atomically(path) as temporary, temporary.open("wb") as page:
             page.write(self._head(index, len(order)).encode())
             page.write(b'<div class="images">\n')
@@ -55,7 +55,7 @@ class Gallery:
                 page.write(_card(row, thumbnail).encode())
             page.write(b"</div>\n")
             if failed.any():
-                page.write(_errors(file, index.places[failed]).encode())
+                page.write(_errors(file, index.offsets[failed]).encode())
             page.write(b"</body>\n</html>\n")
 
     def _head(self, index: "_Index", shown: int) -> str:
@@ -66,10 +66,10 @@ class Gallery:
         if counts["failed"]:
             summary += f" {counts['failed']:,} files could not be read; they are listed at the end."
         if shown < answered:
-            summary += f" The {shown:,} likeliest to be AI-generated are shown."
+            summary += f" The {shown:,} most likely AI-generated are shown."
         page = Template(Path(__file__).with_name("gallery.html").read_text(encoding="utf-8"))
         calibration = self.calibration
-        rule = f"AI-generated is said from {calibration.unsure_high:.0%} on"
+        rule = f"The answer is AI-generated from {calibration.unsure_high:.0%} on"
         if calibration.unsure_low < calibration.unsure_high:
             rule += f', real below {calibration.unsure_low:.0%}, and "unsure" between'
         rule += ". " + " ".join(calibration.notes)
@@ -81,7 +81,7 @@ class Gallery:
         )
 
     def _thumbnail(self, row: Row) -> str:
-        """A data URI; empty where the file has gone since."""
+        """A data URI; empty if the file is no longer there."""
         try:
             image = decode(Path(row["path"]), max_pixels=self.max_pixels, enough=SIDE)
         except (UnreadableImage, ValueError):
@@ -94,42 +94,42 @@ class Gallery:
 
 @dataclass(frozen=True)
 class _Index:
-    """What is known of the rows without keeping them."""
+    """What the page needs to know of all rows, without the rows themselves."""
 
-    places: NDArray[np.int64]
-    """Where each row begins."""
+    offsets: NDArray[np.int64]
+    """Where each row begins, in bytes."""
     probabilities: NDArray[np.float64]
-    """NaN where a row has none."""
+    """NaN for a row without one."""
     counts: Counter[str]
     """Rows by label, and "failed"."""
     has_provenance: bool
 
     @classmethod
     def of(cls, records: Path) -> "_Index":
-        places, probabilities = array("q"), array("d")
+        offsets, probabilities = array("q"), array("d")
         counts: Counter[str] = Counter()
-        place, has_provenance = 0, False
+        offset, has_provenance = 0, False
         with records.open("rb") as file:
             for line in file:
                 row = json.loads(line)
-                places.append(place)
+                offsets.append(offset)
                 probabilities.append(math.nan if row["probability"] is None else row["probability"])
                 counts[row["label"] or "failed"] += 1
                 has_provenance |= "provenance" in row
-                place += len(line)
-        return cls(np.array(places, np.int64), np.array(probabilities), counts, has_provenance)
+                offset += len(line)
+        return cls(np.array(offsets, np.int64), np.array(probabilities), counts, has_provenance)
 
 
-def _rows(file: BinaryIO, places: NDArray[np.int64]) -> Iterator[Row]:
-    for place in places.tolist():
-        file.seek(place)
+def _rows(file: BinaryIO, offsets: NDArray[np.int64]) -> Iterator[Row]:
+    for offset in offsets.tolist():
+        file.seek(offset)
         row: Row = json.loads(file.readline())
         yield row
 
 
 def _card(row: Row, thumbnail: str) -> str:
     label, percent = row["label"], 100 * row["probability"]
-    said = f"{percent:.0f} %" if 1 <= percent <= 99 else "over 99 %" if percent > 99 else "under 1 %"
+    shown = f"{percent:.0f} %" if 1 <= percent <= 99 else "over 99 %" if percent > 99 else "under 1 %"
     short = "/".join(Path(row["path"]).parts[-2:])
     metadata = ""
     if row.get("provenance_says"):
@@ -139,17 +139,17 @@ def _card(row: Row, thumbnail: str) -> str:
         image = f'<img loading="lazy" alt="" src="{thumbnail}">'
     return (
         f'<figure class="{label}">{image}<figcaption>'
-        f'<div class="verdict"><span>{SHORT_WORDS[label]}</span><span>{said}</span></div>'
+        f'<div class="verdict"><span>{SHORT_WORDS[label]}</span><span>{shown}</span></div>'
         f'<div class="bar"><i style="width:{percent:.0f}%"></i></div>'
         f'<div class="path" title="{html.escape(readable(row["path"]))}">{html.escape(readable(short))}</div>'
         f"{metadata}</figcaption></figure>\n"
     )
 
 
-def _errors(file: BinaryIO, places: NDArray[np.int64]) -> str:
+def _errors(file: BinaryIO, offsets: NDArray[np.int64]) -> str:
     lines = [
         f"<tr><td>{html.escape(readable(row['path']))}</td><td>{html.escape(readable(row['error']))}</td></tr>\n"
-        for row in _rows(file, places[:_ERRORS])
+        for row in _rows(file, offsets[:_ERRORS])
     ]
-    more = f"<p>{len(places) - _ERRORS:,} more are not listed.</p>" if len(places) > _ERRORS else ""
+    more = f"<p>{len(offsets) - _ERRORS:,} more are not listed.</p>" if len(offsets) > _ERRORS else ""
     return f"<h2>Files that could not be read</h2>\n<table>\n{''.join(lines)}</table>\n{more}"

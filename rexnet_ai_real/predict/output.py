@@ -1,7 +1,7 @@
-"""The file that results go to: refused where it exists, gone on with where --resume says so, whole after every row.
+"""The file of results: an existing one is refused, or continued with --resume; it is valid after every row.
 
-CSV and JSON lines are written as they come. Parquet and the gallery can only be written at the end: until then the rows
-lie beside them in `NAME.partial`, as JSON lines, from which --resume goes on.
+CSV and JSON lines are written row by row. Parquet and the gallery can only be written at the end: until then the rows
+lie beside them in `NAME.partial`, as JSON lines, from which --resume continues.
 """
 
 import os
@@ -35,12 +35,12 @@ class Known:
 
     def __contains__(self, path: str) -> bool:
         digest = np.uint64(_digest(path))
-        place = int(np.searchsorted(self.digests, digest))
-        return place < len(self.digests) and bool(self.digests[place] == digest)
+        position = int(np.searchsorted(self.digests, digest))
+        return position < len(self.digests) and bool(self.digests[position] == digest)
 
 
 class Output:
-    """An open file of results, as a context."""
+    """An open file of results, as a context manager."""
 
     def __init__(self, path: Path, columns: Sequence[str], detector: str, *, resume: bool) -> None:
         """Open `path`, whose suffix chooses the format.
@@ -48,11 +48,11 @@ class Output:
         Args:
             path: .csv, .jsonl, .parquet or .html.
             columns: of every row, in order.
-            detector: that of every row.
-            resume: go on with what is there, if anything is.
+            detector: its name in every row.
+            resume: continue an existing file.
 
         Raises:
-            UserError: an unknown suffix, a file in the way, one of other columns or of another detector, or a place
+            UserError: an unknown suffix, an existing file, one with other columns or of another detector, or a folder
                 that cannot be written to.
         """
         check_suffix(path)
@@ -66,12 +66,12 @@ class Output:
         """Rows with an error among those that were there."""
         for present in (self.path, self.records):
             if os.path.lexists(present) and not resume:
-                raise UserError(f"{present} is there already: --resume goes on with it; or give another name")
+                raise UserError(f"{present} exists already: continue it with --resume, or give another name")
         with _explained_write_errors(self.records):
             self.records.parent.mkdir(parents=True, exist_ok=True)
             if self.is_finished_later and self.path.exists() and not self.records.exists():
                 self._reopen()
-            self.known = Known(self._mend() if self.records.exists() else np.empty(0, np.uint64))
+            self.known = Known(self._repair() if self.records.exists() else np.empty(0, np.uint64))
             self._file = self.records.open("ab", buffering=0)
             self._end = self._file.tell()
             if not self._end:
@@ -95,7 +95,7 @@ class Output:
             self._append(self.form.record(row))
 
     def is_own(self, path: str) -> bool:
-        """Whether `path` is a file that is being written here, as where the output lies in the folder scanned."""
+        """Whether `path` is a file that is written here: the output may lie in the folder that is scanned."""
         own = next((file for file in (self.path, self.records) if file.name == os.path.basename(path)), None)
         try:
             return own is not None and os.path.samefile(own, path)
@@ -103,10 +103,10 @@ class Output:
             return False
 
     def finish(self, convert: "Callable[[Path, Path], None]") -> None:
-        """With all rows written: make the Parquet file or the gallery from them, whole or not at all.
+        """Make the Parquet file or the gallery from the rows, atomically, once all are written.
 
         Args:
-            convert: from the JSON lines at its first argument to the file at its second.
+            convert: reads JSON lines from its first argument and writes the file at its second.
         """
         if self.is_finished_later:
             with _explained_write_errors(self.path):
@@ -116,7 +116,7 @@ class Output:
     def _append(self, record: bytes) -> None:
         left = memoryview(record)
         try:
-            while left:  # on a disk that is nearly full, a part fits
+            while left:  # a disk that is nearly full takes a part
                 left = left[self._file.write(left) :]
         except OSError:
             self._file.truncate(self._end)
@@ -124,34 +124,34 @@ class Output:
         self._end += len(record)
 
     def _reopen(self) -> None:
-        """Take the rows of a finished file back to where they can be added to."""
+        """Read the rows of a finished file back into JSON lines, so that more can be added."""
         if self.path.suffix != ".parquet":
-            raise UserError(f"{self.path} is there already and cannot be added to: remove it, or give another name")
+            raise UserError(f"{self.path} exists already and cannot be continued: remove it, or give another name")
         from rexnet_ai_real.predict.parquet import from_parquet
 
         from_parquet(self.path, self.records, self.columns)
 
-    def _mend(self) -> NDArray[np.uint64]:
-        """Cut a torn record off, and give the digests of the paths that are there.
+    def _repair(self) -> NDArray[np.uint64]:
+        """Cut an incomplete last record off, and return the digests of the paths in the file.
 
-        Nothing is cut off but what can be the beginning of one record: a file that is damaged elsewhere, or that is
-        none of ours, is left as it is.
+        Only what can be the beginning of one record is cut off: a file that is damaged elsewhere, or was not written
+        by this command, is left as it is.
         """
         digests, end = array("Q"), 0
         header = self.form.header(self.columns)
-        for place, record in whole_records(self.records, self.form):
+        for offset, record in whole_records(self.records, self.form):
             if header and not end:
                 self._check(record == header, f"has other columns than {', '.join(self.columns)}")
             else:
                 digests.append(_digest(self._checked(record)["path"]))
-            end = place
+            end = offset
         with self.records.open("rb") as file:
             file.seek(end)
             torn = file.read(LONGEST + 1)
         if torn:
             begins = self.form.is_beginning(torn, self.columns) if end or not header else header.startswith(torn)
             self._check(
-                begins and len(torn) <= LONGEST, f"is damaged from byte {end:,} on, or no result of this command"
+                begins and len(torn) <= LONGEST, f"is damaged from byte {end:,} on, or not written by this command"
             )
             os.truncate(self.records, end)
         return np.array(digests, np.uint64)
@@ -163,7 +163,7 @@ class Output:
         except (ValueError, TypeError) as error:
             reason = " ".join(str(error).split())[:120]
             raise UserError(
-                f"{self.records} holds a line that is no result of this command ({reason}): give another name"
+                f"{self.records} holds a line that this command did not write ({reason}): give another name"
             ) from error
         self._check(
             row["detector"] == self.detector,
@@ -178,7 +178,7 @@ class Output:
 
 
 def check_suffix(path: Path) -> None:
-    """Stop before any work where the name asks for no format, or for one whose library is missing.
+    """Stop before any work if the suffix is unknown, or the library for it is missing.
 
     Raises:
         UserError: names what is possible, or what to install.
@@ -192,7 +192,7 @@ def check_suffix(path: Path) -> None:
 
 
 def _digest(path: str) -> int:
-    # Of the readable form, since Parquet holds no other.
+    # Of the readable form, the only one that Parquet can hold.
     return int.from_bytes(blake2b(readable(path).encode(), digest_size=8).digest(), "little")
 
 
@@ -203,5 +203,5 @@ def _explained_write_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise UserError(
-            f"{path} cannot be written ({reason}). The rows written before are kept: mend it and add --resume"
+            f"{path} cannot be written ({reason}). The rows written so far are kept: solve this, then add --resume"
         ) from error

@@ -16,7 +16,7 @@ _NUMBERS: Final = ("probability", "logit")
 
 
 def check_parquet() -> None:
-    """Stop before any work where the library is missing.
+    """Stop before any work if the library is missing.
 
     Raises:
         UserError: names what to install.
@@ -28,9 +28,9 @@ def check_parquet() -> None:
 
 
 def to_parquet(records: Path, path: Path) -> None:
-    """Write a Parquet file, whole or not at all; missing texts and numbers are null.
+    """Write a Parquet file, atomically; missing texts and numbers are null.
 
-    Parquet's text is UTF-8: bytes of a name that are not, are written as backslash escapes.
+    Text in Parquet is UTF-8: other bytes in a name are written as backslash escapes.
     """
     import pyarrow
     from pyarrow import parquet
@@ -48,10 +48,10 @@ def to_parquet(records: Path, path: Path) -> None:
 
 
 def from_parquet(path: Path, records: Path, columns: Sequence[str]) -> None:
-    """The inverse of `to_parquet`, but for names that are not UTF-8: their escapes stay.
+    """The inverse of `to_parquet`, except that the escapes of names that are not UTF-8 stay.
 
     Raises:
-        UserError: no Parquet file, or one of other columns.
+        UserError: not a Parquet file, or one with other columns.
     """
     import pyarrow
     from pyarrow import parquet
@@ -63,7 +63,7 @@ def from_parquet(path: Path, records: Path, columns: Sequence[str]) -> None:
             for batch in file.iter_batches(ROW_GROUP):
                 lines.writelines(JSON_LINES.record(_with_texts(row)) for row in batch.to_pylist())
     except pyarrow.ArrowException as error:
-        raise UserError(f"{path} is no Parquet file: give another name") from error
+        raise UserError(f"{path} is not a Parquet file: give another name") from error
 
 
 def _with_nulls(row: Row) -> Row:

@@ -1,7 +1,7 @@
-"""Rows as text, one record each: CSV and JSON lines. Appended record by record; a torn last one is recognised.
+"""Rows as text, one record each: CSV and JSON lines, appended record by record. An incomplete last one is recognised.
 
 Names that are not valid UTF-8 keep their bytes: in CSV as they are (read with errors="surrogateescape"), in JSON as
-lone surrogates, which Python's `os.fsencode` turns back.
+lone surrogates, which Python's `os.fsencode` converts back.
 """
 
 import csv
@@ -24,16 +24,16 @@ class Format(Protocol):
         """One row, with its end."""
 
     def is_whole(self, record: bytes) -> bool:
-        """Whether these bytes, which end with a line break, are a record rather than the beginning of one."""
+        """Whether these bytes, which end with a line break, are a complete record, not only its beginning."""
 
     def is_beginning(self, piece: bytes, columns: Sequence[str]) -> bool:
-        """Whether these bytes can be the beginning of one record, as a kill in the middle of writing leaves it."""
+        """Whether these bytes can be the beginning of one record, which a kill during writing leaves behind."""
 
     def parse(self, record: bytes, columns: Sequence[str]) -> Row:
         """The row of a whole record, all values as text or as JSON has them.
 
         Raises:
-            ValueError: it is none.
+            ValueError: it is not a record.
         """
 
 
@@ -49,11 +49,11 @@ class Csv:
         return self._line(list(row.values()))
 
     def is_whole(self, record: bytes) -> bool:
-        """Quotes inside a text are doubled, so that an odd number says that a text goes on after the line break."""
+        """Quotes inside a text are doubled: an odd number means that a text continues after the line break."""
         return record.count(b'"') % 2 == 0
 
     def is_beginning(self, piece: bytes, columns: Sequence[str]) -> bool:
-        """As `Format.is_beginning`; where a quote is missing, the rows behind it run into one or have too many."""
+        """As `Format.is_beginning`; after a missing quote, rows run into each other and have too many fields."""
         try:
             found = list(csv.reader(io.StringIO(piece.decode("utf-8", "surrogateescape"), newline="")))
         except csv.Error:
@@ -110,11 +110,11 @@ JSON_LINES: Final = JsonLines()
 
 
 LONGEST: Final = 1 << 17
-"""Bytes of a record, of which real ones have 100 to 10,000: in a damaged file the search for an end stops here."""
+"""Most bytes of a record; real ones have 100 to 10,000. In a damaged file the search for an end stops here."""
 
 
 def whole_records(path: Path, form: Format) -> Iterator[tuple[int, bytes]]:
-    """Each record of a file, the header too, with the place where it ends; what is no whole record ends it."""
+    """Each record of a file, the header too, with the offset where it ends; stops at the first incomplete record."""
     record, end = b"", 0
     with path.open("rb") as file:
         while line := file.readline(LONGEST + 1):

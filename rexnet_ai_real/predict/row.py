@@ -1,4 +1,4 @@
-"""One result: a verdict, and where it is asked for, what the file's metadata says."""
+"""One row of results: a verdict and, on request, what the file's metadata say."""
 
 import hashlib
 import json
@@ -12,32 +12,32 @@ from rexnet_ai_real.detector.verdict import Verdict
 from rexnet_ai_real.provenance import read_provenance
 
 COLUMNS: Final = ("path", "label", "probability", "logit", "error", "detector")
-"""`detector` names what gave the answer, see `detector_name`."""
+"""`detector` identifies the detector that answered, see `detector_name`."""
 PROVENANCE: Final = ("provenance_says", "provenance")
-"""What metadata claims (ai, real, edited, unknown or nothing), and the reasons. It plays no part in the probability."""
+"""What the metadata claim (ai, real, edited, unknown or nothing), and why. It does not change the probability."""
 
 Row = dict[str, Any]
-"""By column. Numbers are None where there is no answer, texts are empty."""
+"""Values by column. Without an answer, numbers are None and texts are empty."""
 
 
 def columns(provenance: bool) -> tuple[str, ...]:
-    """Of a table of results."""
+    """The columns of a table of results."""
     return COLUMNS + PROVENANCE if provenance else COLUMNS
 
 
 def detector_name(description: Description) -> str:
-    """Twelve digits that stand for weights, preprocessing and calibration: all that an answer depends on.
+    """Twelve digits that identify weights, preprocessing and calibration: all that an answer depends on.
 
-    Not for the backend: those of one detector give the same answers within the limits that `export` checks.
+    The backend does not count: those of one detector agree within the limits that `export` checks.
     """
     calibration = json.dumps(description.calibration.plain(), sort_keys=True)
     return hashlib.sha256(f"{description.fingerprint} {calibration}".encode()).hexdigest()[:12]
 
 
 def rows(verdicts: Iterable[Verdict], detector: str, *, provenance: bool) -> Iterator[Row]:
-    """In order and lazily.
+    """One row per verdict, in order and lazily.
 
-    Metadata is read here and not by threads ahead: it takes 0.2 ms of a JPEG and 0.5 ms of large files (`kaggle`,
+    Metadata are read here, not ahead by threads: that takes 0.2 ms for a JPEG and 0.5 ms for large files (`kaggle`,
     `kaggle-raw`), and the network needs every core meanwhile.
     """
     return (_row(verdict, detector) | (_provenance(verdict) if provenance else {}) for verdict in verdicts)

@@ -18,7 +18,7 @@ _STYLES = {"ai": "bold dark_orange3", "real": "bold blue", "unsure": "bold"}
 
 
 class Table:
-    """Columns of verdict, probability and name, as the results come."""
+    """A line per result for people: verdict, probability and file."""
 
     def __init__(self, console: Console) -> None:
         """Print the heading."""
@@ -26,7 +26,7 @@ class Table:
         self._print(Text("verdict  P(AI)  image", "dim"))
 
     def write(self, row: Row) -> None:
-        """Print one line; characters that would move the cursor are left out."""
+        """Print one line, without control characters."""
         line = Text()
         if row["error"]:
             line.append(f"{'error':<7}  {'':>5}  ", "red").append(printable(row["path"], 4000))
@@ -45,7 +45,7 @@ class Table:
 
 
 class Stream:
-    """CSV or JSON lines, each row on its way when `write` returns."""
+    """CSV or JSON lines, flushed after each row."""
 
     def __init__(self, form: Format, columns: Sequence[str]) -> None:
         """Write what stands before the rows."""
@@ -63,15 +63,15 @@ class Stream:
 
 
 class _Terminal(Console):
-    """Standard output; a reader that has gone ends the command as it does for every other output."""
+    """Standard output; when its reader stops, the command ends as it does for CSV and JSON lines."""
 
     def on_broken_pipe(self) -> None:
-        """Leave it to the command."""
+        """Leave the error to the command."""
         raise BrokenPipeError
 
 
 def standard_output(form: str | None, columns: Sequence[str]) -> tuple[Table | Stream, Console]:
-    """Where rows go, and where a progress bar can be shown meanwhile.
+    """Where rows are written, and where a progress bar can be shown.
 
     Args:
         form: table, csv or jsonl; None: a table at a terminal, else CSV.
@@ -81,7 +81,7 @@ def standard_output(form: str | None, columns: Sequence[str]) -> tuple[Table | S
     if form == "table" or (form is None and at_terminal):
         console = _Terminal()
         return Table(console), console
-    # Records that run over a terminal show how far they are; a bar would stand between them.
+    # Records on a terminal show the progress themselves; a bar would be drawn between them.
     quiet = Console(stderr=True, force_terminal=False if at_terminal else None)
     return Stream(JSON_LINES if form == "jsonl" else CSV, columns), quiet
 

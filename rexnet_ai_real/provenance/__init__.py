@@ -1,4 +1,4 @@
-"""What an image's metadata says of its origin: evidence beside the detector's probability, never mixed into it."""
+"""What an image's metadata say of its origin: evidence shown beside the detector's probability, never part of it."""
 
 from rexnet_ai_real.provenance.content_credentials import ContentCredentials
 from rexnet_ai_real.provenance.evidence import CAVEAT, Evidence, Provenance

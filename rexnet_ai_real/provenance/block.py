@@ -1,4 +1,4 @@
-"""A piece of metadata as it lies in a file, before anybody has read what it says."""
+"""A block of metadata as it lies in a file, not yet parsed."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -7,7 +7,7 @@ MAX_BLOCK_BYTES: Final = 4 << 20
 """Most bytes of one block, unpacked. ComfyUI's workflows reach some 100 kB, Photoshop's histories 1 MB."""
 
 MAX_PARTS: Final = 1 << 18
-"""Most segments, chunks or boxes that are walked in one file: a PNG of 1 GiB in the usual chunks of 8 kB has half."""
+"""Most segments, chunks or boxes that are read in one file: a PNG of 1 GiB in the usual chunks of 8 kB has half."""
 
 # ISO 19566-5 (JUMBF) with the type that C2PA 2.1, section 11.1.4 gives its manifest store.
 _C2PA_TYPE: Final = bytes.fromhex("63327061 0011 0010 8000 00AA00389B71")
@@ -25,7 +25,7 @@ class Block:
 
 
 class Damaged(ValueError):
-    """A structure that leads nowhere; `str()` says where, in one short line."""
+    """A damaged structure; `str()` says where, in one short line."""
 
 
 def is_manifest_store(data: bytes) -> bool:
@@ -34,6 +34,6 @@ def is_manifest_store(data: bytes) -> bool:
 
 
 def printable(text: str, length: int = 200) -> str:
-    """Text from a file as one short line that cannot steer a terminal."""
+    """Text from a file as one short line without control characters."""
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in text[: 8 * length]).split())
     return line if len(line) <= length else line[: length - 1] + "…"

@@ -1,6 +1,6 @@
 """The metadata of JPEG, PNG, WebP and GIF files, in file order.
 
-Every walk follows the lengths that the format declares and stops with `Damaged` where they lead nowhere.
+Each reader follows the lengths that the format declares, and raises `Damaged` where they point outside the file.
 """
 
 import re
@@ -20,12 +20,12 @@ _RAW_PROFILES: Final = {"exif": "exif", "app1": "exif", "xmp": "xmp", "iptc": "i
 
 
 def blocks(data: bytes, kind: str, problems: list[str]) -> Iterator[Block]:
-    """All metadata of a file of Pillow's format name `kind`; none for formats that have no place for it.
+    """All metadata of a file of Pillow's format name `kind`; none for formats that hold none.
 
     Args:
         data: the whole file.
         kind: as `sniff` names it.
-        problems: receives a line for each block that was passed over.
+        problems: receives a line for each block that was skipped.
 
     Raises:
         Damaged: the structure ends early or is no structure. What came before was yielded.
@@ -74,7 +74,7 @@ def _jpeg(data: bytes) -> Iterator[Block]:
 
 
 def _png(data: bytes, problems: list[str]) -> Iterator[Block]:
-    """Chunks (PNG, third edition, sections 11.3.3 and 11.3.4), those behind the pixels included."""
+    """Chunks (PNG, third edition, sections 11.3.3 and 11.3.4), those after the pixels included."""
     at = 8
     for _ in range(MAX_PARTS):
         if at + 12 > len(data):
@@ -133,7 +133,7 @@ def _unpacked(packed: bytes, keyword: str) -> bytes:
 
 
 def _raw_profile(name: str, text: bytes) -> Iterator[Block]:
-    """ImageMagick's way to keep other formats' metadata in a PNG: name, length and hexadecimal digits on lines."""
+    """How ImageMagick keeps the metadata of other formats in a PNG: name, length and hexadecimal digits on lines."""
     kind = _RAW_PROFILES.get(name)
     if kind is None:
         return
@@ -187,7 +187,7 @@ def _gif(data: bytes, problems: list[str]) -> Iterator[Block]:
             if label == 0xFE:
                 yield Block("text", "GIF comment", _utf8(b"".join(parts)), "Comment")
             elif label == 0xFF and parts[:1] == [b"XMP DataXMP"]:
-                # Adobe writes the packet unblocked, with 258 bytes behind it that lead readers of blocks to its end.
+                # Adobe writes the packet without sub-blocks; 258 bytes after it lead readers of sub-blocks to its end.
                 yield Block("xmp", "GIF XMP", data[start + 12 : max(start + 12, at - 258)])
             elif label == 0xFF and parts and parts[0].startswith(b"C2PA_GIF"):
                 store = b"".join(parts[1:])
@@ -212,7 +212,7 @@ def _colour_table(data: bytes, at: int) -> int:
 
 
 def _utf8(text: bytes) -> bytes:
-    """Text that should be Latin-1, as most writers in fact use UTF-8."""
+    """Text that the format declares as Latin-1, to UTF-8: most writers use UTF-8 anyway."""
     try:
         text.decode()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""C2PA manifests, the signed history of an image: validated by c2pa-python where it is installed, else only named."""
+"""C2PA manifests, the signed history of an image: validated by c2pa-python if it is installed, else only reported."""
 
 import io
 import json
@@ -30,7 +30,7 @@ _UNTRUSTED: Final = "signingCredential.untrusted"
 
 @dataclass(frozen=True, slots=True)
 class ContentCredentials:
-    """What a C2PA manifest store says, and how far that can be relied on."""
+    """What a C2PA manifest store says, and how far it can be trusted."""
 
     state: State
     where: str
@@ -47,7 +47,7 @@ class ContentCredentials:
 
     @property
     def summary(self) -> str:
-        """One line: state, signer, and what stands against it."""
+        """One line: state, signer, and what failed."""
         signed = f"signed by {self.signer or 'nobody named'}"
         if self.state == "trusted":
             return f"C2PA manifest, sound, {signed}, who is on a trust list"
@@ -85,7 +85,7 @@ def read_credentials(data: bytes, kind: str, where: str, trust_anchors: str | No
 def _context(trust_anchors: str | None) -> Any:
     import c2pa
 
-    # An image must not make its reader call an address of its choice.
+    # An image must not make its reader open an address of its choice.
     settings: dict[str, Any] = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}}
     if trust_anchors:
         settings["trust"] = {"user_anchors": trust_anchors}

@@ -1,4 +1,4 @@
-"""What an image's metadata says of its origin: single findings, and what they come to."""
+"""What an image's metadata say of its origin: single findings, and their summary."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -49,7 +49,7 @@ class Provenance:
 
     @property
     def says(self) -> Says | None:
-        """The strongest statement: a word of generative AI outweighs a trace of editing, that one the name of a camera.
+        """The strongest statement: generative AI outweighs editing, and editing outweighs a camera.
 
         An image from a camera that was extended by a model names both, so they are no contradiction. None where
         nothing was found.

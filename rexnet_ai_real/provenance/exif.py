@@ -1,4 +1,4 @@
-"""Texts in EXIF and TIFF directories (TIFF 6.0; EXIF 2.32, section 4.6), without a library that warns or stumbles."""
+"""Texts in EXIF and TIFF directories (TIFF 6.0; EXIF 2.32, section 4.6), read without a library that may fail."""
 
 import struct
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ TEXTS: Final = {
     0x9C9E: "XPKeywords",
 }
 XMP, IPTC, PHOTOSHOP, C2PA = 700, 33723, 34377, 0xCD41
-"""Tags of a TIFF file that hold metadata of other kinds whole."""
+"""Tags of a TIFF file that hold other formats of metadata."""
 
 _EXIF_DIRECTORY: Final = 0x8769
 _UNITS: Final = {1: 1, 2: 1, 3: 2, 4: 4, 6: 1, 7: 1, 9: 4, 13: 4, 16: 8}

@@ -1,4 +1,4 @@
-"""How generators and editors give themselves away in metadata: by their own formats of parameters, and by name."""
+"""How generators and editors are recognised in metadata: by the format of their parameters, and by name."""
 
 import json
 import re
@@ -104,7 +104,7 @@ def named_program(text: str) -> tuple[str, Says] | None:
 
 
 def speaks_of_ai(text: str) -> bool:
-    """Whether a caption has AI-generated images for its subject; it may show one, or write about them."""
+    """Whether a caption mentions AI-generated images; it may belong to one, or write about them."""
     return bool(_SPEAKS_OF_AI.search(text[:10_000]))
 
 

@@ -22,10 +22,7 @@ _MAX_BLOCKS: Final = 1000
 _MAX_TOTAL_BYTES: Final = 64 << 20
 _MAX_FIELDS: Final = 2000
 _MAX_EVIDENCE: Final = 50
-"""Bounds on what a file can make us do; real files hold some ten blocks and findings.
-
-A field takes up to 0.5 ms to judge.
-"""
+"""Bounds on the work that a file can cause; real files hold about ten blocks and findings. A field takes 0.5 ms."""
 
 _Field = tuple[str, str, str]
 """Name, text and part of the file."""
@@ -40,14 +37,14 @@ _CREDIT: Final = {
     *("artist", "author", "copyright", "by-line", "credit", "source", "xpauthor"),
     *("photoshop:credit", "photoshop:source", "dc:creator"),
 }
-# What generators alone are asked for (IPTC Photo Metadata 2025.1): that they are filled in says enough.
+# Fields that only generators fill in (IPTC Photo Metadata 2025.1): their presence is evidence enough.
 _AI_FIELDS: Final = "iptc4xmpext:ai"
 _CANVA: Final = "xr:d:"
-"""How the comment begins that Canva writes into a PNG."""
+"""The beginning of the comment that Canva writes into a PNG."""
 
 
 def read_provenance(source: Path | bytes, *, trust_anchors: str | None = None) -> Provenance:
-    """What an image file's metadata says of its origin. Never raises for odd files: see `Provenance.problem`.
+    """What an image file's metadata says of its origin. Never raises for damaged files: see `Provenance.problem`.
 
     Reads generator parameters, EXIF, XMP, IPTC and C2PA of JPEG, PNG, WebP, GIF, TIFF, AVIF, HEIC, JPEG 2000 and
     JPEG XL, from the structure of the file; no pixel is decoded and nothing is fetched from the network.
@@ -84,7 +81,7 @@ def read_provenance(source: Path | bytes, *, trust_anchors: str | None = None) -
 
 
 def _sound(items: Iterable[T], problems: list[str]) -> Iterator[T]:
-    """Items up to the first damage, which becomes a problem."""
+    """Items up to the first damage, which is added to `problems`."""
     try:
         yield from items
     except Damaged as error:
@@ -105,7 +102,7 @@ def _bounded(found: Iterable[Block]) -> Iterator[Block]:
 
 
 def _unfolded(found: Iterable[Block], problems: list[str]) -> Iterator[Block]:
-    """Blocks of one kind of text each: what EXIF and TIFF directories hold takes their place."""
+    """Blocks of text; EXIF and TIFF directories are replaced by what they hold."""
     for block in found:
         if block.kind == "exif":
             yield from _sound(_of_directory(block, problems), problems)
@@ -139,7 +136,7 @@ def _fields(block: Block) -> Iterator[_Field]:
 
 
 def _findings(field: str, text: str, where: str) -> Iterator[Evidence]:
-    """What one field says: parameters by their form first, then by what the field is for."""
+    """What one field says: parameters are recognised by their form first, then the field by its purpose."""
     name, value = field.lower(), printable(text)
     if not value:
         return
@@ -169,7 +166,7 @@ def _findings(field: str, text: str, where: str) -> Iterator[Evidence]:
 
 
 def _signed(credentials: ContentCredentials) -> Iterator[Evidence]:
-    """What the signed history says; a history that does not hold says nothing."""
+    """What the signed history says; one that failed its validation says nothing."""
     holds = credentials.state in ("trusted", "valid")
     for address in credentials.source_types:
         code, says = source_type(address)

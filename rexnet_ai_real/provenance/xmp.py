@@ -1,4 +1,4 @@
-"""Properties of XMP packets (ISO 16684-1), read as XML that may declare nothing: no DTD, no entities, bounded size."""
+"""Properties of XMP packets (ISO 16684-1), read as XML without DTD or entities, of bounded size."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -26,7 +26,7 @@ PROPERTIES: Final = {
     "http://purl.org/dc/elements/1.1/ title": "dc:title",
     "http://purl.org/dc/terms/ provenance": "dcterms:provenance",
 }
-"""Names that are read, with the prefix that people know them by; a file may use any prefix."""
+"""Names that are read, with their usual prefix; a file may use any prefix."""
 
 
 class _Reader:
