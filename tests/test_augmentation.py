@@ -60,12 +60,6 @@ def test_every_change_keeps_form_and_range_and_differs_between_images(images: Te
     assert not torch.equal(changed(same, seed=2, **settings), found) or settings == {"flip": 1.0}
 
 
-def test_settings_are_all_used() -> None:
-    assert set(vars(AugmentConfig())) == {
-        *("flip", "rotation", "crop_scale", "brightness", "contrast", "saturation", "jpeg", "blur", "erasing")
-    }
-
-
 def test_a_flip_is_a_mirror_image(images: Tensor) -> None:
     torch.testing.assert_close(changed(images, flip=1.0), images.flip(-1), atol=1e-5, rtol=0)
     torch.manual_seed(0)
