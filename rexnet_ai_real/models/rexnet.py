@@ -16,7 +16,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.models import memory_efficient
 
 STAGE_DEPTHS = (1, 2, 2, 3, 3, 5)
 STAGE_STRIDES = (1, 2, 2, 2, 1, 2)
@@ -63,7 +62,7 @@ def block_table(width: float, depth: float = 1.0, *, divisor: int = 1, lite: boo
         width: factor on every count of channels; below 1 the stem and the first block keep their 32 and 16 channels.
         depth: factor on the number of blocks of each of the six stages, rounded up.
         divisor: counts are rounded to multiples of it (8 or 16 suit matrix units better than odd numbers).
-        lite: the authors' variant for integer and mobile hardware, without squeeze-and-excite and slightly narrower.
+        lite: the authors' variant for integer and mobile hardware: no squeeze-and-excite, slightly narrower.
 
     Raises:
         ValueError: width, depth or divisor is not positive.
@@ -124,16 +123,7 @@ class ConvNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the three in order."""
-        x = self.convolved(x)
-        if isinstance(self.act, nn.SiLU) and memory_efficient.applies(x, self.bn, self.act):
-            return memory_efficient.norm_silu(x, self.bn)
-        return self.act(self.bn(x))  # type: ignore[no-any-return]
-
-    def convolved(self, x: Tensor) -> Tensor:
-        """The convolution alone."""
-        if memory_efficient.applies_to_convolution(x, self.conv):
-            return memory_efficient.depthwise(x, self.conv)
-        return self.conv(x)  # type: ignore[no-any-return]
+        return self.act(self.bn(self.conv(x)))  # type: ignore[no-any-return]
 
 
 class SqueezeExcite(nn.Module):
@@ -147,7 +137,7 @@ class SqueezeExcite(nn.Module):
         self.fc2 = nn.Conv2d(squeezed, channels, 1)
 
     def gate(self, means: Tensor) -> Tensor:
-        """Means over all places (N, C, 1, 1) -> a factor from 0 to 1 for each channel."""
+        """Means over all spatial positions (N, C, 1, 1) -> a factor from 0 to 1 for each channel."""
         return torch.sigmoid(self.fc2(F.relu(self.bn(self.fc1(means)))))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -192,14 +182,7 @@ class LinearBottleneck(nn.Module):
 
     def filtered(self, x: Tensor) -> Tensor:
         """Between the two 1x1 convolutions: depthwise, batch norm, squeeze-and-excite, ReLU6."""
-        whole = (self.conv_dw, self.conv_dw.act, self.se, self.act_dw)
-        usual = isinstance(self.se, SqueezeExcite | nn.Identity) and isinstance(self.act_dw, nn.ReLU6)
-        if not (usual and memory_efficient.applies(x, self.conv_dw.bn, *whole)):
-            return self.act_dw(self.se(self.conv_dw(x)))  # type: ignore[no-any-return]
-        x = self.conv_dw.convolved(x)
-        if isinstance(self.se, SqueezeExcite):
-            return memory_efficient.norm_gate_relu6(x, self.conv_dw.bn, self.se.gate)
-        return memory_efficient.norm_relu6(x, self.conv_dw.bn)
+        return self.act_dw(self.se(self.conv_dw(x)))  # type: ignore[no-any-return]
 
 
 class Head(nn.Module):
@@ -223,8 +206,8 @@ class Head(nn.Module):
 class ReXNet(nn.Module):
     """Images (N, 3, H, W), normalised as in training, to logits (N, num_classes); H and W of 32 pixels or more.
 
-    `features[-1]` is the last layer that still has places, (N, num_features, H / 32, W / 32): the target for
-    class-activation maps. Training needs two images or more per batch, since the squeezed features are normalised.
+    `features[-1]` returns the final feature map, (N, num_features, H / 32, W / 32): the target for class-activation
+    maps. Training needs two images or more per batch, since the squeezed features are normalised.
     """
 
     def __init__(
@@ -278,8 +261,12 @@ class ReXNet(nn.Module):
         """How many logits each image gets."""
         return self.head.fc.out_features
 
+    def get_classifier(self) -> nn.Linear:
+        """The layer that gives the logits."""
+        return self.head.fc
+
     def reset_classifier(self, num_classes: int) -> None:
-        """Replace the last layer by a fresh one with `num_classes` outputs, on the same device and of the same type."""
+        """Replace the classifier by a fresh one with `num_classes` outputs, of the same device and dtype."""
         old = self.head.fc
         self.head.fc = nn.Linear(old.in_features, num_classes, device=old.weight.device, dtype=old.weight.dtype)
         self.head.fc.apply(_initialise)
@@ -347,7 +334,7 @@ def rexnet(
     dropout: float = 0.2,
     drop_path: float = 0.0,
 ) -> ReXNet:
-    """The ReXNet of a published name with fresh weights; `width`, where given, takes the place of the name's.
+    """The ReXNet of a published name with fresh weights; `width`, where given, replaces that of the name.
 
     Raises:
         ModelError: no such name; the message lists the nearest ones.
@@ -368,7 +355,7 @@ def rexnet(
 
 
 def unknown_name(name: str, known: list[str], remark: str = "") -> ModelError:
-    """The error for a name that is not among the known ones, with what may have been meant."""
+    """The error for a name that is not among the known ones, with those that may have been meant."""
     close = difflib.get_close_matches(name, known, n=5, cutoff=0.5)
     choice = f"did you mean {', '.join(close)}?" if close else f"known are {', '.join(known[:20])}"
     return ModelError(f"model.name={name}: no such model; {choice}{remark}")

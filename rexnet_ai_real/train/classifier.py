@@ -15,7 +15,7 @@ from torchmetrics.classification import BinaryAccuracy, BinaryAUROC, BinaryF1Sco
 from rexnet_ai_real.config import OptimizerConfig, ScheduleConfig
 from rexnet_ai_real.data.datamodule import Batch
 from rexnet_ai_real.labels import AI
-from rexnet_ai_real.models.factory import build
+from rexnet_ai_real.models import build, memory_efficient
 
 
 def classification_metrics() -> MetricCollection:
@@ -43,14 +43,15 @@ class Classifier(L.LightningModule):
         self.save_hyperparameters()
         self.optimizer_config = OptimizerConfig(**optimizer)
         self.schedule_config = ScheduleConfig(**schedule)
-        self.network: nn.Module = build(
+        network = build(
             model["name"],
             library=model["library"],
             width=model["width"],
             depth=model["depth"],
             dropout=model["dropout"],
             drop_path=model["drop_path"],
-        ).to(memory_format=torch.channels_last)
+        )
+        self.network: nn.Module = memory_efficient(network).to(memory_format=torch.channels_last)
         self.train_metrics = classification_metrics().clone(prefix="train/")
         self.val_metrics = classification_metrics().clone(prefix="val/")
 
