@@ -1,4 +1,4 @@
-"""The figures of a run, in one style: learning curves, the confusion matrix, images with their heat maps."""
+"""The style of every figure: colours, fonts, saving, and heat over an image."""
 
 import logging
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rexnet_ai_real.files import write_atomically
 
-# Okabe & Ito's colours (jfly.uni-koeln.de/color), told apart with every kind of colour vision, the darkest first.
+# Okabe & Ito's colours (jfly.uni-koeln.de/color), distinguishable with every kind of colour vision, the darkest first.
 BLUE: Final = "#0072B2"
 VERMILLION: Final = "#D55E00"
 GREEN: Final = "#009E73"
@@ -55,7 +55,9 @@ STYLE: Final[dict[str, Any]] = {
 }
 """Matplotlib settings for every figure. Make figures inside `styled()`; `save` and `pixels` draw with it."""
 
-logging.getLogger("fontTools").setLevel(logging.WARNING)  # at INFO a PDF tells each step of cutting its fonts
+logging.getLogger("fontTools").setLevel(
+    logging.WARNING
+)  # at INFO, writing a PDF logs every step of subsetting its fonts
 
 
 @contextmanager
@@ -69,9 +71,9 @@ def styled() -> Iterator[None]:
 
 
 def save(figure: Figure, folder: Path, name: str) -> Path:
-    """Write `name`.png (200 dpi) and `name`.pdf to `folder`, each whole or not at all; the path of the PNG.
+    """Write `name`.png (200 dpi) and `name`.pdf to `folder`, each atomically; the path of the PNG.
 
-    The same figure gives the same bytes: no date and no version of a program is written.
+    The same figure gives the same bytes: neither a date nor a version of a program is written.
     """
     metadata: dict[str, dict[str, str | None]] = {
         ".png": {"Software": None},
@@ -96,7 +98,7 @@ HEAT_COLOURS: Final = "inferno"
 
 
 def overlay(image: NDArray[np.float32], heat: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The image in grey under its heat in colour, so that a colour always means heat.
+    """The image in grey under its heat in colour, so that colour always means heat.
 
     Args:
         image: (H, W, 3), from 0 to 1.

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from rexnet_ai_real import config
 from rexnet_ai_real.cli.hydra_help import CONF
 from rexnet_ai_real.config import TrainConfig
+from rexnet_ai_real.config.compose import load
 from rexnet_ai_real.runs.folder import RunFolder
 
 Compose = Callable[..., TrainConfig]
@@ -50,7 +50,7 @@ def compose_tiny(tiny: list[str]) -> Compose:
 
     def composed(*overrides: str) -> TrainConfig:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            return config.load(compose("train", overrides=[*tiny, *overrides]))
+            return load(compose("train", overrides=[*tiny, *overrides]))
 
     return composed
 

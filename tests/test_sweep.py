@@ -315,12 +315,11 @@ def test_ctrl_c_ends_the_sweep_and_writes_the_summary(conf: Path, tmp_path: Path
     assert table["epochs"].tolist()[1] == 1
 
 
-def test_folder_without_jobs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_without_jobs_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(NotASweep, match="holds no jobs of a sweep"):
         read_jobs(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["sweep", str(tmp_path)])
-    with pytest.raises(SystemExit, match="holds no jobs of a sweep"):
-        command_line()
+    assert command_line([str(tmp_path)]) == 2
+    assert "holds no jobs of a sweep" in capsys.readouterr().err
 
 
 def test_optuna_searches_goes_on_and_survives_failures(multirun: Any, capsys: pytest.CaptureFixture[str]) -> None:

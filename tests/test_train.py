@@ -23,7 +23,8 @@ from torch.nn import functional
 from rexnet_ai_real.config import ConfigError
 from rexnet_ai_real.data.manifest import read_manifest
 from rexnet_ai_real.runs.folder import RunFolder
-from rexnet_ai_real.train.run import TrainingDiverged, check_same_run, train
+from rexnet_ai_real.train.resume import check_same_run
+from rexnet_ai_real.train.run import TrainingDiverged, train
 from tests.conftest import Compose
 
 HISTORY = (
