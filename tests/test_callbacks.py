@@ -108,7 +108,7 @@ def test_a_row_holds_what_independent_code_measures(tmp_path: Path) -> None:
     images, truth, _ = VAL.dataset[:]
     labels = truth.numpy()
     with torch.no_grad():
-        probability = model.eval()(images).softmax(dim=1)[:, 1].numpy()
+        probability = model.network.eval()(images).softmax(dim=1)[:, 1].numpy()
     last = table.iloc[-1]
     assert last["val_loss"] == pytest.approx(log_loss(labels, probability), rel=1e-4)
     assert last["val_accuracy"] == pytest.approx(accuracy_score(labels, probability > 0.5))
@@ -213,7 +213,7 @@ def test_the_precision_recall_curve_counts_the_validation_images(board: tuple[Ev
     true_positive, false_positive, true_negative, false_negative = counts.reshape(6, -1)[:4]
     images, labels, _ = VAL.dataset[:]
     with torch.no_grad():
-        probability = model.eval()(images).softmax(dim=1)[:, 1].numpy()
+        probability = model.network.eval()(images).softmax(dim=1)[:, 1].numpy()
     thresholds = np.linspace(0, 1, len(true_positive))
     for i in range(1, len(thresholds) - 1, 9):
         said, truth = probability >= thresholds[i], labels.numpy() == 1

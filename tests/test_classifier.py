@@ -95,7 +95,7 @@ def test_any_optimizer_of_pytorch_is_built_from_its_name(classifier: Classifier)
     config = OptimizerConfig("AdamW", lr=0.01, weight_decay=0.1, options={"betas": [0.8, 0.9]})
     optimizer = new_optimizer(config, classifier.network)
     assert type(optimizer) is torch.optim.AdamW
-    assert [group["betas"] for group in optimizer.param_groups] == [[0.8, 0.9]] * 2
+    assert [group["betas"] for group in optimizer.param_groups] == [(0.8, 0.9)] * 2
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.1, 0]
     assert {group["lr"] for group in optimizer.param_groups} == {0.01}
 

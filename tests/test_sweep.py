@@ -20,10 +20,11 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
-from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
+from sklearn.metrics import accuracy_score, f1_score, recall_score, roc_auc_score
 
 from rexnet_ai_real.data.manifest import COLUMNS, write_manifest
 from rexnet_ai_real.files import write_text
+from rexnet_ai_real.metrics.training import METRICS, TrainingMetric
 from rexnet_ai_real.runs.folder import RunFolder
 from rexnet_ai_real.runs.jobs import NotASweep, read_jobs
 from rexnet_ai_real.sweep.__main__ import main as command_line
@@ -165,14 +166,14 @@ def test_sweep_over_lr_and_patience(multirun: Any, capsys: pytest.CaptureFixture
     assert f"output_dir={folder / '2'}" in text
 
 
-def test_patience_told_from_the_longest_run_is_what_the_shorter_runs_did(tmp_path: Path) -> None:
+def test_patience_read_from_the_longest_run_is_what_the_shorter_runs_did(tmp_path: Path) -> None:
     folder = leave_sweep(tmp_path, optimizer__lr=["1e-4", "1e-3"], early_stopping__patience=["1", "2", "3", "6"])
-    told = summarise(folder).patience
+    read = summarise(folder).patience
     jobs = [job for job in read_jobs(folder) if job.settings["early_stopping.patience"] != "6"]
     assert len(jobs) == 6
     for job in jobs:
         patience, lr = int(job.settings["early_stopping.patience"]), float(job.settings["optimizer.lr"])
-        (row,) = told[(told["optimizer.lr"].astype(float) == lr) & (told["patience"] == patience)].to_dict("records")
+        (row,) = read[(read["optimizer.lr"].astype(float) == lr) & (read["patience"] == patience)].to_dict("records")
         assert (EPOCHS if pd.isna(row["stopped_at"]) else row["stopped_at"]) == len(job.history)
         assert (row["kept"], row["val_loss"]) == (job.metrics["best_epoch"], pytest.approx(job.val_loss))
 
@@ -200,7 +201,7 @@ def test_failed_job_run_again_mends_the_sweep(multirun: Any, tmp_path: Path) -> 
     assert set(summary.table["status"]) == {"finished"}
 
 
-def test_single_run_fails_as_ever(multirun: Any, tmp_path: Path) -> None:
+def test_single_run_fails_as_without_sweeps(multirun: Any, tmp_path: Path) -> None:
     with pytest.raises(SystemExit):
         multirun("optimizer.lr=0.5", folder=tmp_path / "run")
     assert not (tmp_path / "run" / "error.txt").exists()
@@ -255,6 +256,20 @@ def test_folds_merge_into_out_of_fold_predictions(multirun: Any) -> None:
     text = (folder / "summary.md").read_text()
     assert "3 of 3 | 60" in text
     assert "The winner" not in text  # folds of one setting leave nothing to choose
+
+
+def test_a_metric_is_one_entry(tmp_path: Path, drawless: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METRICS, "specificity", TrainingMetric("specificity", "BinarySpecificity", "specificity"))
+    folder = leave_sweep(tmp_path, data__folds=["2"], data__fold=["0", "1"])
+    summary = report(folder)
+    merged = pd.read_csv(folder / "out_of_fold.csv")
+    expected = recall_score(merged["label"], merged["probability"] >= 0.5, pos_label=0)
+    assert summary.folds[0].pooled.specificity.value == pytest.approx(expected)
+    assert {"val_specificity", "test_specificity"} <= set(summary.table.columns)
+    lines = (folder / "summary.md").read_text().splitlines()
+    assert len([line for line in lines if line.endswith("| auroc | specificity |")]) == 1
+    (pooled,) = (line for line in lines if "pooled, 95 %" in line)
+    assert pooled.endswith(f"{summary.folds[0].pooled.specificity} |")
 
 
 def test_some_folds_say_so(tmp_path: Path, drawless: None) -> None:

@@ -35,7 +35,7 @@ class CrossValidation:
 
     def spread(self, name: str) -> tuple[float, float]:
         """Mean and standard deviation (n - 1) over the folds' values of one training metric on the test part."""
-        values = pd.Series([job.metrics["test"][name] for job in self.jobs], dtype=float)
+        values = pd.Series([job.metrics["test"].get(name) for job in self.jobs], dtype=float)
         return float(values.mean()), float(values.std())
 
 

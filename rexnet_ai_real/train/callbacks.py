@@ -120,7 +120,7 @@ class SeedOfEpoch(L.Callback):
 
 
 class TensorBoardImages(L.Callback):
-    """For TensorBoard: the network's graph, a training batch as the network sees it, precision and recall of each epoch.
+    """For TensorBoard: the network's graph, a training batch as it sees it, precision and recall of each epoch.
 
     Does nothing without a TensorBoard logger.
     """

@@ -119,7 +119,6 @@ def show(folder: RunFolder, metrics: dict[str, Any]) -> None:
         table.add_row(split, *(f"{metrics[split][name]:.4f}" for name in METRICS), str(metrics[split]["n"]))
     console = Console()
     console.print(table)
-    console.print(
-        f"[bold]{folder.path}[/]: figures, predictions, metrics, checkpoints", highlight=False, soft_wrap=True
-    )
+    shown = "figures, " if folder.figures.is_dir() else ""
+    console.print(f"[bold]{folder.path}[/]: {shown}predictions, metrics, checkpoints", highlight=False, soft_wrap=True)
     console.print("[dim]All runs in the dashboard: tensorboard --logdir outputs[/]", highlight=False, soft_wrap=True)
