@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rexnet_ai_real.files import write_atomically
 
-# Okabe & Ito's colours (jfly.uni-koeln.de/color), distinguishable with every kind of colour vision, the darkest first.
+# Okabe & Ito's colours (jfly.uni-koeln.de/color), distinguishable with every form of colour vision, the darkest first.
 BLUE: Final = "#0072B2"
 VERMILLION: Final = "#D55E00"
 GREEN: Final = "#009E73"

@@ -216,11 +216,11 @@ def test_the_precision_recall_curve_counts_the_validation_images(board: tuple[Ev
         probability = model.network.eval()(images).softmax(dim=1)[:, 1].numpy()
     thresholds = np.linspace(0, 1, len(true_positive))
     for i in range(1, len(thresholds) - 1, 9):
-        said, truth = probability >= thresholds[i], labels.numpy() == 1
-        assert true_positive[i] == (said & truth).sum()
-        assert false_positive[i] == (said & ~truth).sum()
-        assert true_negative[i] == (~said & ~truth).sum()
-        assert false_negative[i] == (~said & truth).sum()
+        predicted, truth = probability >= thresholds[i], labels.numpy() == 1
+        assert true_positive[i] == (predicted & truth).sum()
+        assert false_positive[i] == (predicted & ~truth).sum()
+        assert true_negative[i] == (~predicted & ~truth).sum()
+        assert false_negative[i] == (~predicted & truth).sum()
 
 
 def test_the_hyperparameter_table_has_the_settings_and_the_best_metrics(

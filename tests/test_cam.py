@@ -274,7 +274,7 @@ def predictions(count: int = 40) -> pd.DataFrame:
     return pd.DataFrame({"path": paths, "label": label, "split": "test", "logit": logit, "probability": probability})
 
 
-def test_the_panel_takes_the_most_confident_of_each_kind_in_any_order_of_rows() -> None:
+def test_the_panel_shows_the_most_confident_right_and_wrong_ones_in_any_order_of_rows() -> None:
     rows = predictions()
     chosen = shown_rows(rows)
     pd.testing.assert_frame_equal(chosen, shown_rows(rows.sample(frac=1, random_state=1)))

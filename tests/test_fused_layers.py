@@ -22,7 +22,7 @@ def images() -> Tensor:
 
 @pytest.fixture
 def network() -> ReXNet:
-    """Plain, with every kind of layer, and no parameter at a value that hides a mistake."""
+    """Plain, with every type of layer, and no parameter at a value that hides a mistake."""
     torch.manual_seed(0)
     made = ReXNet(width=1.0, dropout=0.0).to(memory_format=torch.channels_last)
     for parameter in made.parameters():

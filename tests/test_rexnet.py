@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rexnet_ai_real.models import ReXNet, block_table, memory_efficient, rexnet, to_timm_layout
+from rexnet_ai_real.models.architectures import ARCHITECTURES
 from rexnet_ai_real.models.factory import build
-from rexnet_ai_real.models.rexnet import ARCHITECTURES, BlockSpec, LinearBottleneck
+from rexnet_ai_real.models.rexnet import BlockSpec, LinearBottleneck
 
 IN_TIMM = [name for name in ARCHITECTURES if "lite" not in name]
 

@@ -1,4 +1,4 @@
-"""Multiruns through Hydra's own machinery, with a stub in place of training."""
+"""Multiruns through Hydra's own machinery, with a stub instead of training."""
 
 import itertools
 import math
@@ -59,7 +59,7 @@ def no_debugger(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def stub(composed: DictConfig) -> float:
-    """In place of training, with its effects on the run folder. lr=0.5 fails; lr=0.25 meets Ctrl-C after one epoch."""
+    """Instead of training, with its effects on the run folder. lr=0.5 fails; lr=0.25 meets Ctrl-C after one epoch."""
     config: Any = OmegaConf.to_container(composed, resolve=True)
     run = RunFolder(Path(HydraConfig.get().runtime.output_dir))
     if float(config["optimizer"]["lr"]) == 0.5:
@@ -213,7 +213,7 @@ def test_other_settings_give_table_and_curves_but_no_heat_map(tmp_path: Path) ->
     assert [path.name for path in draw(summary)] == ["curves.png"]
 
 
-def test_heat_map_shows_each_loss_in_its_place(tmp_path: Path) -> None:
+def test_heat_map_shows_each_loss_at_its_settings(tmp_path: Path) -> None:
     rates = ["1e-3", "1e-4", "3e-4"]
     folder = leave_sweep(tmp_path, early_stopping__patience=["5", "10"], optimizer__lr=rates)
     drawn = draw(summarise(folder))

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from rexnet_ai_real.models.rexnet import ModelError, rexnet, unknown_name
+from rexnet_ai_real.models.architectures import ModelError, rexnet, unknown_name
 
 
 def build(

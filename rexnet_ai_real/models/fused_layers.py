@@ -61,9 +61,10 @@ _FUSED: dict[type[nn.Module], type[nn.Module]] = {ConvNorm: FusedConvNorm, Linea
 
 
 def memory_efficient(model: Network) -> Network:
-    """Train with 0.65 of the activations and the same numbers: the model itself, its layers of ReXNet fused in place.
+    """Fuse the layers of a ReXNet for training on a CPU: the same numbers with 0.65 of the activations in memory.
 
-    Parameters, keys of the state dict, hooks and outputs stay as they are. Layers of other networks are left alone.
+    Works in place and returns the model. Parameters, keys of the state dict, hooks and outputs stay as they are. Layers
+    of other networks are left alone.
     """
     for module in model.modules():
         # The class alone differs: the same parameters, buffers and hooks under another forward.

@@ -17,8 +17,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.models.architectures import ARCHITECTURES, rexnet
 from rexnet_ai_real.models.checkpoint import AsksForCode, read_plain
-from rexnet_ai_real.models.rexnet import ARCHITECTURES, ReXNet, rexnet
+from rexnet_ai_real.models.rexnet import ReXNet
 
 State = dict[str, Tensor]
 

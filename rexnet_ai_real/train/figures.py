@@ -148,15 +148,15 @@ def heat_panel(images: Sequence[HeatImage], columns: int = 4) -> Figure:
         figure = Figure(figsize=(width, height))
         figure.set_layout_engine("none")  # positions are computed here, so that all tiles have one size
 
-        def place(left: float, bottom: float, wide: float, high: float) -> Axes:
+        def axes_at(left: float, bottom: float, wide: float, high: float) -> Axes:
             return figure.add_axes((left / width, bottom / height, wide / width, high / height))
 
         for row, shown_in_row in enumerate(rows):
             top = height - row * row_height - title
             for column, shown in enumerate(shown_in_row):
                 left = column * pitch + (pitch - tile) / 2
-                _draw_pair(place(left, top - tile, tile, tile), place(left, top - 2 * tile, tile, tile), shown)
-        _draw_scale(place(width / 2 - 1.2, 0.33, 2.4, 0.1))
+                _draw_pair(axes_at(left, top - tile, tile, tile), axes_at(left, top - 2 * tile, tile, tile), shown)
+        _draw_scale(axes_at(width / 2 - 1.2, 0.33, 2.4, 0.1))
     return figure
 
 
