@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from rexnet_ai_real import config
 from rexnet_ai_real.cli.hydra_help import CONF
 from rexnet_ai_real.config import TrainConfig
+from rexnet_ai_real.config.compose import load
 from rexnet_ai_real.runs.folder import RunFolder
 
 Compose = Callable[..., TrainConfig]
@@ -35,12 +35,12 @@ def absl_closes_nothing() -> None:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Overrides for a run of seconds: 60 generated images of 32 px, a quarter of the width, two epochs."""
+    """Overrides for a run of seconds: 60 generated images of 32 px, a quarter of the width, two epochs, no figures."""
     return [
         f"data.root={tmp_path_factory.mktemp('images') / 'synthetic'}",
         *("data=synthetic", "data.synthetic.count=60", "data.synthetic.size=32", "data.image_size=32"),
         *("data.batch_size=8", "data.workers=0", "model=rexnet_100", "model.width=0.25", "trainer.max_epochs=2"),
-        *("name=tiny", "trainer.precision=32-true", "trainer.threads=1"),
+        *("name=tiny", "figures=false", "trainer.precision=32-true", "trainer.threads=1"),
     ]
 
 
@@ -50,7 +50,7 @@ def compose_tiny(tiny: list[str]) -> Compose:
 
     def composed(*overrides: str) -> TrainConfig:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            return config.load(compose("train", overrides=[*tiny, *overrides]))
+            return load(compose("train", overrides=[*tiny, *overrides]))
 
     return composed
 

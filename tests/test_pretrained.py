@@ -1,4 +1,4 @@
-"""Weights from files in every layout, what is refused and how it is said."""
+"""Weights from files in every layout, and what is refused with which message."""
 
 import os
 import pickle
@@ -223,13 +223,13 @@ def test_code_in_a_file_is_named_and_never_run(tmp_path: Path, how: str) -> None
 @pytest.mark.parametrize(
     "content", [b"", b"PK\x03\x04", b"hello, no weights here", b"\x05\0\0\0\0\0\0\0{oops", b"\x80\x02}."]
 )
-def test_damaged_files_are_told(tmp_path: Path, content: bytes) -> None:
+def test_damaged_files_are_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "weights.pth").write_bytes(content)
     with pytest.raises(ValueError, match=r"weights\.pth"):
         load_weights(ReXNet(), tmp_path / "weights.pth")
 
 
-def test_a_list_and_an_absent_file_are_told(tmp_path: Path) -> None:
+def test_a_list_and_an_absent_file_are_named(tmp_path: Path) -> None:
     torch.save([torch.ones(1)], tmp_path / "list.pth")
     with pytest.raises(ValueError, match="holds no state dict"):
         load_weights(ReXNet(), tmp_path / "list.pth")
@@ -258,7 +258,7 @@ def test_without_a_network_the_page_to_fetch_by_hand_is_named(tmp_path: Path, mo
 
 
 @pytest.mark.parametrize("name", ["rexnetr_100", "rexnet_lite_100", "nothing"])
-def test_names_without_published_weights_are_told(name: str) -> None:
+def test_names_without_published_weights_are_listed(name: str) -> None:
     with pytest.raises(ValueError, match=f"none are published for {name}, but for rexnet_100"):
         load_imagenet(ReXNet(), name)
 

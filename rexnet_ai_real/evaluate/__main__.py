@@ -6,7 +6,7 @@
   python -m rexnet_ai_real.evaluate run=PATH sections=[metrics,calibration]
   python -m rexnet_ai_real.evaluate run=PATH data=folder data.root=PATH    on other images than the run's own
 
-Every key with its type and meaning: EvaluateConfig in rexnet_ai_real/config.py.
+Every key with its type and meaning: rexnet_ai_real/config/evaluation.py.
 """
 
 import sys
@@ -24,7 +24,7 @@ def main() -> None:
         return
     import hydra
 
-    import rexnet_ai_real.config  # noqa: F401  # its schemas, which conf/ fills in
+    import rexnet_ai_real.config.compose  # noqa: F401  # registers the schema that evaluate.yaml begins with
 
     hydra.main(version_base="1.3", config_path=str(CONF), config_name="evaluate")(run)()
 

@@ -76,7 +76,7 @@ def has_exact_map(network: nn.Module, size: int) -> bool:
             found = class_activation_map(network, images).mean((1, 2))
         except (ValueError, RuntimeError):  # a head of another kind, or features without places
             return False
-        bias = _last_linear(network).bias
+        bias = _classifier(network).bias
         logits = network(images)
     found = found if bias is None else found + bias[AI] - bias[REAL]
     return torch.allclose(found, logits[:, AI] - logits[:, REAL], rtol=1e-3, atol=1e-4)
@@ -152,13 +152,13 @@ def _bare(model: Any) -> Any:
     return model
 
 
-def _last_linear(network: nn.Module) -> nn.Linear:
-    return [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
+def _classifier(network: nn.Module) -> nn.Linear:
+    return network.get_classifier()  # type: ignore[operator, no-any-return]
 
 
 def _evidence(network: nn.Module) -> Tensor:
     """What each channel says for "AI-generated" against "real", as the weight of a convolution (1, C, 1, 1)."""
-    weight = _last_linear(network).weight
+    weight = _classifier(network).weight
     return (weight[AI] - weight[REAL])[None, :, None, None]
 
 

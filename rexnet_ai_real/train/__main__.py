@@ -4,7 +4,7 @@
   python -m rexnet_ai_real.train -m +experiment=baseline +sweep=lr_patience
   python -m rexnet_ai_real.train +experiment=demo                  minutes, no download
 
-Every key with its type and meaning: TrainConfig in rexnet_ai_real/config.py.
+Every key with its type and meaning: rexnet_ai_real/config/schema.py.
 """
 
 from pathlib import Path
@@ -18,39 +18,40 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """The command."""
-    if show_help(__doc__, ("augment", "data", "experiment", "model", "sweep", "trainer")):
+    if show_help(__doc__, ("augment", "data", "experiment", "model", "optimizer", "sweep", "trainer")):
         return
     import hydra
 
-    import rexnet_ai_real.config  # noqa: F401  # its schemas, which conf/ fills in
+    import rexnet_ai_real.config.compose  # noqa: F401  # registers the schema that train.yaml begins with
 
     hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(run)()
 
 
 def run(composed: "DictConfig") -> float | None:
-    """One run, or one job of a multirun. Returns the lowest validation loss, which sweepers minimise."""
+    """One run, or one job of a multirun; the lowest validation loss, which sweepers minimise."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from rexnet_ai_real import config
+    from rexnet_ai_real.config.compose import load
+    from rexnet_ai_real.config.rules import ConfigError
     from rexnet_ai_real.errors import UserError
     from rexnet_ai_real.runs.folder import RunFolder
 
     hydra_config = HydraConfig.get()
     try:
-        settings = config.load(composed)
+        settings = load(composed)
         if settings.resume and hydra_config.mode == RunMode.MULTIRUN:
-            raise config.ConfigError(f"resume={settings.resume}: one run is resumed at a time; leave out -m and sweeps")
+            raise ConfigError(f"resume={settings.resume}: one run is resumed at a time; leave out -m and sweeps")
         # PyTorch and Lightning take seconds to import: --cfg job needs neither.
         from rexnet_ai_real.train.run import train
 
         return train(settings, RunFolder(Path(hydra_config.runtime.output_dir)))
     except UserError as error:
-        if hydra_config.mode == RunMode.MULTIRUN:  # one failed job must not end the others: the sweep's summary tells
+        if hydra_config.mode == RunMode.MULTIRUN:  # a failed job must not end the others: the sweep's summary names it
             raise
         raise SystemExit(f"{type(error).__name__}: {error}") from error
     except KeyboardInterrupt:
-        print("\nInterrupted. From the end of the last whole epoch, if there is one, resume=FOLDER goes on.")
+        print("\nInterrupted. resume=FOLDER continues from the end of the last complete epoch, if there is one.")
         raise SystemExit(130) from None
 
 
