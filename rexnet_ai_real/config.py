@@ -26,8 +26,6 @@ ACCELERATORS = ("auto", "cpu", "gpu", "mps")
 STRATEGIES = ("auto", "ddp")
 PRECISIONS = ("auto", "32-true", "16-mixed", "bf16-mixed")
 THRESHOLDS = ("fpr", "balanced_accuracy")
-SECTIONS = ("metrics", "calibration", "comparison", "shortcuts", "robustness", "collections", "explanations")
-"""Parts of the report, in the order in which it shows them."""
 
 
 class ConfigError(UserError, ValueError):
@@ -228,8 +226,8 @@ class EvaluateConfig:
     """Folders of other collections (any layout that data=folder, kaggle or cifake reads): does it hold there too?"""
     against: str | None = None
     """A second run, multirun of folds or checkpoint that held out the same images, to compare with."""
-    sections: list[str] = field(default_factory=lambda: list(SECTIONS))
-    """Which parts to make; [metrics,calibration] takes seconds, since nothing is predicted anew."""
+    sections: list[str] | None = None
+    """Which sections to make. Null: all. [metrics,calibration] takes seconds, since no image is predicted again."""
     sample: int | None = 192
     """How many held-out images, drawn by their hashes, pass the 47 corruptions, the swap test and the test of the
     heat maps. Null: all; the time grows with it (192: about ten minutes on two cores)."""
@@ -408,7 +406,6 @@ _EVALUATION_RULES: dict[str, Rule] = {
     "data.workers": _at_least(0),
     "data.duplicate_distance": _RULES["data.duplicate_distance"],
     "data.max_pixels": _at_least(1),
-    "sections": ((lambda value: value and set(value) <= set(SECTIONS)), "some of " + ", ".join(SECTIONS)),
     "sample": _at_least(2),
     "threshold": _one_of(THRESHOLDS),
     "fpr": _BETWEEN,

@@ -28,6 +28,8 @@ from rexnet_ai_real.detector.description import NotADetector
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluate import __main__ as evaluate
 from rexnet_ai_real.evaluate.report import write as report
+from rexnet_ai_real.evaluate.report.document import Findings
+from rexnet_ai_real.evaluate.report.sections import SECTIONS
 from rexnet_ai_real.evaluate.report.write import write_report
 from rexnet_ai_real.evaluate.subject import NothingToEvaluate
 from rexnet_ai_real.files import write_text
@@ -118,7 +120,7 @@ def whole(planted: RunFolder, elsewhere: Path, tmp_path_factory: pytest.TempPath
     chosen = settings(
         planted,
         folder / "report",
-        sections=list(report.MAKERS),
+        sections=list(SECTIONS),
         against=str(again),
         others=[str(elsewhere)],
         sample=6,
@@ -295,7 +297,7 @@ def test_logits_that_are_no_numbers_are_named_and_left_out(planted: RunFolder, t
     assert "NaN" in failures[0]
     expected = len(pd.read_csv(planted.predictions_file).query("split == 'test'")) - 3
     assert metrics_in(tmp_path / "report")["test"]["n"] == expected
-    assert "Not made, or not whole" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    assert "Missing or incomplete" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
 
 
 def test_nothing_but_nan_still_gives_a_report(planted: RunFolder, tmp_path: Path) -> None:
@@ -340,10 +342,10 @@ def test_other_collections_fail_one_by_one(planted: RunFolder, elsewhere: Path, 
 def test_an_error_inside_a_section_does_not_cost_the_others(
     planted: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_: object) -> None:
+    def broken(_: object) -> Findings:
         raise RuntimeError("unforeseen")
 
-    monkeypatch.setitem(report.MAKERS, "calibration", broken)
+    monkeypatch.setitem(SECTIONS, "calibration", replace(SECTIONS["calibration"], make=broken))
     failures = write_report(settings(planted, tmp_path))
     assert "RuntimeError: unforeseen" in failures[0]
     assert "Traceback" in (tmp_path / report.ERRORS_FILE).read_text()

@@ -1,7 +1,9 @@
 """The report's pieces: the document in both forms, the first paragraph, parts with their operating points, answers."""
 
+import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,30 +11,33 @@ import pytest
 from matplotlib.figure import Figure
 from sklearn.metrics import accuracy_score, log_loss, recall_score, roc_auc_score
 
-from rexnet_ai_real.config import DataConfig
+from rexnet_ai_real.config import ConfigError, DataConfig, EvaluateConfig
 from rexnet_ai_real.detector.description import UNCALIBRATED
 from rexnet_ai_real.evaluate.part import ONE, Part, measure
 from rexnet_ai_real.evaluate.report.document import (
+    Caution,
     Document,
-    Gallery,
+    Findings,
     Illustration,
-    Note,
     Paragraph,
     Risk,
     Section,
     Table,
-    number,
-    percent,
-    signed,
-    written,
 )
+from rexnet_ai_real.evaluate.report.evaluation import Evaluation
+from rexnet_ai_real.evaluate.report.formatting import number, percent, signed, written
+from rexnet_ai_real.evaluate.report.gallery import Gallery
 from rexnet_ai_real.evaluate.report.html import html
 from rexnet_ai_real.evaluate.report.markdown import markdown
-from rexnet_ai_real.evaluate.report.opening import largest_risk
+from rexnet_ai_real.evaluate.report.opening import largest_risk, opening
+from rexnet_ai_real.evaluate.report.section_entry import SectionEntry
+from rexnet_ai_real.evaluate.report.sections import SECTIONS
 from rexnet_ai_real.evaluate.report.sections.sources import source_blocks
+from rexnet_ai_real.evaluate.report.write import wanted, write_report
 from rexnet_ai_real.metrics.bootstrap import Estimate
 from rexnet_ai_real.metrics.scores import Scores
 from rexnet_ai_real.metrics.selective import measure_answers
+from rexnet_ai_real.runs.folder import RunFolder
 
 NASTY = 'a<script>alert("x")</script>|b\nc.png'
 
@@ -67,8 +72,9 @@ def a_document() -> Document:
         "curve", f"A figure of {NASTY}", "image/svg+xml", b"<svg xmlns='http://www.w3.org/2000/svg'/>"
     )
     table = Table(("Image", "Value"), ((NASTY, Estimate(0.5, 0.4, 0.6)), ("none", Estimate.undefined("why"))), bars=1)
-    whole = Section("metrics", f"Found {NASTY}.", (Paragraph(NASTY), Note("caution", NASTY), table, figure))
-    broken = Section("robustness", "Not made.", failed=f"gone: {NASTY}")
+    found = Findings(f"Found {NASTY}.", (Paragraph(NASTY), Caution(NASTY), table, figure))
+    whole = Section("metrics", "How good is it?", found)
+    broken = Section("robustness", "Does it last?", Findings("Not made.", failed=f"gone: {NASTY}"))
     about = Table(("", ""), (("Evaluated", NASTY),))
     return Document("Title", "subtitle", (("What was found", NASTY),), (whole, broken), about)
 
@@ -99,11 +105,11 @@ def test_both_forms_say_the_same() -> None:
             "How good is it?",
             "0.500",
             "[0.400, 0.600]",
-            "Does it survive the way to the reader?",
+            "Does it last?",
             "Evaluated",
         ):
             assert words in text
-    assert document.failures == [f"Does it survive the way to the reader?: gone: {NASTY}"]
+    assert document.failures == [f"Does it last?: gone: {NASTY}"]
 
 
 def test_cells_read_well() -> None:
@@ -118,8 +124,8 @@ def test_cells_read_well() -> None:
     assert percent(Estimate.undefined("no images")) == "unknown (no images)"
 
 
-def test_figures_are_saved_and_embedded(tmp_path: object) -> None:
-    gallery = Gallery(tmp_path)  # type: ignore[arg-type]
+def test_figures_are_saved_and_embedded(tmp_path: Path) -> None:
+    gallery = Gallery(tmp_path)
     drawn, shown = Figure(figsize=(2, 2)), Figure(figsize=(9, 2))
     for figure in (drawn, shown):
         figure.subplots().plot([0, 1])
@@ -134,8 +140,8 @@ def test_figures_are_saved_and_embedded(tmp_path: object) -> None:
 def test_the_largest_risk_comes_first() -> None:
     risks = [Risk(0.1, "small"), Risk(0.4, "large"), Risk(0.2, "middle")]
     assert largest_risk(risks, []) == "large. Next: middle."
-    assert largest_risk(risks[:1], ["x", "y"]) == "small. Also untested: x; y."
-    assert largest_risk([], ["x"]) == "unknown, since untested: x."
+    assert largest_risk(risks[:1], [Risk(0.1, "x"), Risk(0.2, "y")]) == "small. Also untested: y; x."
+    assert largest_risk([], [Risk(0.1, "x")]) == "unknown, since untested: x."
     assert "stays open" in largest_risk([], [])
 
 
@@ -199,9 +205,44 @@ def test_small_sources_are_marked_and_the_worst_large_one_is_named() -> None:
     by_name = {score.source: score for score in found.scores}
     assert by_name["tiny"].is_small
     assert by_name["sculptor"].correct.value == 0
-    assert any(isinstance(b, Note) and "Worst source: sculptor (AI, 50 images)" in b.words for b in found.blocks)
-    assert any(isinstance(b, Note) and "tiny (10)" in b.words for b in found.blocks)
+    assert any(isinstance(b, Caution) and "Worst source: sculptor (AI, 50 images)" in b.words for b in found.blocks)
+    assert any(isinstance(b, Caution) and "tiny (10)" in b.words for b in found.blocks)
     assert "sculptor" in found.risks[0].words
     painters = part.rows[(part.rows["source"] == "painter") | (part.rows["label"] == 0)]
     assert by_name["painter"].auroc.value == pytest.approx(roc_auc_score(painters["label"], painters["logit"]))
     assert not source_blocks(one_fold(a_part()), resamples=50, seed=0).blocks
+
+
+def test_a_section_needs_one_entry(tiny_run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The entry alone brings a section into the settings, the report in both forms, metrics.json and the opening."""
+
+    def make(evaluation: Evaluation) -> Findings:
+        return Findings("Colours are fine.", (Paragraph(f"{len(evaluation.part)} looked at."),), {"hues": 3})
+
+    entry = SectionEntry("colours", "Are the colours right?", make, untested=Risk(9.0, "whether the colours are right"))
+    monkeypatch.setitem(SECTIONS, "colours", entry)
+    settings = EvaluateConfig(run=str(tiny_run.path), output_dir=str(tmp_path), sections=["colours"], resamples=20)
+    write_report(settings)
+    for name in ("report.md", "report.html"):
+        text = (tmp_path / name).read_text(encoding="utf-8")
+        assert "Are the colours right?" in text
+        assert "Colours are fine." in text
+        assert "looked at." in text
+    assert json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))["colours"] == {"hues": 3}
+    assert "colours" in [each.key for each in wanted(replace(settings, sections=None))]
+    evaluation = Evaluation.open(settings)
+    assert "untested: whether the colours are right;" in dict(opening(evaluation, []))["The largest risk"]
+
+
+def test_sections_are_checked_before_any_work() -> None:
+    nowhere = EvaluateConfig(run="nowhere", sections=["metrics", "colours"])
+    with pytest.raises(ConfigError, match=r"sections=\['metrics', 'colours'\]: expected some of metrics, calibration"):
+        write_report(nowhere)
+    with pytest.raises(ConfigError, match="expected some of"):
+        write_report(replace(nowhere, sections=[]))
+    with pytest.raises(
+        ConfigError, match=r"against=other: add comparison to sections=\['metrics'\], or leave against out"
+    ):
+        write_report(replace(nowhere, sections=["metrics"], against="other"))
+    left = {entry.key for entry in wanted(EvaluateConfig(run="nowhere"))}
+    assert set(SECTIONS) - left == {"comparison", "collections"}

@@ -13,7 +13,7 @@ from rexnet_ai_real.evaluate.corruptions import Corruption
 from rexnet_ai_real.evaluate.fitting import Fitted, fit
 from rexnet_ai_real.evaluate.part import ONE, Part, measure
 from rexnet_ai_real.evaluate.prediction import predicted_logits
-from rexnet_ai_real.evaluate.report.document import Gallery
+from rexnet_ai_real.evaluate.report.gallery import Gallery
 from rexnet_ai_real.evaluate.subject import NothingToEvaluate, Subject, open_subject, read_collection
 from rexnet_ai_real.metrics.binary import Metrics
 from rexnet_ai_real.metrics.scores import FloatArray

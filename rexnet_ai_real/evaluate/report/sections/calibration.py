@@ -1,10 +1,13 @@
 """When to act and when to say "unsure": operating point, reliability, and what the unsure band is worth."""
 
+from typing import Final
+
 import numpy as np
 
 from rexnet_ai_real.detector.calibration import Calibration
-from rexnet_ai_real.evaluate.report.document import Block, Cell, Note, Paragraph, Risk, Section, Table, percent
+from rexnet_ai_real.evaluate.report.document import Block, Caution, Cell, Findings, Paragraph, Risk, Table
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
+from rexnet_ai_real.evaluate.report.formatting import percent
 from rexnet_ai_real.evaluate.report.plots import (
     histogram_figure,
     pr_figure,
@@ -12,12 +15,13 @@ from rexnet_ai_real.evaluate.report.plots import (
     risk_coverage_figure,
     roc_figure,
 )
+from rexnet_ai_real.evaluate.report.section_entry import SectionEntry
 from rexnet_ai_real.metrics.bootstrap import Estimate
 from rexnet_ai_real.metrics.curves import pr_band, reliability, risk_coverage, roc_band
 from rexnet_ai_real.metrics.selective import Answers, measure_answers
 
 
-def section(evaluation: Evaluation) -> Section:
+def findings(evaluation: Evaluation) -> Findings:
     """The operating point, what was promised of it, and what the measured images say."""
     part, settings = evaluation.part, evaluation.settings
     answers = measure_answers(part.scores, part.verdicts, resamples=settings.resamples, seed=settings.seed)
@@ -25,9 +29,8 @@ def section(evaluation: Evaluation) -> Section:
     blocks: list[Block] = [Paragraph(fitted.source)]
     if fitted.failed is None:
         blocks += _operating_point(evaluation, answers)
-        blocks += [Note("caution", note) for note in evaluation.calibration.notes]
-    return Section(
-        "calibration",
+        blocks += [Caution(note) for note in evaluation.calibration.notes]
+    return Findings(
         _finding(evaluation, answers),
         (*blocks, *_figures(evaluation, answers)),
         {
@@ -38,6 +41,9 @@ def section(evaluation: Evaluation) -> Section:
         _risks(evaluation, answers),
         fitted.failed,
     )
+
+
+SECTION: Final = SectionEntry("calibration", "At which threshold, and when “unsure”?", findings)
 
 
 def _finding(evaluation: Evaluation, answers: Answers) -> str:

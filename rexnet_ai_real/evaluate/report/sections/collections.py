@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluate.part import Part, measure
-from rexnet_ai_real.evaluate.report.document import Block, Cell, Paragraph, Risk, Section, Table
+from rexnet_ai_real.evaluate.report.document import Block, Cell, Findings, Paragraph, Risk, Table
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
 from rexnet_ai_real.evaluate.report.plots import interval_figure
+from rexnet_ai_real.evaluate.report.section_entry import SectionEntry
 from rexnet_ai_real.evaluate.report.sections.metrics import metrics_of
 from rexnet_ai_real.evaluate.report.sections.sources import source_blocks
 from rexnet_ai_real.evaluate.subject import read_collection
@@ -16,7 +17,7 @@ from rexnet_ai_real.metrics.binary import Metrics
 from rexnet_ai_real.metrics.bootstrap import Estimate
 
 
-def section(evaluation: Evaluation) -> Section:
+def findings(evaluation: Evaluation) -> Findings:
     """Metrics of every folder in settings.others; one that cannot be read leaves the others standing."""
     own, own_chosen = evaluation.measured
     found: list[tuple[Part, Metrics, Metrics]] = []
@@ -43,14 +44,23 @@ def section(evaluation: Evaluation) -> Section:
         blocks += [Paragraph(f"The sources of {part.title}:"), *sources.blocks] if sources.blocks else []
         metrics[part.name] = metrics_of(at_half, chosen) | ({"sources": sources.plain()} if sources.scores else {})
         risks += [*_fall(own, at_half, part), *(Risk(r.size, f"on {part.name}, {r.words}") for r in sources.risks)]
-    return Section(
-        "collections",
+    return Findings(
         _finding(own, found),
         tuple(blocks),
         metrics,
         tuple(risks),
         "; ".join(failures) or None,
     )
+
+
+SECTION: Final = SectionEntry(
+    "collections",
+    "Does it hold on other collections?",
+    findings,
+    needs="others",
+    by_images=True,
+    untested=Risk(0.3, "whether it holds beyond the collection that it comes from (others=[PATH,...])"),
+)
 
 
 def _names(folders: list[str]) -> dict[str, str]:

@@ -9,8 +9,9 @@ import pandas as pd
 from rexnet_ai_real.config import OWN
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluate.part import Part
-from rexnet_ai_real.evaluate.report.document import Cell, Paragraph, Section, Signed, Table
+from rexnet_ai_real.evaluate.report.document import Cell, Findings, Paragraph, Signed, Table
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
+from rexnet_ai_real.evaluate.report.section_entry import SectionEntry
 from rexnet_ai_real.figures import NAMES
 from rexnet_ai_real.files import write_csv
 from rexnet_ai_real.metrics.binary import LOWER_IS_BETTER
@@ -20,7 +21,7 @@ from rexnet_ai_real.metrics.names import SAID
 SHOWN: Final = 25
 
 
-def section(evaluation: Evaluation) -> Section:
+def findings(evaluation: Evaluation) -> Findings:
     """The evaluated detector (A) beside settings.against (B); calling an image AI at calibrated P(AI) 0.5."""
     against = Path(str(evaluation.settings.against)).expanduser()
     other = Evaluation.open(
@@ -33,8 +34,7 @@ def section(evaluation: Evaluation) -> Section:
         )
     settings = evaluation.settings
     found = compare(_named(evaluation.part), _named(other.part), resamples=settings.resamples, seed=settings.seed)
-    return Section(
-        "comparison",
+    return Findings(
         found.verdict,
         (
             Paragraph(f"A is this detector, {evaluation.subject.path}; B is {against}. {found.n:,} images, paired."),
@@ -48,6 +48,14 @@ def section(evaluation: Evaluation) -> Section:
             for name, d in found.differences.items()
         },
     )
+
+
+SECTION: Final = SectionEntry(
+    "comparison",
+    "Better than the other one?",
+    findings,
+    needs="against",
+)
 
 
 def _named(part: Part) -> Predictions:

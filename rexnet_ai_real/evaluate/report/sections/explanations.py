@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Final
 
 from torch import Tensor
 
 from rexnet_ai_real.evaluate.audits.explanations import PRIORS, ExplanationAudit, evaluate_explanations
 from rexnet_ai_real.evaluate.audits.heat_probe import DIRECTIONS, ORDERS
 from rexnet_ai_real.evaluate.part import Part
-from rexnet_ai_real.evaluate.report.document import Cell, Paragraph, Risk, Section, Signed, Table, split_lead
+from rexnet_ai_real.evaluate.report.document import Cell, Findings, Paragraph, Risk, Signed, Table
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
 from rexnet_ai_real.evaluate.report.explanation_figures import courses_figure, examples_figure
+from rexnet_ai_real.evaluate.report.formatting import split_lead
+from rexnet_ai_real.evaluate.report.section_entry import SectionEntry
 from rexnet_ai_real.images.decode import UnreadableImage, decode
 from rexnet_ai_real.images.preprocessing import ENOUGH
 from rexnet_ai_real.images.transforms import evaluation_transform
@@ -18,7 +21,7 @@ from rexnet_ai_real.images.transforms import evaluation_transform
 _SAID = {"heat": "by the heat map", "random": "at random", "centre": "from the centre"}
 
 
-def section(evaluation: Evaluation) -> Section:
+def findings(evaluation: Evaluation) -> Findings:
     """Regions are hidden, or shown, in the order of the heat map and in two that know nothing of the detector."""
     settings = evaluation.settings
     drawn = evaluation.part.drawn(settings.sample)
@@ -38,8 +41,7 @@ def section(evaluation: Evaluation) -> Section:
     )
     gallery = evaluation.gallery
     lead, rest = split_lead(found.verdict)
-    return Section(
-        "explanations",
+    return Findings(
         lead,
         (
             Paragraph(words),
@@ -51,6 +53,14 @@ def section(evaluation: Evaluation) -> Section:
         found.plain(),
         _risks(found),
     )
+
+
+SECTION: Final = SectionEntry(
+    "explanations",
+    "Do the heat maps explain it?",
+    findings,
+    costly="heat maps",
+)
 
 
 def _prepared(part: Part, evaluation: Evaluation) -> Iterator[Tensor]:

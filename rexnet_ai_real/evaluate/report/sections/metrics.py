@@ -1,10 +1,14 @@
 """How good is it: every metric with its interval, fold by fold and source by source."""
 
+from typing import Final
+
 import pandas as pd
 
 from rexnet_ai_real.evaluate.part import DECISIONS, Part
-from rexnet_ai_real.evaluate.report.document import Block, Note, Paragraph, Risk, Section, Table, percent
+from rexnet_ai_real.evaluate.report.document import Block, Caution, Findings, Paragraph, Risk, Table
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
+from rexnet_ai_real.evaluate.report.formatting import percent
+from rexnet_ai_real.evaluate.report.section_entry import SectionEntry
 from rexnet_ai_real.evaluate.report.sections.sources import source_blocks
 from rexnet_ai_real.figures import NAMES
 from rexnet_ai_real.labels import AI, REAL
@@ -13,13 +17,13 @@ from rexnet_ai_real.metrics.bootstrap import Estimate
 from rexnet_ai_real.metrics.names import SAID
 
 
-def section(evaluation: Evaluation) -> Section:
+def findings(evaluation: Evaluation) -> Findings:
     """Metrics of the measured images."""
     at_half, at_threshold = evaluation.measured
     part = evaluation.part
     blocks: list[Block] = [Paragraph(_whose(evaluation))]
     blocks.append(_metrics_table(at_half, at_threshold, evaluation.has_threshold))
-    blocks += [Note("caution", warning) for warning in (*evaluation.subject.notes, *at_half.warnings)]
+    blocks += [Caution(warning) for warning in (*evaluation.subject.notes, *at_half.warnings)]
     blocks.append(_confusion(part))
     if len(part.folds) > 1:
         blocks.append(_fold_table(evaluation))
@@ -30,14 +34,16 @@ def section(evaluation: Evaluation) -> Section:
             f"{evaluation.left_out} of {evaluation.left_out + len(part)} logits are NaN or infinite; these images "
             "are left out of everything. A trained detector gives finite logits: look at its loss and its precision"
         )
-    return Section(
-        "metrics",
+    return Findings(
         _finding(at_half),
         (*blocks, *found.blocks),
-        metrics_of(at_half, at_threshold) | ({"sources": found.plain()} if found.scores else {}),
+        {part.name: metrics_of(at_half, at_threshold) | ({"sources": found.plain()} if found.scores else {})},
         (*_risks(at_half), *found.risks),
         failed,
     )
+
+
+SECTION: Final = SectionEntry("metrics", "How good is it?", findings, by_images=True)
 
 
 def metrics_of(at_half: Metrics, at_threshold: Metrics) -> dict[str, object]:

@@ -7,9 +7,10 @@ import pandas as pd
 
 from rexnet_ai_real.evaluate.audits.robustness import CELL_METRICS, Robustness, summarise_robustness
 from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS, NONE
-from rexnet_ai_real.evaluate.report.document import Cell, Paragraph, Risk, Section, Table
+from rexnet_ai_real.evaluate.report.document import Cell, Findings, Paragraph, Risk, Table
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
 from rexnet_ai_real.evaluate.report.robustness_figures import curves_figure, heat_figure
+from rexnet_ai_real.evaluate.report.section_entry import SectionEntry
 from rexnet_ai_real.figures import styled
 from rexnet_ai_real.metrics.bootstrap import Estimate
 
@@ -17,7 +18,7 @@ _RATES: Final = ("recall", "specificity")
 """Measured at the chosen threshold."""
 
 
-def section(evaluation: Evaluation) -> Section:
+def findings(evaluation: Evaluation) -> Findings:
     """Accuracy, AUROC, TPR and TNR at the fixed threshold under every corruption."""
     part, settings = evaluation.part.drawn(evaluation.settings.sample), evaluation.settings
     raw, images = evaluation.logits(part, CORRUPTIONS, "Corrupted images"), part.images()
@@ -36,8 +37,7 @@ def section(evaluation: Evaluation) -> Section:
     )
     with styled():
         heat, curves = heat_figure(found.table), curves_figure(found.table)
-    return Section(
-        "robustness",
+    return Findings(
         found.verdict,
         (
             Paragraph(words),
@@ -48,6 +48,15 @@ def section(evaluation: Evaluation) -> Section:
         _plain(found.table),
         _risks(found),
     )
+
+
+SECTION: Final = SectionEntry(
+    "robustness",
+    "Does it survive the way to the reader?",
+    findings,
+    costly="corruptions",
+    untested=Risk(0.1, "whether it survives compression and resizing"),
+)
 
 
 def _table(table: pd.DataFrame) -> Table:

@@ -13,9 +13,11 @@ from rexnet_ai_real.evaluate.audits.label_errors import contact_sheet, find_labe
 from rexnet_ai_real.evaluate.audits.shortcuts import FileAudit, audit_files
 from rexnet_ai_real.evaluate.audits.swaps import ENCODINGS, swap_audit
 from rexnet_ai_real.evaluate.leaks import LeakAudit, find_leaks, parts_of
-from rexnet_ai_real.evaluate.report.document import Block, Paragraph, Risk, Section, Signed, Table, signed, split_lead
+from rexnet_ai_real.evaluate.report.document import Block, Findings, Paragraph, Risk, Signed, Table
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
+from rexnet_ai_real.evaluate.report.formatting import signed, split_lead
 from rexnet_ai_real.evaluate.report.plots import interval_figure
+from rexnet_ai_real.evaluate.report.section_entry import SectionEntry
 from rexnet_ai_real.figures import NAMES
 from rexnet_ai_real.files import write_csv
 from rexnet_ai_real.labels import LABELS
@@ -39,18 +41,26 @@ class _Audit:
     failed: str | None = None
 
 
-def section(evaluation: Evaluation) -> Section:
+def findings(evaluation: Evaluation) -> Findings:
     """Four audits, each by itself: one that fails leaves the others standing."""
     audits = [_tried(name, make, evaluation) for name, make in _AUDITS.items()]
     failed = "; ".join(audit.failed for audit in audits if audit.failed)
-    return Section(
-        "shortcuts",
+    return Findings(
         audits[0].finding,
         tuple(block for audit in audits for block in audit.blocks),
         {name: audit.metrics for name, audit in zip(_KEYS, audits, strict=True) if audit.metrics is not None},
         tuple(risk for audit in audits for risk in audit.risks),
         failed or None,
     )
+
+
+SECTION: Final = SectionEntry(
+    "shortcuts",
+    "Images or files?",
+    findings,
+    costly="swap test",
+    untested=Risk(0.2, "whether it has learned files instead of images"),
+)
 
 
 def _tried(name: str, make: Callable[[Evaluation], _Audit], evaluation: Evaluation) -> _Audit:

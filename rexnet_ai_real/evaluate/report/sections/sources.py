@@ -6,7 +6,8 @@ from typing import Final
 import numpy as np
 
 from rexnet_ai_real.evaluate.part import Part
-from rexnet_ai_real.evaluate.report.document import Block, Note, Risk, Table, percent
+from rexnet_ai_real.evaluate.report.document import Block, Caution, Risk, Table
+from rexnet_ai_real.evaluate.report.formatting import percent
 from rexnet_ai_real.figures import NAMES
 from rexnet_ai_real.metrics.binary import evaluate_scores
 from rexnet_ai_real.metrics.bootstrap import Estimate
@@ -91,7 +92,7 @@ def _table(found: list[SourceScore]) -> Table:
     return Table(columns, rows, "Each source; AUROC is against all images of the other class.", bars=3)
 
 
-def _worst(found: list[SourceScore]) -> tuple[Note, ...]:
+def _worst(found: list[SourceScore]) -> tuple[Caution, ...]:
     small = [s for s in found if s.is_small]
     large = [s for s in found if not s.is_small]
     words = []
@@ -105,7 +106,7 @@ def _worst(found: list[SourceScore]) -> tuple[Note, ...]:
             f"Too small to judge, under {ENOUGH} images: {named}; lowest of these is {lowest.source}, "
             f"{percent(lowest.correct)}."
         )
-    return (Note("caution", " ".join(words)),)
+    return (Caution(" ".join(words)),)
 
 
 def _risks(found: list[SourceScore]) -> tuple[Risk, ...]:
