@@ -14,7 +14,7 @@ class Ranking:
 
     order: IntArray
     hits: FloatArray
-    """(n,) in ranked order: 1 where the image is of the kind that is counted (AI for a ROC curve), else 0."""
+    """(n,) in ranked order: 1 where the image is counted as a hit (an AI image for a ROC curve), else 0."""
     tie_ends: IntArray | None
     """(points,) position of the last image of each run of equal scores; None when all differ."""
 

@@ -23,11 +23,10 @@ from rexnet_ai_real.evaluate.report.opening import opening
 from rexnet_ai_real.evaluate.report.section_entry import SectionEntry
 from rexnet_ai_real.evaluate.report.sections import SECTIONS
 from rexnet_ai_real.files import write_csv, write_text
-from rexnet_ai_real.metrics.names import SAID
+from rexnet_ai_real.metrics.binary import METRICS
 from rexnet_ai_real.runs.environment import environment
 
 ERRORS_FILE: Final = "errors.txt"
-_ON_SCREEN: Final = ("accuracy", "balanced_accuracy", "f1", "auroc", "nll", "ece", "tpr_at_fpr5")
 
 
 def write_report(settings: EvaluateConfig) -> list[str]:
@@ -143,8 +142,9 @@ def _show(evaluation: Evaluation, document: Document) -> None:
     )
     table.add_column("metric")
     table.add_column("value [95% interval]", justify="right")
-    for name in _ON_SCREEN:
-        table.add_row(SAID[name], written(getattr(at_half, name)))
+    for name, metric in METRICS.items():
+        if metric.headline:
+            table.add_row(metric.title, written(at_half.estimates[name]))
     console.print(table)
     for lead, words in document.opening:
         console.print(f"{lead}: {words}", markup=False, soft_wrap=False)

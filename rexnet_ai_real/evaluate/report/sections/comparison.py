@@ -14,9 +14,8 @@ from rexnet_ai_real.evaluate.report.evaluation import Evaluation
 from rexnet_ai_real.evaluate.report.section_entry import SectionEntry
 from rexnet_ai_real.figures import NAMES
 from rexnet_ai_real.files import write_csv
-from rexnet_ai_real.metrics.binary import LOWER_IS_BETTER
+from rexnet_ai_real.metrics.binary import METRICS
 from rexnet_ai_real.metrics.comparison import Comparison, Predictions, compare
-from rexnet_ai_real.metrics.names import SAID
 
 SHOWN: Final = 25
 
@@ -35,7 +34,7 @@ def findings(evaluation: Evaluation) -> Findings:
     settings = evaluation.settings
     found = compare(_named(evaluation.part), _named(other.part), resamples=settings.resamples, seed=settings.seed)
     return Findings(
-        found.verdict,
+        found.finding,
         (
             Paragraph(f"A is this detector, {evaluation.subject.path}; B is {against}. {found.n:,} images, paired."),
             _differences(found),
@@ -65,9 +64,10 @@ def _named(part: Part) -> Predictions:
 def _differences(found: Comparison) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for name, d in found.differences.items():
-        lower = " (lower is better)" if name in LOWER_IS_BETTER else ""
+        metric = METRICS[name]
+        title = f"{metric.title} (lower is better)" if metric.lower_is_better else metric.title
         share = "–" if d.a_better != d.a_better else f"{d.a_better:.0%}"
-        rows.append((SAID[name] + lower, d.a, d.b, Signed(d.difference), share))
+        rows.append((title, d.a, d.b, Signed(d.difference), share))
     caption = "The last column: share of resamples in which A is better, ties counting half."
     return Table(("Metric", "A", "B", "A − B", "A better"), tuple(rows), caption)
 

@@ -4,7 +4,7 @@ from typing import Final
 
 import pandas as pd
 
-from rexnet_ai_real.evaluate.part import DECISIONS, Part
+from rexnet_ai_real.evaluate.part import Part
 from rexnet_ai_real.evaluate.report.document import Block, Caution, Findings, Paragraph, Risk, Table
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
 from rexnet_ai_real.evaluate.report.formatting import percent
@@ -14,7 +14,6 @@ from rexnet_ai_real.figures import NAMES
 from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.metrics.binary import METRICS, Metrics, evaluate
 from rexnet_ai_real.metrics.bootstrap import Estimate
-from rexnet_ai_real.metrics.names import SAID
 
 
 def findings(evaluation: Evaluation) -> Findings:
@@ -47,8 +46,12 @@ SECTION: Final = SectionEntry("metrics", "How good is it?", findings, by_images=
 
 
 def metrics_of(at_half: Metrics, at_threshold: Metrics) -> dict[str, object]:
-    """For metrics.json: each metric, and the decisions at the operating point as `..._at_threshold`."""
-    chosen = {f"{name}_at_threshold": getattr(at_threshold, name).plain() for name in DECISIONS}
+    """For metrics.json: each metric, and those that depend on the threshold a second time as `..._at_threshold`."""
+    chosen = {
+        f"{name}_at_threshold": at_threshold.estimates[name].plain()
+        for name, metric in METRICS.items()
+        if metric.at_threshold
+    }
     return at_half.plain() | chosen
 
 
@@ -82,10 +85,10 @@ def _whose(evaluation: Evaluation) -> str:
 
 def _metrics_table(at_half: Metrics, at_threshold: Metrics, has_threshold: bool) -> Table:
     rows: list[tuple[str | Estimate, ...]] = []
-    for name in METRICS:
-        cells: tuple[str | Estimate, ...] = (SAID[name], getattr(at_half, name))
+    for name, metric in METRICS.items():
+        cells: tuple[str | Estimate, ...] = (metric.title, at_half.estimates[name])
         if has_threshold:
-            cells = (*cells, getattr(at_threshold, name) if name in DECISIONS else "")
+            cells = (*cells, at_threshold.estimates[name] if metric.at_threshold else "")
         rows.append(cells)
     columns = ("Metric", "At P(AI) 0.5")
     return Table(
@@ -115,10 +118,10 @@ def _fold_table(evaluation: Evaluation) -> Table:
         calibration = evaluation.fitted.calibrations[fold]
         rows.append((str(fold), len(here), found.accuracy, found.auroc, calibration.temperature, calibration.threshold))
     spread = pd.DataFrame([(row[2].value, row[3].value) for row in rows])
-    said = [f"{mean:.3f} ± {sd:.3f}" for mean, sd in zip(spread.mean(), spread.std(), strict=True)]
+    means = [f"{mean:.3f} ± {sd:.3f}" for mean, sd in zip(spread.mean(), spread.std(), strict=True)]
     return Table(
         ("Fold", "Images", "Accuracy", "AUROC", "Temperature", "Threshold"),
-        (*rows, ("mean ± sd", "", *said, "", "")),
+        (*rows, ("mean ± sd", "", *means, "", "")),
         "Each fold by itself. Temperature and threshold come from the other folds.",
     )
 
