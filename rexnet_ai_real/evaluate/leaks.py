@@ -10,7 +10,7 @@ import pandas as pd
 from rexnet_ai_real.data.duplicates import near_pairs
 
 _PARTS: Final = ("train", "val", "test")
-_SHOWN: Final = 3  # pairs that the verdict names
+_SHOWN: Final = 3  # pairs that the finding names
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class LeakAudit:
         return frozenset(first | {leak.second_path for leak in self.leaks if leak.second_part == part})
 
     @property
-    def verdict(self) -> str:
-        """The finding in plain words."""
+    def finding(self) -> str:
+        """In plain words."""
         parts = ", ".join(f"{name} ({size})" for name, size in self.sizes.items())
         if not self.leaks:
             return f"No image stands, even nearly (hashes within {self.distance} bits), in two of {parts}."

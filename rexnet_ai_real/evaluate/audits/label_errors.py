@@ -31,14 +31,8 @@ class SuspectedLabel:
 
     path: str
     given: Label
-    suggested: Label
     probability: float
     """Out-of-fold P(AI-generated)."""
-
-    @property
-    def self_confidence(self) -> float:
-        """Probability of the given label: the lower, the more suspect."""
-        return self.probability if self.given == LABELS[AI] else 1 - self.probability
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +45,8 @@ class LabelAudit:
     """Estimated number of wrong labels among the n: off-diagonal of the calibrated confident joint (eq. 3)."""
 
     @property
-    def verdict(self) -> str:
-        """The finding in plain words."""
+    def finding(self) -> str:
+        """In plain words."""
         if not self.suspects:
             return (
                 f"None of the {self.n} labels is contradicted with confidence by detectors trained without the image."
@@ -100,10 +94,7 @@ def find_label_errors(paths: Sequence[str], labels: npt.ArrayLike, probabilities
     ].sum()
     suspect = np.flatnonzero(counted & (believed != given) & (p.argmax(axis=1) != given))
     ranked = suspect[np.argsort(p[suspect, given[suspect]], kind="stable")]
-    suspects = [
-        SuspectedLabel(paths[row], LABELS[given[row]], LABELS[1 - given[row]], float(p_ai[row]))
-        for row in ranked.tolist()
-    ]
+    suspects = (SuspectedLabel(paths[row], LABELS[given[row]], float(p_ai[row])) for row in ranked.tolist())
     return LabelAudit(len(paths), tuple(suspects), float(expected))
 
 

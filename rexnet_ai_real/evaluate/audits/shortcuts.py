@@ -72,29 +72,29 @@ class FileAudit:
     """(n,) out-of-fold log-odds of "AI-generated" by file facts alone, for a paired comparison with a detector's."""
 
     @property
-    def verdict(self) -> str:
-        """The finding in plain words."""
+    def finding(self) -> str:
+        """In plain words."""
         if not self.facts:
             return f"All {self.n} files have the same size, format and compression: only pixels can tell them apart."
-        return " ".join([self._classifier_verdict, self._rule_verdict, *self._format_verdict()])
+        return " ".join([self._on_classifier, self._on_rule, *self._on_formats()])
 
     @property
-    def _classifier_verdict(self) -> str:
+    def _on_classifier(self) -> str:
         best = f" (strongest: {self.facts[0].name}, {self.facts[0].auroc.value:.2f} alone)"
-        finding = f"AUROC {_interval(self.auroc)}, 0.50 being chance"
+        measured = f"AUROC {_interval(self.auroc)}, 0.50 being chance"
         if self.auroc.low <= 0.5:
-            return f"Without a pixel, file facts do not tell the classes apart beyond chance: {finding}."
+            return f"Without a pixel, file facts do not tell the classes apart beyond chance: {measured}."
         if self.auroc.value < 0.6:
-            return f"Without a pixel, file facts tell the classes apart a little: {finding}{best}."
+            return f"Without a pixel, file facts tell the classes apart a little: {measured}{best}."
         if self.auroc.value < 0.9:
-            return f"Without a pixel, file facts tell the classes apart in part: {finding}{best}."
+            return f"Without a pixel, file facts tell the classes apart in part: {measured}{best}."
         return (
-            f"Without a pixel, file facts nearly give the class away: {finding}{best}. "
+            f"Without a pixel, file facts nearly give the class away: {measured}{best}. "
             "A detector's figures on these files prove little until both classes are re-encoded alike."
         )
 
     @property
-    def _rule_verdict(self) -> str:
+    def _on_rule(self) -> str:
         held_out = f"rules found this way have a balanced accuracy of {_interval(self.rule_balanced_accuracy)} held out"
         if self.rule is None or self.rule_balanced_accuracy.low <= 0.5:
             return f"No rule of one or two conditions is better than chance ({held_out})."
@@ -103,7 +103,7 @@ class FileAudit:
             f"({self.rule_right} of {self.n}); {held_out}."
         )
 
-    def _format_verdict(self) -> Iterator[str]:
+    def _on_formats(self) -> Iterator[str]:
         if len(self.containers) > 1:
             real, ai = (sum(getattr(tally, label) for tally in self.containers) for label in LABELS)
             shares = ", ".join(f"{each.name} {each.real} of {real} and {each.ai} of {ai}" for each in self.containers)

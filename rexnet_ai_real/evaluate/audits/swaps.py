@@ -9,20 +9,16 @@ common size, where such traces are overwritten or smoothed, tells of those.
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rexnet_ai_real.evaluate.cached_logits import Predict, Prepare, corrupted_logits
 from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS, NONE, Corruption
-from rexnet_ai_real.evaluate.part import LabelledImage
 from rexnet_ai_real.images.decode import decode
-from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.labels import AI
-from rexnet_ai_real.metrics.binary import METRICS, evaluate_scores, resampled_metrics
+from rexnet_ai_real.metrics.binary import METRICS, resampled_metrics, summarise
 from rexnet_ai_real.metrics.bootstrap import Estimate, percentile_interval
 from rexnet_ai_real.metrics.scores import FloatArray, Scores
 
@@ -96,8 +92,8 @@ class SwapAudit:
     shifts: tuple[Shift, ...]
 
     @property
-    def verdict(self) -> str:
-        """The finding in plain words."""
+    def finding(self) -> str:
+        """In plain words."""
         worst = max(self.shifts, key=lambda shift: shift.size)
         moved = [shift for shift in self.shifts if shift.beyond_chance]
         if not moved:
@@ -111,39 +107,6 @@ class SwapAudit:
             f"{len(moved)} move TPR or TNR beyond chance, most of all {worst.swap.title} "
             f"(TPR {_signed(worst.tpr_shift)}, TNR {_signed(worst.tnr_shift)})."
         )
-
-
-def swap_test(
-    images: Sequence[LabelledImage],
-    predict: Predict,
-    *,
-    threshold: float,
-    fingerprint: str,
-    cache: Path,
-    prepare: Prepare = lambda image: image,
-    workers: int | None = None,
-    max_pixels: int = MAX_PIXELS,
-    resamples: int = 2000,
-    seed: int = 0,
-    progress: bool = True,
-) -> SwapAudit:
-    """Write the images anew, predict, and measure the shifts. Arguments and errors as in `evaluate_robustness`.
-
-    Predictions are kept in `cache`: an interrupted call goes on where it stopped.
-    """
-    logits = corrupted_logits(
-        images,
-        predict,
-        fingerprint=fingerprint,
-        cache=cache,
-        corruptions=ENCODINGS,
-        prepare=prepare,
-        workers=workers,
-        max_pixels=max_pixels,
-        progress=progress,
-    )
-    labels, groups = [image.label for image in images], [image.group for image in images]
-    return swap_audit(labels, logits, groups, threshold=threshold, resamples=resamples, seed=seed)
 
 
 def swap_audit(
@@ -179,19 +142,19 @@ def swap_audit(
 def _rates_and_shifts(
     before: Scores, after: Scores, threshold: float, resamples: int, seed: int
 ) -> tuple[list[Estimate], list[Estimate]]:
-    old, new = (
-        evaluate_scores(scores, threshold=threshold, resamples=resamples, seed=seed).estimates()
-        for scores in (before, after)
-    )
     # The same groups and seed give the same resamples, so the differences are paired.
     draws = [
-        resampled_metrics(scores, threshold=threshold, resamples=resamples, seed=seed) for scores in (after, before)
+        resampled_metrics(scores, threshold=threshold, resamples=resamples, seed=seed) for scores in (before, after)
     ]
-    lows, highs = percentile_interval(draws[0] - draws[1])
+    old, new = (
+        summarise(scores, samples, threshold=threshold).estimates
+        for scores, samples in zip((before, after), draws, strict=True)
+    )
+    lows, highs = percentile_interval(draws[1] - draws[0])
     rates, shifts = [], []
     for name in ("recall", "specificity", "auroc"):
         rates.append(new[name])
-        at, difference = METRICS.index(name), new[name].value - old[name].value
+        at, difference = list(METRICS).index(name), new[name].value - old[name].value
         undefined = Estimate.undefined(new[name].reason)
         shifts.append(Estimate(difference, lows[at], highs[at]) if new[name].defined else undefined)
     return rates, shifts

@@ -114,10 +114,10 @@ def interval_figure(rows: Mapping[str, Estimate], title: str, *, chance: float |
     with styled():
         figure = Figure(figsize=(5.6, 0.9 + 0.36 * len(rows)))
         axes = figure.subplots()
-        for place, estimate in enumerate(rows.values()):
+        for row, estimate in enumerate(rows.values()):
             if estimate.defined:
                 ends = np.nan_to_num([[estimate.value - estimate.low], [estimate.high - estimate.value]])
-                axes.errorbar(estimate.value, place, xerr=ends, fmt="o", color=BLUE if place else VERMILLION, capsize=3)
+                axes.errorbar(estimate.value, row, xerr=ends, fmt="o", color=BLUE if row else VERMILLION, capsize=3)
         if chance is not None:
             axes.axvline(chance, color=_GREY, linestyle="--", linewidth=1)
         axes.set_yticks(range(len(rows)), list(rows))

@@ -11,14 +11,14 @@ from rexnet_ai_real.evaluate.audits.heat_probe import DIRECTIONS, ORDERS
 from rexnet_ai_real.evaluate.part import Part
 from rexnet_ai_real.evaluate.report.document import Cell, Findings, Paragraph, Risk, Signed, Table
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
-from rexnet_ai_real.evaluate.report.explanation_figures import courses_figure, examples_figure
+from rexnet_ai_real.evaluate.report.explanation_figures import curves_figure, examples_figure
 from rexnet_ai_real.evaluate.report.formatting import split_lead
 from rexnet_ai_real.evaluate.report.section_entry import SectionEntry
 from rexnet_ai_real.images.decode import UnreadableImage, decode
 from rexnet_ai_real.images.preprocessing import ENOUGH
 from rexnet_ai_real.images.transforms import evaluation_transform
 
-_SAID = {"heat": "by the heat map", "random": "at random", "centre": "from the centre"}
+_ORDER_TITLES = {"heat": "by the heat map", "random": "at random", "centre": "from the centre"}
 
 
 def findings(evaluation: Evaluation) -> Findings:
@@ -40,15 +40,15 @@ def findings(evaluation: Evaluation) -> Findings:
         "its probability fall fastest in deletion, and rise fastest in insertion."
     )
     gallery = evaluation.gallery
-    lead, rest = split_lead(found.verdict)
+    lead, rest = split_lead(found.finding)
     return Findings(
         lead,
         (
             Paragraph(words),
-            gallery.add(courses_figure(found), "explanation_curves", "Probability of the predicted class, 95% bands."),
+            gallery.add(curves_figure(found), "explanation_curves", "Probability of the predicted class, 95% bands."),
             Paragraph(rest),
             _table(found),
-            gallery.add(examples_figure(found), "explanation_examples", "Images drawn by lot.", photographs=True),
+            gallery.add(examples_figure(found), "explanation_examples", "Images drawn at random.", photographs=True),
         ),
         found.plain(),
         _risks(found),
@@ -78,9 +78,9 @@ def _table(found: ExplanationAudit) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for direction in DIRECTIONS:
         for order in ORDERS:
-            course = found.course(direction, order)
-            advantage = Signed(course.advantage) if course.advantage else None
-            rows.append((direction, _SAID[order], course.area, advantage))
+            curve = found.curve(direction, order)
+            advantage = Signed(curve.advantage) if curve.advantage else None
+            rows.append((direction, _ORDER_TITLES[order], curve.area, advantage))
     return Table(
         ("", "Order", "Area under the curve", "Advantage of the heat map"),
         tuple(rows),

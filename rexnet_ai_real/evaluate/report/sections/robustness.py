@@ -21,9 +21,10 @@ _RATES: Final = ("recall", "specificity")
 def findings(evaluation: Evaluation) -> Findings:
     """Accuracy, AUROC, TPR and TNR at the fixed threshold under every corruption."""
     part, settings = evaluation.part.drawn(evaluation.settings.sample), evaluation.settings
-    raw, images = evaluation.logits(part, CORRUPTIONS, "Corrupted images"), part.images()
+    raw = evaluation.logits(part, CORRUPTIONS, "Corrupted images")
+    labels, groups = part.rows["label"], part.rows["group"].astype(str)
     at_half, at_threshold = (
-        summarise_robustness(images, logits, threshold=0.5, resamples=settings.resamples, seed=settings.seed)
+        summarise_robustness(labels, logits, groups, threshold=0.5, resamples=settings.resamples, seed=settings.seed)
         for logits in (part.calibrated(raw), part.margins(raw))
     )
     rates = at_threshold.table[at_threshold.table["metric"].isin(_RATES)]
@@ -38,7 +39,7 @@ def findings(evaluation: Evaluation) -> Findings:
     with styled():
         heat, curves = heat_figure(found.table), curves_figure(found.table)
     return Findings(
-        found.verdict,
+        found.finding,
         (
             Paragraph(words),
             evaluation.gallery.add(heat, "robustness_table", "Accuracy under every corruption; the worst is framed."),

@@ -97,7 +97,7 @@ def _files(evaluation: Evaluation) -> _Audit:
         "rule": found.rule.words if found.rule else None,
         "rule_balanced_accuracy": found.rule_balanced_accuracy.plain(),
     }
-    lead, rest = split_lead(found.verdict)
+    lead, rest = split_lead(found.finding)
     blocks: tuple[Block, ...] = (*([Paragraph(rest)] if rest else []), beside, figure, _facts_table(found))
     return _Audit(lead, blocks, metrics, _file_risks(found, gap.difference.low))
 
@@ -130,17 +130,11 @@ def _swaps(evaluation: Evaluation) -> _Audit:
     )
     columns = ("All images written anew", "TPR", "shift", "TNR", "shift", "AUROC")
     table = Table(columns, rows, f"Swap test on {found.n:,} images at the threshold; shifts are paired.")
-    metrics = {
-        shift.swap.title: {
-            name: getattr(shift, name).plain()
-            for name in ("tpr", "tnr", "auroc", "tpr_shift", "tnr_shift", "auroc_shift")
-        }
-        for shift in found.shifts
-    }
+    metrics = {shift.swap.title: {name: getattr(shift, name).plain() for name in _SHIFTS} for shift in found.shifts}
     worst = max((shift for shift in found.shifts if shift.beyond_chance), key=lambda s: s.size, default=None)
     words = f"the verdict depends on the file that an image comes in: {worst.swap.title} moves TPR by " if worst else ""
     risk = Risk(worst.size, f"{words}{signed(worst.tpr_shift)} and TNR by {signed(worst.tnr_shift)}") if worst else None
-    return _Audit(found.verdict, (Paragraph(found.verdict), table), metrics, (risk,) if risk else ())
+    return _Audit(found.finding, (Paragraph(found.finding), table), metrics, (risk,) if risk else ())
 
 
 def _leaks(evaluation: Evaluation) -> _Audit:
@@ -162,8 +156,8 @@ def _leaks(evaluation: Evaluation) -> _Audit:
     share = len(touched) / max(len(evaluation.part), 1)
     risks = (Risk(share, f"{len(touched)} of the images it is judged by were also learned"),) if touched else ()
     return _Audit(
-        worst.verdict,
-        (Paragraph(worst.verdict + folds), *table),
+        worst.finding,
+        (Paragraph(worst.finding + folds), *table),
         {"pairs": len(worst.leaks), "tested": len(touched)},
         risks,
     )
@@ -186,7 +180,7 @@ def _label_errors(evaluation: Evaluation) -> _Audit:
     part = evaluation.part
     found = find_label_errors(part.rows["path"].tolist(), part.scores.labels, part.scores.probabilities)
     metrics = {"suspects": len(found.suspects), "expected_errors": found.expected_errors, "n": found.n}
-    blocks: list[Block] = [Paragraph(found.verdict)]
+    blocks: list[Block] = [Paragraph(found.finding)]
     if found.suspects:
         listed = [(s.path, NAMES[LABELS.index(s.given)], s.probability) for s in found.suspects]
         write_csv(
@@ -198,7 +192,7 @@ def _label_errors(evaluation: Evaluation) -> _Audit:
         blocks.append(evaluation.gallery.add(sheet, "label_errors", caption, photographs=True))
         words = "All suspected labels." if len(listed) <= LISTED else words
         blocks.append(Table(("Image", "Given as", "P(AI)"), rows, words, folded=True))
-    return _Audit(found.verdict, tuple(blocks), metrics)
+    return _Audit(found.finding, tuple(blocks), metrics)
 
 
 _AUDITS: Final[dict[str, Callable[[Evaluation], _Audit]]] = {

@@ -12,8 +12,8 @@ from rexnet_ai_real.figures import NAMES
 from rexnet_ai_real.metrics.binary import evaluate_scores
 from rexnet_ai_real.metrics.bootstrap import Estimate
 
-ENOUGH: Final = 30
-"""Images below which a group is marked as too small: the 95% interval of a rate then spans 20 points and more."""
+MIN_SOURCE_SIZE: Final = 30
+"""Images below which a source is marked as too small: the 95% interval of a rate then spans 20 points and more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class SourceScore:
     @property
     def is_small(self) -> bool:
         """Whether it has too few images to be judged."""
-        return self.n < ENOUGH
+        return self.n < MIN_SOURCE_SIZE
 
     @property
     def name(self) -> str:
@@ -103,7 +103,7 @@ def _worst(found: list[SourceScore]) -> tuple[Caution, ...]:
         named = ", ".join(f"{s.source} ({s.n})" for s in small)
         lowest = min(small, key=lambda s: s.correct.value)
         words.append(
-            f"Too small to judge, under {ENOUGH} images: {named}; lowest of these is {lowest.source}, "
+            f"Too small to judge, under {MIN_SOURCE_SIZE} images: {named}; lowest of these is {lowest.source}, "
             f"{percent(lowest.correct)}."
         )
     return (Caution(" ".join(words)),)
