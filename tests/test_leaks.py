@@ -54,7 +54,10 @@ def test_agrees_with_all_pairs(distance: int) -> None:
 def test_clean_parts() -> None:
     audit = find_leaks({"train": rows([0, 0xFFFF], name="train"), "test": rows([0xFFFF0000], name="test")})
     assert audit.leaks == ()
-    assert audit.finding == "No image stands, even nearly (hashes within 4 bits), in two of train (2), test (1)."
+    assert (
+        audit.finding
+        == "No image, nor a near-duplicate of it (hashes within 4 bits), is in two of train (2), test (1)."
+    )
 
 
 def test_a_leak_is_named_with_its_kind() -> None:

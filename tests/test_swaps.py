@@ -74,7 +74,7 @@ def test_a_detector_of_content_passes(tmp_path: Path) -> None:
     audit = run(lambda image: float(np.asarray(image)[..., 0].mean() - 120), listed)
     assert not any(shift.beyond_chance for shift in audit.shifts)
     assert all(shift.tpr.value == shift.tnr.value == 1 for shift in audit.shifts)
-    assert "moves neither TPR nor TNR beyond chance" in audit.finding
+    assert "changes neither TPR nor TNR beyond chance" in audit.finding
 
 
 def test_each_class_takes_the_logits_of_its_encoding() -> None:

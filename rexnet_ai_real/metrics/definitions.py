@@ -216,7 +216,7 @@ _ENTRIES: Final = (
     ),
     Metric(
         "precision",
-        "Precision of “AI”",
+        "Precision of the AI class",
         lambda s: s.tp / (s.tp + s.fp),
         at_threshold=True,
         rests_on="called AI",
@@ -231,7 +231,7 @@ _ENTRIES: Final = (
     ),
     Metric(
         "specificity",
-        "Specificity: real images left alone (TNR)",
+        "Specificity: real images called real (TNR)",
         lambda s: s.tn / s.n_real,
         at_threshold=True,
         rests_on="real",

@@ -58,7 +58,7 @@ class ExplanationAudit:
     curves: tuple[Curve, ...]
     """One for each direction and order."""
     effect: Estimate
-    """By how much blurring the whole image lowers the probability of the predicted class: the room for any order."""
+    """By how much blurring the whole image lowers P(predicted class): the largest effect that any order can have."""
     similarity: Estimate
     """Mean rank correlation over the cells between the maps of the network and of one with random weights."""
     examples: tuple[Example, ...]
@@ -99,7 +99,7 @@ class ExplanationAudit:
         return (
             f"{answer} Their advantage in the mean probability of the predicted class ({self.n} images, "
             f"{self.method}, {self.grid} x {self.grid} cells): {compared}. Blurring whole images lowers that "
-            f"probability by {self.effect}, which is the room there is. Rank correlation with the maps of random "
+            f"probability by {self.effect}, the largest possible effect. Rank correlation with the maps of random "
             f"weights: {self.similarity}."
         )
 

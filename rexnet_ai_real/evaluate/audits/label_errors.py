@@ -27,7 +27,7 @@ _NAME: Final = 26  # characters of a file name that fit below a cell
 
 @dataclass(frozen=True, slots=True)
 class SuspectedLabel:
-    """An image whose label the detector, trained without it, contradicts with confidence."""
+    """An image whose label is contradicted with confidence by a detector that was not trained on it."""
 
     path: str
     given: Label
@@ -49,7 +49,7 @@ class LabelAudit:
         """In plain words."""
         if not self.suspects:
             return (
-                f"None of the {self.n} labels is contradicted with confidence by detectors trained without the image."
+                f"None of the {self.n} labels is contradicted with confidence by a detector that was not trained on it."
             )
         named = [sum(suspect.given == label for suspect in self.suspects) for label in LABELS]
         first = self.suspects[0]
@@ -57,7 +57,7 @@ class LabelAudit:
             f"{len(self.suspects)} of {self.n} labels are suspect "
             f"({named[REAL]} given as real, {named[AI]} given as AI); "
             f"most of all {first.path}, given as {NAMES[LABELS.index(first.given)]}, P(AI) {first.probability:.2f}. "
-            "A detector that errs on hard images looks the same: judge them by eye before changing a label."
+            "Hard images that the detector gets wrong look the same: check each by eye before changing a label."
         )
 
 

@@ -1,4 +1,4 @@
-"""How the detector holds up when images are compressed, resized, blurred, cropped and passed on.
+"""How the detector holds up when images are compressed, resized, blurred, cropped and shared.
 
 Both classes go through every corruption, at full size and before preprocessing; the threshold is fixed beforehand.
 """
@@ -17,7 +17,7 @@ from rexnet_ai_real.metrics.bootstrap import Estimate, percentile_interval
 from rexnet_ai_real.metrics.scores import FloatArray, Scores
 
 CELL_METRICS: Final = ("accuracy", "auroc", "recall", "specificity")
-"""What the table tells of each corruption; recall and specificity are TPR and TNR at the fixed threshold."""
+"""What the table gives for each corruption; recall and specificity are TPR and TNR at the fixed threshold."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,9 +45,9 @@ class Robustness:
         )
         clearly = int((accuracy.drop_low[others] > 0).sum())
         return (
-            f"Accuracy on {before.n} images is {_interval(before)} untouched and lowest under {self.worst.title}, "
+            f"Accuracy on {before.n} untouched images is {_interval(before)}. It is lowest under {self.worst.title}, "
             f"{_interval(after)}{f' ({rates})' if rates else ''}. "
-            f"The 95% interval of the loss lies above zero under {clearly} of {len(others)} corruptions."
+            f"The loss is beyond chance (95% interval above zero) under {clearly} of {len(others)} corruptions."
         )
 
     def _of(self, metric: str) -> pd.DataFrame:

@@ -1,9 +1,9 @@
 """The swap test: does the verdict change when the same images come in other files?
 
-Every image is written again as PNG, as JPEG 90 and at a common size. A detector of images should not care; one
-that has learned files loses true positives or true negatives, most of all when each class comes in the other's format.
-PNG removes the container but not the traces that an earlier JPEG left in the pixels: a fall under JPEG 90 or at the
-common size, where such traces are overwritten or smoothed, tells of those.
+Every image is re-encoded as PNG, as JPEG 90 and at a common size. A detector of images should not care; one that has
+learned files loses true positives or true negatives, most of all when each class comes in the other's format. PNG
+removes the container but keeps the traces that an earlier JPEG left in the pixels. JPEG 90 and the common size
+overwrite or smooth these traces, so a loss there shows that the detector relied on them.
 """
 
 import io
@@ -40,7 +40,7 @@ PNG: Final = Corruption("swap-png", "PNG", 1, "", _as_png)
 JPEG: Final = next(corruption for corruption in CORRUPTIONS if corruption.name == "jpeg-90")
 RESIZED: Final = Corruption(f"swap-{COMMON_SIDE}px", "size", 1, f"{COMMON_SIDE} x {COMMON_SIDE}", _at_common_size)
 ENCODINGS: Final = (NONE, PNG, JPEG, RESIZED)
-"""How each image is written; the columns of the logits that `swap_audit` takes."""
+"""How each image is encoded; the columns of the logits that `swap_audit` takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ SWAPS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """What a swap did to a detector at its fixed threshold: rate after, and after minus before (paired by image)."""
+    """Effect of a swap on a detector at its fixed threshold: the rate after it, and after minus before (paired)."""
 
     swap: Swap
     tpr: Estimate
@@ -98,13 +98,13 @@ class SwapAudit:
         moved = [shift for shift in self.shifts if shift.beyond_chance]
         if not moved:
             return (
-                f"Writing the {self.n} images to other files moves neither TPR nor TNR beyond chance; "
-                f"the largest shift is {worst.size:.2f} ({worst.swap.title})."
+                f"Re-encoding the {self.n} images changes neither TPR nor TNR beyond chance; "
+                f"the largest change is {worst.size:.2f} ({worst.swap.title})."
             )
         worst = max(moved, key=lambda shift: shift.size)
         return (
-            f"The verdict depends on the file: of {len(self.shifts)} ways of writing the {self.n} images anew, "
-            f"{len(moved)} move TPR or TNR beyond chance, most of all {worst.swap.title} "
+            f"The verdict depends on the file: {len(moved)} of {len(self.shifts)} ways of re-encoding the {self.n} "
+            f"images change TPR or TNR beyond chance, most of all {worst.swap.title} "
             f"(TPR {_signed(worst.tpr_shift)}, TNR {_signed(worst.tnr_shift)})."
         )
 

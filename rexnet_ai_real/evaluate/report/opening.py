@@ -11,7 +11,7 @@ from rexnet_ai_real.metrics.binary import Metrics
 
 
 def opening(evaluation: Evaluation, sections: Sequence[Section]) -> tuple[tuple[str, str], ...]:
-    """Plain words for somebody who reads nothing else: (lead, sentences), together one paragraph."""
+    """For readers who stop after the first paragraph: (lead, sentences) for each of its parts."""
     at_half, at_threshold = evaluation.measured
     risks = [risk for section in sections for risk in section.found.risks]
     made = {section.key for section in sections if section.found.metrics}
@@ -44,9 +44,9 @@ def _found(evaluation: Evaluation, metrics: Metrics) -> str:
     if evaluation.subject.is_cross_validation and len(evaluation.part.folds) > 1:
         whose = ", each by a network that had not seen it,"
     images = f"of {metrics.n:,} images ({metrics.n_ai:,} AI-generated, {metrics.n_real:,} real){whose}"
-    words = f"{images} the detector calls {percent(metrics.accuracy)} correctly."
+    words = f"{images} the detector classifies {percent(metrics.accuracy)} correctly."
     if not metrics.auroc.defined:
-        return f"{words} How well it ranks cannot be said: {metrics.auroc.reason}."
+        return f"{words} How well it ranks images cannot be measured: {metrics.auroc.reason}."
     return (
         f"{words} Shown one AI-generated and one real image, it tells which is which {metrics.auroc.value:.1%} of "
         f"the time (AUROC {metrics.auroc})."
@@ -58,13 +58,13 @@ def _worth(evaluation: Evaluation, at_half: Metrics, at_threshold: Metrics) -> s
     if not (at_half.n_ai and at_half.n_real):
         return f"images of one class ({name}) alone cannot show it."
     points = 100 * (at_half.accuracy.value - share)
-    better = "" if at_half.accuracy.low > share else ", which is not more than chance may give"
+    better = "" if at_half.accuracy.low > share else ", which may be chance"
     added = f"adds {points:.1f} points" if points > 0 else f"does not even reach that ({points:.1f} points)"
     words = f"always answering “{name}” would be right on {share:.1%} of the same images; the detector {added}{better}."
     if evaluation.has_threshold:
         alarms = 1 - at_threshold.specificity.value
         words += (
-            f" At its threshold it wrongly accuses {alarms:.1%} of real images and finds "
+            f" At its threshold it calls {alarms:.1%} of real images AI and finds "
             f"{at_threshold.recall.value:.1%} of the AI-generated ones."
         )
     return words

@@ -1,4 +1,4 @@
-"""One report from beginning to end: open, measure part by part, write report.html, report.md, metrics.json, figures."""
+"""Make one report: open the detector, make each section, write report.html, report.md, metrics.json and figures."""
 
 import json
 import math
@@ -118,9 +118,9 @@ def _about(evaluation: Evaluation, entries: Sequence[SectionEntry]) -> Table:
     rows: list[tuple[str, str]] = [("Evaluated", f"{subject.kind}: {subject.path}")]
     if config:
         data, model = config["data"], config["model"]
-        weights = model["weights"] or "none (from scratch)"
+        weights = model["weights"] or "none (trained from scratch)"
         rows += [
-            ("Network", f"{model['name']}, {data['image_size']} px, weights it started from: {weights}"),
+            ("Network", f"{model['name']}, {data['image_size']} px, initial weights: {weights}"),
             ("Trained on", f"{data['name']}, seed {config['seed']}, at most {config['trainer']['max_epochs']} epochs"),
         ]
     counts = evaluation.part.rows["label"].value_counts()
@@ -128,9 +128,9 @@ def _about(evaluation: Evaluation, entries: Sequence[SectionEntry]) -> Table:
     rows.append(("Intervals", f"{settings.resamples:,} resamples by duplicate group, seed {settings.seed}"))
     costly = [entry.costly for entry in entries if entry.costly]
     if costly and settings.sample is not None and settings.sample < len(evaluation.part):
-        rows.append(("Costly parts", f"{', '.join(costly)}: on {settings.sample} of the images"))
+        rows.append(("Sampled", f"{settings.sample} of the images for: {', '.join(costly)}"))
     found = environment(evaluation.detector().device)
-    rows.append(("Made with", ", ".join(f"{name} {value}" for name, value in found.items() if value)))
+    rows.append(("Software", ", ".join(f"{name} {value}" for name, value in found.items() if value)))
     return Table(("", ""), tuple(rows))
 
 

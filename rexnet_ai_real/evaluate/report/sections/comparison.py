@@ -1,4 +1,4 @@
-"""Is it better than another one: both on the same images, by a paired bootstrap, and the images they call apart."""
+"""Is it better than another one: a paired bootstrap on the same images, and the images on which the two disagree."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -51,7 +51,7 @@ def findings(evaluation: Evaluation) -> Findings:
 
 SECTION: Final = SectionEntry(
     "comparison",
-    "Better than the other one?",
+    "Is it better than the other one?",
     findings,
     needs="against",
 )
@@ -79,6 +79,6 @@ def _disagreements(found: Comparison, folder: Path) -> Table:
     ]
     columns = ["path", "truth", "probability_a", "probability_b", "right"]
     write_csv(folder / "disagreements.csv", pd.DataFrame(listed, columns=columns))
-    caption = "Images that one calls AI and the other real, the widest apart first"
+    caption = "Images that one calls AI and the other real, largest difference first"
     caption += f": {SHOWN} of {len(listed)}, all are in disagreements.csv." if len(listed) > SHOWN else "."
     return Table(("Image", "Truth", "P(AI) of A", "P(AI) of B", "Right"), tuple(listed[:SHOWN]), caption, folded=True)

@@ -1,4 +1,4 @@
-"""Do the heat maps explain anything: deletion and insertion against two priors, and a network of random weights."""
+"""Do the heat maps explain the verdicts: deletion and insertion against two priors, and a network of random weights."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,7 +22,7 @@ _ORDER_TITLES = {"heat": "by the heat map", "random": "at random", "centre": "fr
 
 
 def findings(evaluation: Evaluation) -> Findings:
-    """Regions are hidden, or shown, in the order of the heat map and in two that know nothing of the detector."""
+    """Regions are hidden or restored in the order of the heat map and in two orders that ignore the detector."""
     settings = evaluation.settings
     drawn = evaluation.part.drawn(settings.sample)
     part = replace(drawn, rows=drawn.rows.sort_values("fold", kind="stable").reset_index(drop=True))
@@ -35,9 +35,9 @@ def findings(evaluation: Evaluation) -> Findings:
         seed=settings.seed,
     )
     words = (
-        f"The regions of {found.n:,} images are blurred away, or brought back, step by step: in the order that the "
-        "heat map gives, at random, and from the centre outwards. A heat map that shows what the detector uses makes "
-        "its probability fall fastest in deletion, and rise fastest in insertion."
+        f"The regions of {found.n:,} images are blurred (deletion) or restored (insertion) step by step: in the order "
+        "of the heat map, in random order, and from the centre outwards. If the heat map shows what the detector uses, "
+        "its order makes the probability fall fastest in deletion and rise fastest in insertion."
     )
     gallery = evaluation.gallery
     lead, rest = split_lead(found.finding)
@@ -57,7 +57,7 @@ def findings(evaluation: Evaluation) -> Findings:
 
 SECTION: Final = SectionEntry(
     "explanations",
-    "Do the heat maps explain it?",
+    "Do the heat maps explain the verdicts?",
     findings,
     costly="heat maps",
 )
@@ -84,11 +84,11 @@ def _table(found: ExplanationAudit) -> Table:
     return Table(
         ("", "Order", "Area under the curve", "Advantage of the heat map"),
         tuple(rows),
-        "Low is good in deletion, high in insertion; an advantage above zero speaks for the heat map.",
+        "Low is good in deletion, high in insertion; an advantage above zero is in favour of the heat map.",
     )
 
 
 def _risks(found: ExplanationAudit) -> tuple[Risk, ...]:
     if all(found.beats(prior) for prior in PRIORS):
         return ()
-    return (Risk(0.01, "its heat maps are not shown to say where it looks: do not read them as explanations"),)
+    return (Risk(0.01, "its heat maps are not shown to mark what it uses: do not read them as explanations"),)

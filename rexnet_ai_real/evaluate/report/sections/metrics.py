@@ -1,4 +1,4 @@
-"""How good is it: every metric with its interval, fold by fold and source by source."""
+"""How good is it: every metric with its interval, overall, by fold and by source."""
 
 from typing import Final
 
@@ -31,7 +31,7 @@ def findings(evaluation: Evaluation) -> Findings:
     if evaluation.left_out:
         failed = (
             f"{evaluation.left_out} of {evaluation.left_out + len(part)} logits are NaN or infinite; these images "
-            "are left out of everything. A trained detector gives finite logits: look at its loss and its precision"
+            "are left out of everything. A trained detector gives finite logits: check its training loss and precision"
         )
     return Findings(
         _finding(at_half),
@@ -64,22 +64,22 @@ def majority(metrics: Metrics) -> tuple[str, float]:
 def _finding(metrics: Metrics) -> str:
     name, share = majority(metrics)
     return (
-        f"It calls {percent(metrics.accuracy)} of {metrics.n:,} images correctly; always answering “{name}” would be "
-        f"right on {share:.1%}. AUROC {metrics.auroc}."
+        f"It classifies {percent(metrics.accuracy)} of {metrics.n:,} images correctly; always answering “{name}” would "
+        f"be right on {share:.1%}. AUROC {metrics.auroc}."
     )
 
 
 def _whose(evaluation: Evaluation) -> str:
     metrics, _ = evaluation.measured
     near = metrics.n - metrics.n_groups
-    repeats = f" {near:,} of them are near-duplicates of another one, and are drawn together with it." if near else ""
-    who = "These images"
+    repeats = f" {near:,} of them are near-duplicates of others and are resampled together with them." if near else ""
+    who = ""
     if evaluation.subject.is_cross_validation and len(evaluation.part.folds) > 1:
-        who = "Each image was predicted once, by the network of the fold that held it out. The images"
+        who = "Each image was predicted once, by the network of the fold that held it out. "
     return (
-        f"{who} are {metrics.n:,} in number, {metrics.n_ai:,} AI-generated and {metrics.n_real:,} real.{repeats} "
-        f"Intervals hold 95% of {metrics.resamples:,} bootstrap resamples of the images; how much a network changes "
-        "when it is trained anew is not in them. AI-generated is the positive class."
+        f"{who}There are {metrics.n:,} images: {metrics.n_ai:,} AI-generated and {metrics.n_real:,} real.{repeats} "
+        f"Each interval covers 95% of {metrics.resamples:,} bootstrap resamples of the images. It does not include how "
+        "much the network would change if it were trained again. AI-generated is the positive class."
     )
 
 
@@ -122,7 +122,7 @@ def _fold_table(evaluation: Evaluation) -> Table:
     return Table(
         ("Fold", "Images", "Accuracy", "AUROC", "Temperature", "Threshold"),
         (*rows, ("mean ± sd", "", *means, "", "")),
-        "Each fold by itself. Temperature and threshold come from the other folds.",
+        "Each fold on its own. Its temperature and threshold were fitted on the other folds.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Does it survive the way to the reader: compressed, resized, blurred, cropped and passed on."""
+"""Does it survive what happens to images on their way: compression, resizing, blur, cropping, sharing."""
 
 from dataclasses import replace
 from typing import Any, Final
@@ -29,12 +29,12 @@ def findings(evaluation: Evaluation) -> Findings:
     )
     rates = at_threshold.table[at_threshold.table["metric"].isin(_RATES)]
     found = replace(at_half, table=pd.concat([at_half.table[~at_half.table["metric"].isin(_RATES)], rates]))
-    chosen = f", drawn by their hashes from {len(evaluation.part):,}," if len(part) < len(evaluation.part) else ""
+    chosen = f" (a random sample of {len(evaluation.part):,})" if len(part) < len(evaluation.part) else ""
     words = (
-        f"Each of {len(part):,} {part.title}{chosen} passes every corruption at full size, before it is resized for "
-        "the network; both classes pass the same ones. Accuracy is that of calling an image AI at P(AI) 0.5. For TPR "
-        "and TNR the threshold stays where it was chosen: a loss of TPR means that AI images slip through, a loss of "
-        "TNR that real ones are accused."
+        f"Each of {len(part):,} {part.title}{chosen} undergoes every corruption at full size, before it is resized for "
+        "the network. Both classes undergo the same corruptions. Accuracy is measured at P(AI) 0.5, TPR and TNR at the "
+        "chosen threshold: a lower TPR means that more AI images are missed, a lower TNR that more real images are "
+        "called AI."
     )
     with styled():
         heat, curves = heat_figure(found.table), curves_figure(found.table)
@@ -53,7 +53,7 @@ def findings(evaluation: Evaluation) -> Findings:
 
 SECTION: Final = SectionEntry(
     "robustness",
-    "Does it survive the way to the reader?",
+    "Does it survive compression, resizing and sharing?",
     findings,
     costly="corruptions",
     untested=Risk(0.1, "whether it survives compression and resizing"),

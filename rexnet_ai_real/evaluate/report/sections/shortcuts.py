@@ -1,4 +1,4 @@
-"""Images or files: what the files alone give away, the swap test, repeated images, suspected label errors."""
+"""Has it learned images or files: file facts alone, the swap test, repeated images, suspected label errors."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class _Audit:
 
 
 def findings(evaluation: Evaluation) -> Findings:
-    """Four audits, each by itself: one that fails leaves the others standing."""
+    """Four audits; one that fails does not cost the others."""
     audits = [_tried(name, make, evaluation) for name, make in _AUDITS.items()]
     failed = "; ".join(audit.failed for audit in audits if audit.failed)
     return Findings(
@@ -56,7 +56,7 @@ def findings(evaluation: Evaluation) -> Findings:
 
 SECTION: Final = SectionEntry(
     "shortcuts",
-    "Images or files?",
+    "Has it learned images or files?",
     findings,
     costly="swap test",
     untested=Risk(0.2, "whether it has learned files instead of images"),
@@ -72,7 +72,7 @@ def _tried(name: str, make: Callable[[Evaluation], _Audit], evaluation: Evaluati
 
 
 def _files(evaluation: Evaluation) -> _Audit:
-    """What a classifier makes of the file facts alone, beside the detector."""
+    """A classifier that sees only file facts, beside the detector."""
     part, settings = evaluation.part, evaluation.settings
     scores = part.scores
     facts = read_containers([image.path for image in part.images()])
@@ -83,13 +83,16 @@ def _files(evaluation: Evaluation) -> _Audit:
     )
     gap = compare(detector, files, resamples=settings.resamples, seed=settings.seed).differences["auroc"]
     beside = Paragraph(
-        f"On the same {found.n:,} images the detector reaches an AUROC of {gap.a}, a classifier that sees only what "
-        f"the files say of themselves {gap.b}: a difference of {signed(gap.difference)}."
+        f"On the same {found.n:,} images the detector reaches an AUROC of {gap.a}; a classifier that sees only "
+        f"size, format, compression and metadata of the files reaches {gap.b}: the difference is "
+        f"{signed(gap.difference)}."
     )
     strengths = {"the detector": gap.a, "all file facts": found.auroc}
     strengths |= {fact.name: fact.auroc for fact in found.facts[:6]}
     figure = evaluation.gallery.add(
-        interval_figure(strengths, "AUROC", chance=0.5), "file_facts", "The detector, and facts of the files alone."
+        interval_figure(strengths, "AUROC", chance=0.5),
+        "file_facts",
+        "AUROC of the detector and of file facts alone; the dashed line is chance.",
     )
     metrics = {
         "file_facts_auroc": found.auroc.plain(),
@@ -98,8 +101,10 @@ def _files(evaluation: Evaluation) -> _Audit:
         "rule_balanced_accuracy": found.rule_balanced_accuracy.plain(),
     }
     lead, rest = split_lead(found.finding)
-    blocks: tuple[Block, ...] = (*([Paragraph(rest)] if rest else []), beside, figure, _facts_table(found))
-    return _Audit(lead, blocks, metrics, _file_risks(found, gap.difference.low))
+    blocks: list[Block] = [*([Paragraph(rest)] if rest else []), beside, figure]
+    if found.facts:
+        blocks.append(_facts_table(found))
+    return _Audit(lead, tuple(blocks), metrics, _file_risks(found, gap.difference.low))
 
 
 def _file_risks(found: FileAudit, surplus: float) -> tuple[Risk, ...]:
@@ -113,7 +118,13 @@ def _file_risks(found: FileAudit, surplus: float) -> tuple[Risk, ...]:
 
 def _facts_table(found: FileAudit) -> Table:
     rows = tuple((fact.name, fact.auroc) for fact in found.facts)
-    return Table(("Fact alone", "AUROC"), rows, "Out-of-fold AUROC of a small tree on one fact.", bars=1, folded=True)
+    return Table(
+        ("Fact alone", "AUROC"),
+        rows,
+        "Out-of-fold AUROC of a small decision tree on each fact alone.",
+        bars=1,
+        folded=True,
+    )
 
 
 def _swaps(evaluation: Evaluation) -> _Audit:
@@ -128,22 +139,27 @@ def _swaps(evaluation: Evaluation) -> _Audit:
         (shift.swap.title, shift.tpr, Signed(shift.tpr_shift), shift.tnr, Signed(shift.tnr_shift), shift.auroc)
         for shift in found.shifts
     )
-    columns = ("All images written anew", "TPR", "shift", "TNR", "shift", "AUROC")
-    table = Table(columns, rows, f"Swap test on {found.n:,} images at the threshold; shifts are paired.")
+    columns = ("Images re-encoded", "TPR", "change", "TNR", "change", "AUROC")
+    table = Table(columns, rows, f"Swap test on {found.n:,} images at the threshold; changes are paired by image.")
     metrics = {shift.swap.title: {name: getattr(shift, name).plain() for name in _SHIFTS} for shift in found.shifts}
     worst = max((shift for shift in found.shifts if shift.beyond_chance), key=lambda s: s.size, default=None)
-    words = f"the verdict depends on the file that an image comes in: {worst.swap.title} moves TPR by " if worst else ""
+    words = (
+        f"the verdict depends on the file that an image comes in: re-encoding ({worst.swap.title}) changes TPR by "
+        if worst
+        else ""
+    )
     risk = Risk(worst.size, f"{words}{signed(worst.tpr_shift)} and TNR by {signed(worst.tnr_shift)}") if worst else None
     return _Audit(found.finding, (Paragraph(found.finding), table), metrics, (risk,) if risk else ())
 
 
 def _leaks(evaluation: Evaluation) -> _Audit:
-    """Images that were tested after they, or near-duplicates, were learned."""
+    """Test images that, themselves or as near-duplicates, are also training images."""
     audits = _leak_audits(evaluation)
     if not audits:
         words = "Images that the detector was trained on, and near-duplicates of them, were left out beforehand."
         if evaluation.subject.manifest is None:
-            words = f"Whether an image was learned as well cannot be seen: {evaluation.subject.kind} lists none."
+            kind = evaluation.subject.kind
+            words = f"Whether it was trained on any of these images is unknown: {kind} lists no training images."
         return _Audit(words, (Paragraph(words),))
     touched = {path for audit in audits for path in audit.affected("test")}
     worst = max(audits, key=lambda audit: len(audit.leaks))
@@ -154,7 +170,9 @@ def _leaks(evaluation: Evaluation) -> _Audit:
     )
     table = (Table(("Image", "Near-duplicate", "Bits apart"), rows, folded=True),) if rows else ()
     share = len(touched) / max(len(evaluation.part), 1)
-    risks = (Risk(share, f"{len(touched)} of the images it is judged by were also learned"),) if touched else ()
+    risks = (
+        (Risk(share, f"it was also trained on {len(touched)} of the images that it is tested on"),) if touched else ()
+    )
     return _Audit(
         worst.finding,
         (Paragraph(worst.finding + folds), *table),
@@ -164,7 +182,7 @@ def _leaks(evaluation: Evaluation) -> _Audit:
 
 
 def _leak_audits(evaluation: Evaluation) -> list[LeakAudit]:
-    """One audit per fold. Foreign images that were learned are left out when they are read."""
+    """One audit per fold; none for other collections, whose training images are left out when they are read."""
     subject, part = evaluation.subject, evaluation.part
     if subject.manifest is None or subject.held_out is None or part.name != subject.held_out.name:
         return []
@@ -176,7 +194,7 @@ def _leak_audits(evaluation: Evaluation) -> list[LeakAudit]:
 
 
 def _label_errors(evaluation: Evaluation) -> _Audit:
-    """Labels that a detector trained without the image contradicts."""
+    """Labels contradicted by a detector that was not trained on the image."""
     part = evaluation.part
     found = find_label_errors(part.rows["path"].tolist(), part.scores.labels, part.scores.probabilities)
     metrics = {"suspects": len(found.suspects), "expected_errors": found.expected_errors, "n": found.n}
@@ -188,7 +206,7 @@ def _label_errors(evaluation: Evaluation) -> _Audit:
         )
         rows, words = tuple(listed[:LISTED]), f"The first {LISTED} of {len(listed)}; all are in label_errors.csv."
         sheet = contact_sheet(found, part.root)
-        caption = "Labels that the detector contradicts most. To be judged by eye."
+        caption = "Labels that the detector contradicts most. Check each by eye."
         blocks.append(evaluation.gallery.add(sheet, "label_errors", caption, photographs=True))
         words = "All suspected labels." if len(listed) <= LISTED else words
         blocks.append(Table(("Image", "Given as", "P(AI)"), rows, words, folded=True))

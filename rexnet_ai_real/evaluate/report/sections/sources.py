@@ -1,4 +1,4 @@
-"""How good is it on each source: generators and origins told apart, those with few images marked."""
+"""How good is it on each source, such as a generator or a camera; sources with few images are marked."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -42,7 +42,7 @@ class SourceScore:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What the report says of them."""
+    """The sources of a set of images in the report."""
 
     scores: tuple[SourceScore, ...] = ()
     blocks: tuple[Block, ...] = ()
@@ -103,7 +103,7 @@ def _worst(found: list[SourceScore]) -> tuple[Caution, ...]:
         named = ", ".join(f"{s.source} ({s.n})" for s in small)
         lowest = min(small, key=lambda s: s.correct.value)
         words.append(
-            f"Too small to judge, under {MIN_SOURCE_SIZE} images: {named}; lowest of these is {lowest.source}, "
+            f"Too small to judge, under {MIN_SOURCE_SIZE} images: {named}; the lowest of these is {lowest.source}, "
             f"{percent(lowest.correct)}."
         )
     return (Caution(" ".join(words)),)
