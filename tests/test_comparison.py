@@ -101,7 +101,7 @@ def test_different_images_or_labels_are_refused() -> None:
         compare(a, Predictions.of(["x", "v", "w"], [1, 0, 0], [2.0, 0.3, 1.0]))
     with pytest.raises(ValueError, match="1 images have different labels in A and B, the first is y"):
         compare(a, Predictions.of(["x", "y"], [1, 1], [2.0, 0.3]))
-    with pytest.raises(ValueError, match="1 names of images stand twice"):
+    with pytest.raises(ValueError, match="1 image names are repeated"):
         Predictions.of(["x", "x"], [1, 0], [2.0, 0.3])
     with pytest.raises(ValueError, match="1 names for 2 images"):
         Predictions.of(["x"], [1, 0], [2.0, 0.3])

@@ -77,8 +77,8 @@ def test_weighted_resamples_equal_metrics_of_repeated_images() -> None:
     labels, logits = draw(random, 90)
     logits = np.round(logits, 1)
     scores = Scores.of(labels, logits, random.integers(0, 60, 90))
-    samples = resampled_metrics(scores, threshold=0.4, resamples=30, seed=7)
-    weights = np.concatenate(list(resampling_weights(scores.groups, 30, 7))).astype(int)
+    samples = resampled_metrics(scores, threshold=0.4, resamples=10, seed=7)
+    weights = np.concatenate(list(resampling_weights(scores.groups, 10, 7))).astype(int)
     for weight, sample in zip(weights, samples, strict=True):
         expected = sklearn_values(np.repeat(labels, weight), np.repeat(logits, weight), 0.4)
         assert dict(zip(METRICS, sample, strict=True)) == pytest.approx(expected | _not_in(expected, sample), abs=1e-5)
@@ -115,8 +115,8 @@ def test_names_of_groups_and_the_seed_decide_the_interval() -> None:
 
 
 def test_intervals_cover_the_truth() -> None:
-    """200 draws of 150 images, some twice: 95 % intervals should hold the known truth about 95 % of the time."""
-    separation, draws = 1.8, 200
+    """120 draws of 150 images, some twice: 95 % intervals should hold the known truth about 95 % of the time."""
+    separation, draws = 1.8, 120
     truth = {"auroc": norm.cdf(separation / math.sqrt(2)), "accuracy": norm.cdf(separation / 2)}
     random = np.random.default_rng(11)
     covered = dict.fromkeys(truth, 0)
@@ -201,8 +201,15 @@ def test_bad_columns_are_refused(
 
 
 def test_a_metric_needs_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The entry alone gives it a value with an interval and a row in comparisons; of the report, see test_report.py."""
-    entry = Metric("miss_rate", "AI images missed", lambda sums: sums.fn / sums.n_ai, True, True, True, "ai")
+    """The entry alone gives it a value with an interval and a row in comparisons (the report: test_evaluate.py)."""
+    entry = Metric(
+        "miss_rate",
+        "AI images missed",
+        lambda sums: sums.fn / sums.n_ai,
+        lower_is_better=True,
+        at_threshold=True,
+        rests_on="ai",
+    )
     monkeypatch.setitem(METRICS, "miss_rate", entry)
     labels, logits = draw(np.random.default_rng(6), 200)
     found = evaluate(labels, logits, threshold=0.6, resamples=100)

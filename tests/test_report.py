@@ -1,6 +1,5 @@
 """The report's pieces: the document in both forms, the first paragraph, parts with their operating points, answers."""
 
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -24,22 +23,17 @@ from rexnet_ai_real.evaluate.report.document import (
     Section,
     Table,
 )
-from rexnet_ai_real.evaluate.report.evaluation import Evaluation
 from rexnet_ai_real.evaluate.report.formatting import number, percent, signed, written
 from rexnet_ai_real.evaluate.report.gallery import Gallery
 from rexnet_ai_real.evaluate.report.html import html
 from rexnet_ai_real.evaluate.report.markdown import markdown
-from rexnet_ai_real.evaluate.report.opening import largest_risk, opening
-from rexnet_ai_real.evaluate.report.section_entry import SectionEntry
+from rexnet_ai_real.evaluate.report.opening import largest_risk
 from rexnet_ai_real.evaluate.report.sections import SECTIONS
 from rexnet_ai_real.evaluate.report.sections.sources import source_blocks
 from rexnet_ai_real.evaluate.report.write import wanted, write_report
-from rexnet_ai_real.metrics.binary import METRICS
 from rexnet_ai_real.metrics.bootstrap import Estimate
-from rexnet_ai_real.metrics.definitions import Metric
 from rexnet_ai_real.metrics.scores import Scores
 from rexnet_ai_real.metrics.selective import measure_answers
-from rexnet_ai_real.runs.folder import RunFolder
 
 NASTY = 'a<script>alert("x")</script>|b\nc.png'
 
@@ -213,45 +207,6 @@ def test_small_sources_are_marked_and_the_worst_large_one_is_named() -> None:
     painters = part.rows[(part.rows["source"] == "painter") | (part.rows["label"] == 0)]
     assert by_name["painter"].auroc.value == pytest.approx(roc_auc_score(painters["label"], painters["logit"]))
     assert not source_blocks(one_fold(a_part()), resamples=50, seed=0).blocks
-
-
-def test_a_section_and_a_metric_need_one_entry_each(
-    tiny_run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The entries alone bring them into settings, report, metrics.json, the opening and onto the screen."""
-
-    def make(evaluation: Evaluation) -> Findings:
-        return Findings("Colours are fine.", (Paragraph(f"{len(evaluation.part)} looked at."),), {"hues": 3})
-
-    entry = SectionEntry("colours", "Are the colours right?", make, untested=Risk(9.0, "whether the colours are right"))
-    monkeypatch.setitem(SECTIONS, "colours", entry)
-    metric = Metric("miss_rate", "AI images missed", lambda s: s.fn / s.n_ai, at_threshold=True, headline=True)
-    monkeypatch.setitem(METRICS, "miss_rate", metric)
-    chosen = ["metrics", "colours"]
-    settings = EvaluateConfig(
-        run=str(tiny_run.path),
-        output_dir=str(tmp_path),
-        sections=chosen,
-        threshold="balanced_accuracy",
-        error_target=None,
-        resamples=20,
-    )
-    assert write_report(settings) == []
-    assert "AI images missed" in capsys.readouterr().out
-    for name in ("report.md", "report.html"):
-        text = (tmp_path / name).read_text(encoding="utf-8")
-        assert "Are the colours right?" in text
-        assert "Colours are fine." in text
-        assert "looked at." in text
-        assert "AI images missed" in text
-    plain = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))
-    assert plain["colours"] == {"hues": 3}
-    for name in ("miss_rate", "miss_rate_at_threshold"):
-        assert plain["test"][name].keys() >= {"value", "low", "high"}
-    assert plain["test"]["miss_rate"]["value"] == pytest.approx(1 - plain["test"]["recall"]["value"])
-    assert "colours" in [each.key for each in wanted(replace(settings, sections=None))]
-    evaluation = Evaluation.open(settings)
-    assert "untested: whether the colours are right;" in dict(opening(evaluation, []))["The largest risk"]
 
 
 def test_sections_are_checked_before_any_work() -> None:

@@ -41,7 +41,7 @@ class Predictions:
             raise ValueError(f"{len(images)} names for {len(scores)} images; expected one each")
         repeated = len(images) - len(set(images))
         if repeated:
-            raise ValueError(f"{repeated} names of images stand twice; a comparison needs one prediction per image")
+            raise ValueError(f"{repeated} image names are repeated; a comparison needs one prediction per image")
         return cls(tuple(images), scores)
 
 
@@ -75,7 +75,7 @@ class Comparison:
     differences: dict[str, Difference]
     """By metric, in the order of `METRICS`."""
     disagreements: tuple[Disagreement, ...]
-    """The widest apart in probability first."""
+    """Largest difference in probability first."""
 
     @property
     def finding(self) -> str:

@@ -34,7 +34,7 @@ class Ranking:
 def first_point(points: int, rows: int, reached: Callable[[IntArray], BoolArray]) -> IntArray:
     """For each row the first point where a condition holds that stays true once it is; `points` if it never is.
 
-    Bisection: 14 looks per row of 10,000 instead of a pass over all.
+    Bisection: 14 steps per row of 10,000 points instead of a pass over all.
     """
     low, high = np.zeros(rows, dtype=np.int64), np.full(rows, points)
     while np.any(low < high):

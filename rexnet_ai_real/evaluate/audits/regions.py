@@ -78,7 +78,7 @@ def blurred(images: Tensor, sigma: float) -> Tensor:
 
     Down the columns, then along the rows: torchvision's one kernel of 97 x 97 takes 7 times as long (0.14 s an image).
     """
-    reach = min(math.ceil(3 * sigma), *(side - 1 for side in images.shape[-2:]))  # a mirror shows no more
+    reach = min(math.ceil(3 * sigma), *(side - 1 for side in images.shape[-2:]))  # reflection padding allows no more
     weights = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=images.device) / sigma) ** 2)
     kernel = (weights / weights.sum()).view(1, 1, -1, 1)
     padded = F.pad(images, [reach] * 4, mode="reflect").flatten(0, 1)[:, None]

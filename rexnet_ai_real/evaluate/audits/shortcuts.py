@@ -1,7 +1,7 @@
 """The shortcut audit: how well the classes can be told apart without seeing a pixel.
 
 A detector trained on a careless set may have learned that one class is PNG and the other JPEG. If a classifier that
-sees only what the files say of themselves does well, part of any detector's figure on them may be owed to the files.
+sees only what the files say of themselves does well, part of any detector's accuracy on them may be due to the files.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -35,7 +35,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class FactStrength:
-    """What one fact alone says of the class: out-of-fold AUROC of a small decision tree on it."""
+    """How well one fact alone tells the classes apart: out-of-fold AUROC of a small decision tree on it."""
 
     name: str
     auroc: Estimate

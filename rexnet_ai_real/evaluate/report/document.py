@@ -1,4 +1,4 @@
-"""What a report is made of: sections of paragraphs, tables, figures and notes, before they become HTML or Markdown."""
+"""The parts of a report: sections of paragraphs, cautions, tables and figures, before they become HTML or Markdown."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal

@@ -20,7 +20,9 @@ class Gallery:
 
     def add(self, figure: Figure, name: str, caption: str, *, photographs: bool = False) -> Illustration:
         """Save a figure; `photographs`: it holds images, which are embedded as pixels rather than as drawing."""
-        logging.getLogger("fontTools").setLevel(logging.WARNING)  # at INFO a PDF tells each step of cutting its fonts
+        logging.getLogger("fontTools").setLevel(
+            logging.WARNING
+        )  # at INFO it logs every step of subsetting a PDF's fonts
         save(figure, self.folder, name)
         memory = io.BytesIO()
         with styled():

@@ -51,7 +51,7 @@ def _bar(cell: Cell) -> Markup:
 
 
 def _rows(blocks: Sequence[Block]) -> list[list[Block]]:
-    """Small figures that follow each other stand side by side; every other block stands alone."""
+    """Consecutive small figures share a row; every other block has its own."""
 
     def is_small(block: Block) -> bool:
         return isinstance(block, Illustration) and not block.wide and block.mime == "image/svg+xml"
