@@ -3,11 +3,14 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 from sklearn.metrics import accuracy_score, log_loss, recall_score, roc_auc_score
 
 from rexnet_ai_real.config import ConfigError, DataConfig, EvaluateConfig
@@ -23,12 +26,14 @@ from rexnet_ai_real.evaluate.report.document import (
     Section,
     Table,
 )
+from rexnet_ai_real.evaluate.report.evaluation import Evaluation
 from rexnet_ai_real.evaluate.report.formatting import number, percent, signed, written
 from rexnet_ai_real.evaluate.report.gallery import Gallery
 from rexnet_ai_real.evaluate.report.html import html
 from rexnet_ai_real.evaluate.report.markdown import markdown
 from rexnet_ai_real.evaluate.report.opening import largest_risk
 from rexnet_ai_real.evaluate.report.sections import SECTIONS
+from rexnet_ai_real.evaluate.report.sections.shortcuts import file_audit
 from rexnet_ai_real.evaluate.report.sections.sources import source_blocks
 from rexnet_ai_real.evaluate.report.write import wanted, write_report
 from rexnet_ai_real.metrics.bootstrap import Estimate
@@ -189,6 +194,19 @@ def test_answers_are_counted_by_hand() -> None:
     assert everything.error.value == 0
     assert everything.error.high > 0.3  # six right answers of six leave much room
     assert not measure_answers(scores, np.array(["unsure"] * 6), resamples=50, seed=0).error.defined
+
+
+def test_files_all_alike_need_no_table_of_facts(tmp_path: Path) -> None:
+    for row in range(20):
+        pixels = np.random.default_rng(row).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{row}.png", "BMP")
+    part = replace(one_fold(a_part(20)), data=DataConfig(name="folder", root=str(tmp_path)))
+    evaluation = SimpleNamespace(
+        part=part, settings=EvaluateConfig(run="", resamples=20), gallery=Gallery(tmp_path / "figures")
+    )
+    found = file_audit(cast(Evaluation, evaluation))
+    assert "only pixels can tell them apart" in found.finding
+    assert not any(isinstance(block, Table) for block in found.blocks)
 
 
 def test_small_sources_are_marked_and_the_worst_large_one_is_named() -> None:

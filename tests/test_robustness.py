@@ -1,17 +1,14 @@
 """The robustness table of a detector simple enough to know its answers, and the figures drawn from it."""
 
-import io
-from typing import Any
-
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from PIL import Image
 from sklearn.metrics import accuracy_score, recall_score, roc_auc_score
 
 from rexnet_ai_real.evaluate.audits.robustness import Robustness, summarise_robustness
 from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS, NONE
 from rexnet_ai_real.evaluate.report.robustness_figures import curves_figure, heat_figure
+from rexnet_ai_real.figures import pixels
 from rexnet_ai_real.metrics.scores import FloatArray
 
 GRID = tuple(
@@ -91,13 +88,8 @@ def test_one_class_leaves_what_can_be_computed(logits: FloatArray) -> None:
     assert values[["auroc", "specificity"]].isna().all(axis=None)
     assert values[["accuracy", "recall"]].notna().all(axis=None)
     assert "TNR" not in found.finding
-    drawn(curves_figure(found.table)), drawn(heat_figure(found.table, "auroc"))
-
-
-def drawn(figure: Figure) -> "np.ndarray[Any, Any]":
-    memory = io.BytesIO()
-    figure.savefig(memory, format="png", dpi=40)
-    return np.asarray(Image.open(memory).convert("RGB"))
+    assert pixels(curves_figure(found.table), dpi=40).std() > 0
+    assert pixels(heat_figure(found.table, "auroc"), dpi=40).std() > 0
 
 
 def test_figures_show_every_cell_and_every_interval() -> None:
@@ -105,9 +97,6 @@ def test_figures_show_every_cell_and_every_interval() -> None:
     labels, groups = [0, 1] * 15, [str(number) for number in range(30)]
     table = summarise_robustness(labels, logits, groups, threshold=0.5, resamples=20).table
     heat, curves = heat_figure(table), curves_figure(table)
-    assert drawn(heat).std() > 0
-    assert drawn(curves).std() > 0
-
     words = {text.get_text() for text in heat.axes[0].texts}
     assert {cell.setting for cell in CORRUPTIONS if cell is not NONE} <= words
     values = table[(table.metric == "accuracy") & (table.corruption != "none")].value

@@ -8,11 +8,19 @@ import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
+from rexnet_ai_real.evaluate.audits import shortcuts
 from rexnet_ai_real.evaluate.audits.container import ContainerFacts, read_containers
 from rexnet_ai_real.evaluate.audits.shortcuts import FileAudit, audit_files
 
 Write = Callable[[Image.Image, Path, int], Path]
 DRAWS = 200
+
+
+@pytest.fixture(autouse=True)
+def small_forest(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fifth of the trees is enough for planted shortcuts; real files get the whole forest."""
+    if "shared_data" not in request.fixturenames:
+        monkeypatch.setattr(shortcuts, "_TREES", 10)
 
 
 def audited(folder: Path, write: Write, *, n: int = 60, seed: int = 0) -> tuple[FileAudit, np.ndarray]:

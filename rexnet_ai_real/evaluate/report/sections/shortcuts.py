@@ -43,12 +43,13 @@ class _Audit:
 
 def findings(evaluation: Evaluation) -> Findings:
     """Four audits; one that fails does not cost the others."""
-    audits = [_tried(name, make, evaluation) for name, make in _AUDITS.items()]
+    made = {key: _tried(name, make, evaluation) for key, (name, make) in _AUDITS.items()}
+    audits = list(made.values())
     failed = "; ".join(audit.failed for audit in audits if audit.failed)
     return Findings(
         audits[0].finding,
         tuple(block for audit in audits for block in audit.blocks),
-        {name: audit.metrics for name, audit in zip(_KEYS, audits, strict=True) if audit.metrics is not None},
+        {key: audit.metrics for key, audit in made.items() if audit.metrics is not None},
         tuple(risk for audit in audits for risk in audit.risks),
         failed or None,
     )
@@ -71,7 +72,7 @@ def _tried(name: str, make: Callable[[Evaluation], _Audit], evaluation: Evaluati
         return _Audit(words, (Paragraph(words),), failed=words)
 
 
-def _files(evaluation: Evaluation) -> _Audit:
+def file_audit(evaluation: Evaluation) -> _Audit:
     """A classifier that sees only file facts, beside the detector."""
     part, settings = evaluation.part, evaluation.settings
     scores = part.scores
@@ -213,10 +214,10 @@ def _label_errors(evaluation: Evaluation) -> _Audit:
     return _Audit(found.finding, tuple(blocks), metrics)
 
 
-_AUDITS: Final[dict[str, Callable[[Evaluation], _Audit]]] = {
-    "The audit of file facts": _files,
-    "The swap test": _swaps,
-    "The search for repeated images": _leaks,
-    "The search for label errors": _label_errors,
+_AUDITS: Final[dict[str, tuple[str, Callable[[Evaluation], _Audit]]]] = {
+    "files": ("The audit of file facts", file_audit),
+    "swaps": ("The swap test", _swaps),
+    "leaks": ("The search for repeated images", _leaks),
+    "label_errors": ("The search for label errors", _label_errors),
 }
-_KEYS: Final = ("files", "swaps", "leaks", "label_errors")
+"""Key in metrics.json -> name for messages, and maker."""
