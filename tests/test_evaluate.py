@@ -28,9 +28,16 @@ from rexnet_ai_real.detector.description import NotADetector
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluate import __main__ as evaluate
 from rexnet_ai_real.evaluate.report import write as report
-from rexnet_ai_real.evaluate.report.write import write_report
+from rexnet_ai_real.evaluate.report.document import Findings, Paragraph, Risk
+from rexnet_ai_real.evaluate.report.evaluation import Evaluation
+from rexnet_ai_real.evaluate.report.opening import opening
+from rexnet_ai_real.evaluate.report.section_entry import SectionEntry
+from rexnet_ai_real.evaluate.report.sections import SECTIONS
+from rexnet_ai_real.evaluate.report.write import wanted, write_report
 from rexnet_ai_real.evaluate.subject import NothingToEvaluate
 from rexnet_ai_real.files import write_text
+from rexnet_ai_real.metrics.binary import METRICS
+from rexnet_ai_real.metrics.definitions import Metric
 from rexnet_ai_real.runs.folder import RunFolder
 
 QUICK = ["metrics", "calibration"]
@@ -118,7 +125,7 @@ def whole(planted: RunFolder, elsewhere: Path, tmp_path_factory: pytest.TempPath
     chosen = settings(
         planted,
         folder / "report",
-        sections=list(report.MAKERS),
+        sections=list(SECTIONS),
         against=str(again),
         others=[str(elsewhere)],
         sample=6,
@@ -295,7 +302,7 @@ def test_logits_that_are_no_numbers_are_named_and_left_out(planted: RunFolder, t
     assert "NaN" in failures[0]
     expected = len(pd.read_csv(planted.predictions_file).query("split == 'test'")) - 3
     assert metrics_in(tmp_path / "report")["test"]["n"] == expected
-    assert "Not made, or not whole" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    assert "Missing or incomplete" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
 
 
 def test_nothing_but_nan_still_gives_a_report(planted: RunFolder, tmp_path: Path) -> None:
@@ -337,13 +344,44 @@ def test_other_collections_fail_one_by_one(planted: RunFolder, elsewhere: Path, 
     assert metrics_in(tmp_path / "report")["elsewhere"]["n"] == 24
 
 
+def test_a_section_and_a_metric_need_one_entry_each(
+    planted: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The entries alone bring them into settings, report, metrics.json, the opening and onto the screen."""
+
+    def make(evaluation: Evaluation) -> Findings:
+        return Findings("Colours are fine.", (Paragraph(f"{len(evaluation.part)} looked at."),), {"hues": 3})
+
+    entry = SectionEntry("colours", "Are the colours right?", make, untested=Risk(9.0, "whether the colours are right"))
+    monkeypatch.setitem(SECTIONS, "colours", entry)
+    metric = Metric("miss_rate", "AI images missed", lambda s: s.fn / s.n_ai, at_threshold=True, headline=True)
+    monkeypatch.setitem(METRICS, "miss_rate", metric)
+    chosen = settings(planted, tmp_path, sections=["metrics", "colours"])
+    assert write_report(chosen) == []
+    assert "AI images missed" in capsys.readouterr().out
+    for name in ("report.md", "report.html"):
+        text = (tmp_path / name).read_text(encoding="utf-8")
+        assert "Are the colours right?" in text
+        assert "Colours are fine." in text
+        assert "looked at." in text
+        assert "AI images missed" in text
+    plain = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))
+    assert plain["colours"] == {"hues": 3}
+    for name in ("miss_rate", "miss_rate_at_threshold"):
+        assert plain["test"][name].keys() >= {"value", "low", "high"}
+    assert plain["test"]["miss_rate"]["value"] == pytest.approx(1 - plain["test"]["recall"]["value"])
+    assert "colours" in [each.key for each in wanted(replace(chosen, sections=None))]
+    evaluation = Evaluation.open(chosen)
+    assert "untested: whether the colours are right;" in dict(opening(evaluation, []))["The largest risk"]
+
+
 def test_an_error_inside_a_section_does_not_cost_the_others(
     planted: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_: object) -> None:
+    def broken(_: object) -> Findings:
         raise RuntimeError("unforeseen")
 
-    monkeypatch.setitem(report.MAKERS, "calibration", broken)
+    monkeypatch.setitem(SECTIONS, "calibration", replace(SECTIONS["calibration"], make=broken))
     failures = write_report(settings(planted, tmp_path))
     assert "RuntimeError: unforeseen" in failures[0]
     assert "Traceback" in (tmp_path / report.ERRORS_FILE).read_text()

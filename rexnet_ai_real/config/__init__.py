@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from rexnet_ai_real.config.evaluation import OWN, SECTIONS, THRESHOLDS, EvaluateConfig, EvaluationDataConfig
+from rexnet_ai_real.config.evaluation import OWN, THRESHOLDS, EvaluateConfig, EvaluationDataConfig
 from rexnet_ai_real.config.rules import ConfigError
 from rexnet_ai_real.config.schema import (
     SOURCES,
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OWN",
-    "SECTIONS",
     "SOURCES",
     "THRESHOLDS",
     "AugmentConfig",

@@ -2,14 +2,12 @@
 
 from dataclasses import dataclass, field
 
-from rexnet_ai_real.config.rules import SEED, at_least, inside, one_of, rule
+from rexnet_ai_real.config.rules import SEED, at_least, inside, one_of
 from rexnet_ai_real.config.schema import MISSING, SOURCES, DataConfig
 
 OWN = "own"
 """As data.name of an evaluation: the images that the run itself held out."""
 THRESHOLDS = ("fpr", "balanced_accuracy")
-SECTIONS = ("metrics", "calibration", "comparison", "shortcuts", "robustness", "collections", "explanations")
-"""Parts of the report, in the order in which it shows them."""
 
 
 @dataclass
@@ -39,11 +37,8 @@ class EvaluateConfig:
     too?"""
     against: str | None = None
     """A second run, multirun of folds or checkpoint that held out the same images, to compare with."""
-    sections: list[str] = field(
-        default_factory=lambda: list(SECTIONS),
-        metadata=rule(lambda value: value and set(value) <= set(SECTIONS), "some of " + ", ".join(SECTIONS)),
-    )
-    """Which parts to make; [metrics,calibration] takes seconds, since nothing is predicted anew."""
+    sections: list[str] | None = None
+    """Which sections to make. Null: all. [metrics,calibration] takes seconds, since no image is predicted again."""
     sample: int | None = field(default=192, metadata=at_least(2))
     """How many held-out images, drawn by their hashes, pass the 47 corruptions, the swap test and the test of the
     heat maps. Null: all; the time grows with it (192: about ten minutes on two cores)."""

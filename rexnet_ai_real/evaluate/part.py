@@ -18,8 +18,6 @@ from rexnet_ai_real.metrics.scores import FloatArray, Scores
 
 ONE: Final = -1
 """Fold of images that are not predicted fold by fold."""
-DECISIONS: Final = ("accuracy", "balanced_accuracy", "precision", "recall", "specificity", "f1")
-"""Metrics that depend on the threshold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +144,8 @@ class Part:
 def measure(part: Part, *, resamples: int, seed: int) -> tuple[Metrics, Metrics]:
     """Metrics of a part: calling an image AI at probability 0.5, and at the threshold of its operating point.
 
-    The second differs from the first in `DECISIONS` only.
+    The two differ only in the metrics that depend on the threshold.
     """
     at_half = evaluate_scores(part.scores, resamples=resamples, seed=seed)
     margins = evaluate_scores(part.margin_scores, resamples=resamples, seed=seed)
-    return at_half, replace(at_half, **{name: getattr(margins, name) for name in DECISIONS})
+    return at_half, at_half.with_decisions_of(margins)

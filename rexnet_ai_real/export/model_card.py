@@ -14,11 +14,10 @@ from rexnet_ai_real.export.int8 import CALIBRATION
 from rexnet_ai_real.export.parity import ACCURACY, AUROC, LOGIT, Parity
 from rexnet_ai_real.export.sample import Sample
 from rexnet_ai_real.export.source import Source
-from rexnet_ai_real.metrics.names import SAID
+from rexnet_ai_real.metrics.binary import METRICS
 from rexnet_ai_real.models.factory import build_trained
 
 TEMPLATE: Final = "model_card.md.jinja"
-_SHOWN: Final = ("accuracy", "balanced_accuracy", "f1", "auroc", "average_precision", "ece", "tpr_at_fpr5")
 _TAGS: Final = ("image-classification", "ai-generated-image-detection", "rexnet")
 
 
@@ -60,8 +59,7 @@ def model_card(
         report=source.report,
         measured=_measured(source.report),
         own=_own(source.report),
-        said=SAID,
-        shown=_SHOWN,
+        headlines=[metric for metric in METRICS.values() if metric.headline],
         collections=_collections(source.report),
         worst=_worst_corruption(source.report),
         sample=sample,
@@ -87,9 +85,9 @@ def _front_matter(source: Source, license: str | None) -> str:
     if found:
         first = next(iter(training.get("networks", {}).values()), training)
         name = str(first.get("data", "unknown"))
-        kinds = {"accuracy": "accuracy", "f1": "f1", "auroc": "roc_auc"}
+        types = {"accuracy": "accuracy", "f1": "f1", "auroc": "roc_auc"}
         values = [
-            {"type": kind, "value": round(found[key]["value"], 4)} for key, kind in kinds.items() if _known(found[key])
+            {"type": name, "value": round(found[key]["value"], 4)} for key, name in types.items() if _known(found[key])
         ]
         result = {
             "task": {"type": "image-classification"},
