@@ -18,11 +18,11 @@ from PIL import Image
 import rexnet_ai_real
 from rexnet_ai_real import Detector
 from rexnet_ai_real.detector.backends import BACKENDS
-from rexnet_ai_real.detector.description import NotADetector
 from rexnet_ai_real.detector.engines.engine import choose_backend
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.export.__main__ import main as export
 from rexnet_ai_real.runs.folder import RunFolder
+from rexnet_ai_real.runs.identify import NotADetector
 
 CHECKOUT = Path(rexnet_ai_real.__file__).resolve().parents[1]
 

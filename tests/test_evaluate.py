@@ -24,7 +24,6 @@ from rexnet_ai_real.config import ConfigError, DataConfig, EvaluateConfig
 from rexnet_ai_real.data.manifest import build_manifest, usable, write_manifest
 from rexnet_ai_real.data.sources import listing
 from rexnet_ai_real.data.split import assign_split
-from rexnet_ai_real.detector.description import NotADetector
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluate import __main__ as evaluate
 from rexnet_ai_real.evaluate.report import write as report
@@ -32,6 +31,7 @@ from rexnet_ai_real.evaluate.report.write import write_report
 from rexnet_ai_real.evaluate.subject import NothingToEvaluate
 from rexnet_ai_real.files import write_text
 from rexnet_ai_real.runs.folder import RunFolder
+from rexnet_ai_real.runs.identify import NotADetector
 
 QUICK = ["metrics", "calibration"]
 
@@ -353,9 +353,9 @@ def test_an_error_inside_a_section_does_not_cost_the_others(
 @pytest.mark.parametrize("name", ["config.yaml", "model.txt"])
 def test_what_is_no_detector_is_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    with pytest.raises(UserError, match="neither a run folder"):
+    with pytest.raises(NotADetector, match="folder holds no detector: expected a run folder"):
         write_report(settings(tmp_path / "folder", tmp_path / "report"))
-    with pytest.raises(UserError, match="no such file"):
+    with pytest.raises(NotADetector, match="nowhere does not exist: expected a run folder"):
         write_report(settings(tmp_path / "nowhere", tmp_path / "report"))
     (tmp_path / "folder" / name).write_text("{}")
     with pytest.raises(UserError):
@@ -377,7 +377,7 @@ def test_folds_of_two_experiments_are_not_mixed(folds: Path, tmp_path: Path) -> 
     for number, rate in enumerate(("1e-3", "1e-3", "1e-4")):
         overrides = [f"data.fold={number}", f"optimizer.lr={rate}"]
         write_text(tmp_path / "folds" / str(number) / ".hydra" / "overrides.yaml", yaml.safe_dump(overrides))
-    with pytest.raises(NothingToEvaluate, match="2 experiments"):
+    with pytest.raises(NotADetector, match=r"differ in optimizer\.lr \(lr=1e-3; lr=1e-4\); only the folds of one"):
         write_report(settings(tmp_path / "folds", tmp_path / "report"))
 
 
@@ -394,7 +394,7 @@ def test_something_to_compare_with_needs_its_section(planted: RunFolder, tmp_pat
 def test_a_wrong_path_ends_the_command_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["evaluate", "run=nowhere"])
-    with pytest.raises(SystemExit, match="NothingToEvaluate: run=nowhere: no such file or folder"):
+    with pytest.raises(SystemExit, match="NotADetector: nowhere does not exist: expected a run folder"):
         evaluate.main()
     assert not list(tmp_path.iterdir())
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from rexnet_ai_real.detector.backends import BACKENDS
 from rexnet_ai_real.detector.calibration import Calibration
-from rexnet_ai_real.detector.description import DETECTOR_FILE, UNCALIBRATED, Description, NotADetector, read_description
+from rexnet_ai_real.detector.description import Description, read_description
 from rexnet_ai_real.detector.engines.engine import Engine, choose_backend
 from rexnet_ai_real.detector.verdict import Verdict, verdicts
 from rexnet_ai_real.errors import UserError
@@ -25,14 +25,13 @@ from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.images.loading import prepared_batches
 from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing, read_pixels
 from rexnet_ai_real.images.walk import ImageFile, image_files
+from rexnet_ai_real.runs.identify import NotADetector, Saved, identify
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
     from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
-
-__all__ = ["UNCALIBRATED", "Detector", "NotADetector", "Verdict"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +62,7 @@ class Detector:
             UserError: a backend, device or precision that there is not, or whose library is not installed.
         """
         folder = Path(path)
-        if not (folder / DETECTOR_FILE).is_file():
+        if not isinstance(identify(folder), Saved):
             if backend not in ("auto", "torch"):
                 raise UserError(
                     f"backend={backend} runs exported detectors, and {folder} is none: export it first with "

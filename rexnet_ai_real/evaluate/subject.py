@@ -11,7 +11,6 @@ import pandas as pd
 from rexnet_ai_real.config import OWN, DataConfig
 from rexnet_ai_real.data.manifest import build_manifest, read_manifest, usable
 from rexnet_ai_real.data.sources import listing, locate
-from rexnet_ai_real.detector.description import DETECTOR_FILE
 from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluate.leaks import find_leaks
@@ -19,7 +18,7 @@ from rexnet_ai_real.evaluate.part import ONE, Part
 from rexnet_ai_real.evaluate.prediction import predicted_logits
 from rexnet_ai_real.runs.folder import RunFolder, data_of
 from rexnet_ai_real.runs.folds import out_of_fold
-from rexnet_ai_real.runs.jobs import FOLD, NotASweep, alike_but_for, describe, read_jobs, varying
+from rexnet_ai_real.runs.identify import Checkpoint, Folds, Run, Saved, Sweep, identify
 
 ROWS: Final = ("path", "label", "source", "group", "sha256", "fold", "logit")
 
@@ -88,43 +87,38 @@ def open_subject(path: Path, data: DataConfig, cache: Path | None = None) -> Sub
         cache: where predictions are kept that have to be made.
 
     Raises:
-        NothingToEvaluate: none of these. NotARun, FoldsDiffer, NotASweep: a broken one.
+        NotADetector: none of these. FoldsDiffer: folds of different images.
     """
     moved = data.root if data.name == OWN else None
-    if path.is_file():
-        return _checkpoint(path, data, moved, cache)
-    if (path / DETECTOR_FILE).is_file():
-        return Subject(path, "a saved detector", {ONE: path})
-    if RunFolder(path).config_file.is_file():
-        return _run(path, data, moved, cache)
-    if not path.is_dir():
-        raise NothingToEvaluate(f"run={path}: no such file or folder")
-    try:
-        return _folds(path, moved)
-    except NotASweep as error:
-        raise NothingToEvaluate(
-            f"run={path}: neither a run folder (config.yaml), nor a multirun of folds, nor a saved detector "
-            f"({DETECTOR_FILE}), nor a .ckpt file"
-        ) from error
+    match identify(path):
+        case Saved(folder):
+            return Subject(folder, "a saved detector", {ONE: folder})
+        case Checkpoint() as found:
+            return _checkpoint(found, data, moved, cache)
+        case Run() as found:
+            return _run(found, data, moved, cache)
+        case Folds() as found:
+            return _folds(found, moved)
+        case Sweep() as found:
+            raise found.refusal()
 
 
-def _run(path: Path, data: DataConfig, moved: str | None, cache: Path | None) -> Subject:
-    run = RunFolder(path)
-    if not run.best_checkpoint.is_file():
-        raise NothingToEvaluate(f"run={path}: no {run.best_checkpoint}: the run has not come to the end of an epoch")
-    subject = _of_run(run, path, "a training run", path, moved)
+def _run(found: Run, data: DataConfig, moved: str | None, cache: Path | None) -> Subject:
+    found.require_checkpoint()
+    run = found.run
+    subject = _of_run(run, run.path, "a training run", run.path, moved)
     if run.predictions_file.is_file():
         predictions = pd.read_csv(run.predictions_file, keep_default_na=False, na_values={"logit": ["", "nan"]})
         return _with_predictions(subject, predictions[["path", "logit"]])
     return _predicted(subject, data, cache)
 
 
-def _checkpoint(path: Path, data: DataConfig, moved: str | None, cache: Path | None) -> Subject:
-    run = RunFolder(path.parent.parent)
-    if not (run.config_file.is_file() and run.manifest_file.is_file()):
+def _checkpoint(found: Checkpoint, data: DataConfig, moved: str | None, cache: Path | None) -> Subject:
+    path, run = found.file, found.run
+    if run is None:
         return Subject(path, "a checkpoint", {ONE: path})
     if path.resolve() == run.best_checkpoint.resolve() and run.predictions_file.is_file():
-        return replace(_run(run.path, data, moved, cache), path=path, kind="the best checkpoint of a run")
+        return replace(_run(Run(run), data, moved, cache), path=path, kind="the best checkpoint of a run")
     return _predicted(_of_run(run, path, "a checkpoint of a run", path, moved), data, cache)
 
 
@@ -155,24 +149,8 @@ def _predicted(subject: Subject, data: DataConfig, cache: Path | None) -> Subjec
     return _with_predictions(subject, part.rows[["path"]].assign(logit=logits))
 
 
-def _folds(path: Path, moved: str | None) -> Subject:
-    jobs = read_jobs(path)
-    if FOLD not in varying(jobs) and not any(FOLD in job.settings for job in jobs):
-        raise NothingToEvaluate(
-            f"run={path}: its {len(jobs)} jobs differ in {', '.join(varying(jobs)) or 'nothing'}, not in {FOLD}. Give "
-            "the folder of one of them, or cross-validate its settings with +sweep=folds"
-        )
-    experiments = alike_but_for(FOLD, jobs)
-    if len(experiments) > 1:
-        keys = tuple(key for key in varying(jobs) if key != FOLD)
-        named = "; ".join(describe(bundle[0], keys) for bundle in experiments)
-        raise NothingToEvaluate(
-            f"run={path} holds the folds of {len(experiments)} experiments ({named}); the folds of one are expected. "
-            "summary.md there compares them; run the chosen one by itself"
-        )
-    finished = [job for job in jobs if job.status == "finished"]
-    if not finished:
-        raise NothingToEvaluate(f"run={path}: none of its {len(jobs)} folds is finished")
+def _folds(found: Folds, moved: str | None) -> Subject:
+    finished = found.finished
     table = out_of_fold(finished)
     config, manifest = finished[0].config, read_manifest(finished[0].run.manifest_file)
     rows = table.merge(manifest[["path", "source", "sha256"]], on="path", how="left")[list(ROWS)]
@@ -181,9 +159,9 @@ def _folds(path: Path, moved: str | None) -> Subject:
     note = f"Fold {', '.join(map(str, missing))} of {planned} is not finished: the images held out there do not count."
     part = Part("out_of_fold", "out-of-fold images", rows, data_of(config, moved), {})
     return Subject(
-        path,
+        found.folder,
         f"a cross-validation of {len(finished)} folds",
-        {ONE: path, **{int(job.config["data"]["fold"]): job.run.path for job in finished}},
+        {ONE: found.folder, **{int(job.config["data"]["fold"]): job.run.path for job in finished}},
         part,
         manifest=manifest,
         config=config,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from rexnet_ai_real.detector.backends import BACKENDS, INT8_FILE, ONNX_FILE, OPENVINO_FILE
-from rexnet_ai_real.detector.description import DETECTOR_FILE, Description, write_description
+from rexnet_ai_real.detector.description import Description, write_description
 from rexnet_ai_real.detector.engines.engine import Engine
 from rexnet_ai_real.detector.engines.graphs import GraphEngine, OnnxGraph, OpenVinoGraph
 from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
@@ -31,6 +31,7 @@ from rexnet_ai_real.export.source import Source
 from rexnet_ai_real.export.weights import mean_weights, with_new_statistics
 from rexnet_ai_real.files import write_text
 from rexnet_ai_real.models.factory import build_trained
+from rexnet_ai_real.runs.identify import DETECTOR_FILE
 
 PARITY_FILE: Final = "parity.json"
 CARD_FILE: Final = "README.md"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rexnet_ai_real.data.manifest import read_manifest
-from rexnet_ai_real.detector.description import DETECTOR_FILE, read_description
+from rexnet_ai_real.detector.description import read_description
 from rexnet_ai_real.detector.storage import StoredDetector, read_detector
 from rexnet_ai_real.export.sample import (
     ImageRow,
@@ -18,6 +18,7 @@ from rexnet_ai_real.export.sample import (
     rows_of_run,
 )
 from rexnet_ai_real.runs.folder import RunFolder, data_of
+from rexnet_ai_real.runs.identify import DETECTOR_FILE, Checkpoint, Folds, NotADetector, Run, Saved, identify
 
 REPORT: Final = "report"
 
@@ -86,12 +87,16 @@ class Source:
 
 
 def _origin(path: Path) -> Path | None:
-    """The run or multirun that a path belongs to."""
-    if path.is_file():
-        folder = path.parent.parent
-    elif (path / DETECTOR_FILE).is_file():
-        folder = path.resolve().parent.parent if path.resolve().parent.name == REPORT else path
-    else:
-        folder = path
-    known = RunFolder(folder).config_file.is_file() or any(folder.glob("*/config.yaml"))
-    return folder if known else None
+    """The run folder or multirun that a detector comes from: report/detector lies in the one that was evaluated."""
+    match identify(path):
+        case Run(run) | Checkpoint(run=RunFolder() as run):
+            return run.path
+        case Folds(folder):
+            return folder
+        case Saved(folder) if folder.resolve().parent.name == REPORT:
+            try:
+                return _origin(folder.resolve().parent.parent)
+            except NotADetector:
+                return None
+        case _:
+            return None

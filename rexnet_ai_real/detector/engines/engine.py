@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rexnet_ai_real.detector.backends import BACKENDS
-from rexnet_ai_real.detector.description import NotADetector
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.images.preprocessing import Pixels
+from rexnet_ai_real.runs.identify import NotADetector
 
 FINGERPRINT: Final = "fingerprint"
 """Key in the metadata of an exported graph: of the detector that it was exported from."""

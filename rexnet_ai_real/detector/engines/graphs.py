@@ -6,10 +6,10 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rexnet_ai_real.detector.description import NotADetector
 from rexnet_ai_real.detector.engines.engine import FINGERPRINT, check_fingerprint
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.images.preprocessing import Pixels
+from rexnet_ai_real.runs.identify import NotADetector
 
 IMAGES, LOGIT, MAP = "images", "logit", "cam"
 """Input (N, size, size, 3) and two of the outputs, (N,) and (N, h, w), by their names in the graph."""
