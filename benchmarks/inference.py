@@ -29,8 +29,8 @@ def main() -> None:
     options = parser.parse_args()
     detectors = {
         backend: Detector.load(options.detector, backend=backend)
-        for backend, (file, _) in BACKENDS.items()
-        if (options.detector / file).is_file()
+        for backend, entry in BACKENDS.items()
+        if (options.detector / entry.file).is_file()
     }
     size = next(iter(detectors.values())).preprocessing.image_size
     usual = timm.create_model("rexnet_100", num_classes=2).eval()

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 from PIL import Image
 from sklearn.metrics import accuracy_score, brier_score_loss, roc_auc_score
@@ -24,11 +25,13 @@ from rexnet_ai_real.config import ConfigError, DataConfig, EvaluateConfig
 from rexnet_ai_real.data.manifest import build_manifest, usable, write_manifest
 from rexnet_ai_real.data.sources import listing
 from rexnet_ai_real.data.split import assign_split
+from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluate import __main__ as evaluate
 from rexnet_ai_real.evaluate.report import write as report
 from rexnet_ai_real.evaluate.report.write import write_report
 from rexnet_ai_real.evaluate.subject import NothingToEvaluate
+from rexnet_ai_real.export.__main__ import main as export
 from rexnet_ai_real.files import write_text
 from rexnet_ai_real.runs.folder import RunFolder
 from rexnet_ai_real.runs.identify import NotADetector
@@ -214,7 +217,7 @@ def test_folds_are_measured_out_of_fold_and_judged_by_the_others(folds: Path, tm
     assert temperatures.groupby(rows["fold"]).std().max() < 1e-6
     assert temperatures.groupby(rows["fold"]).mean().nunique() == 3
     detector = Detector.load(tmp_path / "detector")
-    assert len(detector.networks) == 3
+    assert detector.description.networks == 3
     assert detector.calibration.n_real == 100
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "out-of-fold logits of the other folds" in text
@@ -232,7 +235,7 @@ def test_a_foreign_set_is_predicted_once(
     def never(*_: object) -> None:
         raise AssertionError("predicted again")
 
-    monkeypatch.setattr(Detector, "logits", never)
+    monkeypatch.setattr(TorchEngine, "logits", never)
     assert write_report(chosen) == []
     assert metrics_in(tmp_path) == first
     assert first["elsewhere"]["n"] == 24
@@ -273,6 +276,52 @@ def test_a_checkpoint_and_a_detector_are_evaluated_too(planted: RunFolder, elsew
     assert write_report(settings(last, tmp_path / "d", sections=["metrics"])) == []  # predicted anew
     logits = pd.read_csv(tmp_path / "d" / "predictions.csv")["logit"]
     assert not np.allclose(logits, pd.read_csv(tmp_path / "b" / "predictions.csv")["logit"])
+
+
+@pytest.fixture(scope="module")
+def exported(tiny_run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("exported") / "detector"
+    assert export([str(tiny_run.path), str(folder), "--formats", "safetensors", "onnx", "--count", "8"]) == 0
+    return folder
+
+
+def test_an_exported_graph_is_evaluated_like_the_networks_it_was_made_of(
+    exported: Path, elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # the graph is in float32
+    data = replace(DataConfig(name="folder"), root=str(elsewhere), workers=1)
+    sections = [*QUICK, "robustness"]
+    for backend in ("torch", "auto"):
+        chosen = settings(exported, tmp_path / backend, data=data, sections=sections, backend=backend)
+        assert write_report(chosen) == []
+    found, expected = (pd.read_csv(tmp_path / backend / "predictions.csv") for backend in ("auto", "torch"))
+    assert found["logit"].tolist() == pytest.approx(expected["logit"].tolist(), abs=1e-4)
+    assert not (found["logit"] == expected["logit"]).all()  # another engine, and its predictions are not mixed up
+    for part in ("elsewhere", "robustness", "calibration"):
+        assert_close(metrics_in(tmp_path / "auto")[part], metrics_in(tmp_path / "torch")[part])
+    assert "backend=onnx" in (tmp_path / "auto" / "report.md").read_text(encoding="utf-8")
+    heat = settings(exported, tmp_path / "auto", data=data, sections=["metrics", "explanations"])
+    (failure,) = write_report(heat)
+    assert failure.endswith(
+        "The test of heat maps needs PyTorch, and this detector runs on backend=onnx: load it with backend=torch"
+    )
+
+
+def assert_close(found: Any, expected: Any) -> None:
+    """The same names, words and whole numbers; measured values as near as rounding allows."""
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys()
+        for key, value in expected.items():
+            assert_close(found[key], value)
+    elif isinstance(expected, float):
+        assert found == pytest.approx(expected, abs=1e-3)
+    else:
+        assert found == expected
+
+
+def test_a_run_has_no_backend_but_pytorch(planted: RunFolder, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"backend=onnx runs exported detectors, and .* is none: export it first"):
+        write_report(settings(planted, tmp_path, backend="onnx"))
 
 
 def doctored(planted: RunFolder, folder: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> RunFolder:

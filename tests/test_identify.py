@@ -11,7 +11,7 @@ from rexnet_ai_real import Detector
 from rexnet_ai_real.config import DataConfig
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluate.subject import open_subject
-from rexnet_ai_real.export.source import Source
+from rexnet_ai_real.export.source import ExportSource
 from rexnet_ai_real.runs.folder import RunFolder
 from rexnet_ai_real.runs.identify import Checkpoint, Folds, NotADetector, Run, Saved, Sweep, identify
 
@@ -83,7 +83,7 @@ def test_every_command_refuses_in_the_same_words(name: str, tmp_path: Path) -> N
     REFUSED[name](path)
     asked: list[Callable[[], object]] = [
         lambda: Detector.load(path),
-        lambda: Source.open(path),
+        lambda: ExportSource.open(path),
         lambda: open_subject(path, DataConfig(name="own")),
     ]
     said = set()

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from rexnet_ai_real.detector.backends import WEIGHTS_FILE
+from rexnet_ai_real.detector.backends import TORCH
 from rexnet_ai_real.detector.description import (
     UNCALIBRATED,
     Description,
@@ -24,10 +24,13 @@ from rexnet_ai_real.detector.description import (
     read_description,
     write_description,
 )
+from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
+from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.files import write_atomically
 from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.labels import LABELS
 from rexnet_ai_real.models.checkpoint import AsksForCode, Damaged, read_plain
+from rexnet_ai_real.models.factory import build_trained
 from rexnet_ai_real.runs.folder import RunFolder
 from rexnet_ai_real.runs.identify import (
     DETECTOR_FILE,
@@ -40,6 +43,8 @@ from rexnet_ai_real.runs.identify import (
     Sweep,
     identify,
 )
+
+WEIGHTS_FILE: Final = TORCH.file
 
 State = dict[str, Tensor]
 
@@ -184,7 +189,10 @@ def read_saved(folder: Path) -> StoredDetector:
     Raises:
         NotADetector: damaged, of other labels or of a later version, or files that do not belong together.
     """
-    description = read_description(folder)
+    return _with_weights(folder, read_description(folder))
+
+
+def _with_weights(folder: Path, description: Description) -> StoredDetector:
     states = _read_weights(folder / WEIGHTS_FILE)
     if fingerprint(states, description.architecture, description.preprocessing) != description.fingerprint:
         raise NotADetector(
@@ -192,6 +200,31 @@ def read_saved(folder: Path) -> StoredDetector:
             "another detector. Save or export the detector again"
         )
     return StoredDetector(description, states)
+
+
+def open_saved(folder: Path, description: Description, device: str, precision: str) -> TorchEngine:
+    """A saved detector on PyTorch.
+
+    Raises:
+        NotADetector: its weights are damaged or belong to another description.
+        UserError: no such device or precision.
+    """
+    return torch_engine(_with_weights(folder, description), folder, device, precision)
+
+
+def torch_engine(stored: StoredDetector, path: Path, device: str, precision: str) -> TorchEngine:
+    """The networks of a detector that was read from `path`, ready for inference.
+
+    Raises:
+        NotADetector: the weights do not fit the architecture that comes with them.
+        UserError: no such device or precision.
+    """
+    try:
+        networks = [build_trained(stored.description.architecture, state) for state in stored.states]
+    except (TypeError, RuntimeError, UserError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise NotADetector(f"{path}: its weights and the network it names do not fit together: {reason}") from error
+    return TorchEngine.of(networks, stored.description.preprocessing, device, precision)
 
 
 def write_detector(folder: Path, stored: StoredDetector) -> None:

@@ -12,6 +12,7 @@ from rexnet_ai_real.config import OWN, DataConfig
 from rexnet_ai_real.data.manifest import build_manifest, read_manifest, usable
 from rexnet_ai_real.data.sources import listing, locate
 from rexnet_ai_real.detector.detector import Detector
+from rexnet_ai_real.detector.engines.engine import require_exported
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluate.leaks import find_leaks
 from rexnet_ai_real.evaluate.part import ONE, Part
@@ -44,6 +45,8 @@ class Subject:
     config: Mapping[str, Any] = field(default_factory=dict)
     folds_planned: int = 0
     notes: tuple[str, ...] = ()
+    backend: str = "auto"
+    """What runs the detector, as `Detector.load` takes it."""
     _loaded: dict[int, Detector] = field(default_factory=dict, repr=False)
 
     @property
@@ -61,7 +64,7 @@ class Subject:
     def detector(self, fold: int = ONE) -> Detector:
         """The detector of a fold, or the whole; loaded once."""
         if fold not in self._loaded:
-            self._loaded[fold] = Detector.on_torch(self.networks[fold])
+            self._loaded[fold] = Detector.load(self.networks[fold], backend=self.backend)
         return self._loaded[fold]
 
     @property
@@ -78,28 +81,31 @@ class Subject:
         return str(self.config.get("name") or self.path.resolve().name)
 
 
-def open_subject(path: Path, data: DataConfig, cache: Path | None = None) -> Subject:
+def open_subject(path: Path, data: DataConfig, cache: Path | None = None, backend: str = "auto") -> Subject:
     """Find out what lies at `path` and read what it says of the images that it held out.
 
     Args:
         path: run folder, .ckpt, folder of a multirun of folds, or folder of a saved detector.
         data: where name is `own`, `root` replaces the folder that the run was trained on; else it is not looked at.
         cache: where predictions are kept that have to be made.
+        backend: runs an exported detector; auto or one of `BACKENDS`.
 
     Raises:
         NotADetector: none of these. FoldsDiffer: folds of different images.
     """
+    found = identify(path)
+    if isinstance(found, Saved):
+        return Subject(found.folder, "a saved detector", {ONE: found.folder}, backend=backend)
+    require_exported(path, backend)
     moved = data.root if data.name == OWN else None
-    match identify(path):
-        case Saved(folder):
-            return Subject(folder, "a saved detector", {ONE: folder})
-        case Checkpoint() as found:
+    match found:
+        case Checkpoint():
             return _checkpoint(found, data, moved, cache)
-        case Run() as found:
+        case Run():
             return _run(found, data, moved, cache)
-        case Folds() as found:
+        case Folds():
             return _folds(found, moved)
-        case Sweep() as found:
+        case Sweep():
             raise found.refusal()
 
 

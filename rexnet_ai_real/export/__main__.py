@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rexnet_ai_real.cli.arguments import DONE, INTERRUPTED, SOME_FAILED, command, positive
-from rexnet_ai_real.export.formats import FORMATS, PIXEL_TYPES
+from rexnet_ai_real.detector.backends import BACKENDS
+from rexnet_ai_real.export.request import PIXEL_TYPES, Request, check_request
 
 if TYPE_CHECKING:
     from rexnet_ai_real.export.folder import Exported
@@ -26,9 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def export(options: argparse.Namespace) -> int:
     """Carry out the command."""
-    from rexnet_ai_real.export import folder, hub, parity  # seconds: --help needs none of it
-
-    request = folder.Request(
+    request = Request(
         formats=tuple(dict.fromkeys(options.formats)),
         images=options.images,
         count=options.count,
@@ -37,6 +36,9 @@ def export(options: argparse.Namespace) -> int:
         overwrite=options.overwrite,
         license=options.license,
     )
+    check_request(options.out, request)
+    from rexnet_ai_real.export import folder, hub, parity  # PyTorch takes seconds: --help and refusals need none of it
+
     if options.push_to_hub:
         hub.require_token()
     try:
@@ -67,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--formats",
         nargs="+",
-        choices=tuple(FORMATS),
+        choices=tuple(backend.format for backend in BACKENDS.values()),
         default=["safetensors", "onnx"],
         help="safetensors for PyTorch; onnx; onnx-int8, a third of the size; openvino (default: safetensors onnx)",
     )

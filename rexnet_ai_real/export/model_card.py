@@ -13,7 +13,7 @@ from rexnet_ai_real.export.graph import has_exact_map
 from rexnet_ai_real.export.int8 import CALIBRATION
 from rexnet_ai_real.export.parity import ACCURACY, AUROC, LOGIT, Parity
 from rexnet_ai_real.export.sample import Sample
-from rexnet_ai_real.export.source import Source
+from rexnet_ai_real.export.source import ExportSource
 from rexnet_ai_real.metrics.names import SAID
 from rexnet_ai_real.models.factory import build_trained
 
@@ -23,7 +23,7 @@ _TAGS: Final = ("image-classification", "ai-generated-image-detection", "rexnet"
 
 
 def model_card(
-    source: Source,
+    source: ExportSource,
     sample: Sample,
     parities: Sequence[Parity],
     sizes: Mapping[str, int],
@@ -73,7 +73,7 @@ def model_card(
     )
 
 
-def _front_matter(source: Source, license: str | None) -> str:
+def _front_matter(source: ExportSource, license: str | None) -> str:
     """Metadata as the Hub reads it."""
     training, report = source.stored.description.training, source.report
     plain: dict[str, Any] = {

@@ -24,7 +24,7 @@ REPORT: Final = "report"
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class ExportSource:
     """A detector and what is known of it."""
 
     stored: StoredDetector
@@ -34,7 +34,7 @@ class Source:
     """metrics.json of its evaluation; empty without one."""
 
     @classmethod
-    def open(cls, path: Path) -> "Source":
+    def open(cls, path: Path) -> "ExportSource":
         """Read a run folder, checkpoint, multirun of folds or saved detector, and the evaluation beside it.
 
         A run that has been evaluated since brings the operating point that was fitted for it.

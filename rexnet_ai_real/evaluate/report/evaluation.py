@@ -44,7 +44,7 @@ class Evaluation:
         """
         path = Path(settings.run).expanduser()
         given = Path(settings.output_dir).expanduser() if settings.output_dir else None
-        subject = open_subject(path, settings.data, given / "cache" if given else None)
+        subject = open_subject(path, settings.data, given / "cache" if given else None, settings.backend)
         folder = given or subject.folder / "report"
         part, cache = subject.held_out, folder / "cache"
         if settings.data.name != OWN:

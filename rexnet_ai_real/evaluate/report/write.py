@@ -134,7 +134,10 @@ def _about(evaluation: Evaluation) -> Table:
     rows.append(("Intervals", f"{settings.resamples:,} resamples by duplicate group, seed {settings.seed}"))
     if settings.sample is not None and settings.sample < len(evaluation.part):
         rows.append(("Costly parts", f"swap test, corruptions and heat maps on {settings.sample} of the images"))
-    found = environment(evaluation.detector().device)
+    engine = evaluation.detector().engine
+    if engine.backend != "torch":
+        rows.append(("Computed by", f"backend={engine.backend}"))
+    found = environment(engine.device)
     rows.append(("Made with", ", ".join(f"{name} {value}" for name, value in found.items() if value)))
     return Table(("", ""), tuple(rows))
 
