@@ -22,12 +22,11 @@ from sklearn.metrics import accuracy_score, brier_score_loss, roc_auc_score
 
 from rexnet_ai_real import Detector
 from rexnet_ai_real.config import ConfigError, DataConfig, EvaluateConfig
-from rexnet_ai_real.data.manifest import build_manifest, usable, write_manifest
+from rexnet_ai_real.data.manifest import build_manifest, write_manifest
 from rexnet_ai_real.data.sources import listing
 from rexnet_ai_real.data.split import assign_split
 from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.evaluate import __main__ as evaluate
 from rexnet_ai_real.evaluate.report import write as report
 from rexnet_ai_real.evaluate.report.write import write_report
 from rexnet_ai_real.evaluate.subject import NothingToEvaluate
@@ -440,14 +439,6 @@ def test_something_to_compare_with_needs_its_section(planted: RunFolder, tmp_pat
         write_report(settings(planted, tmp_path, against=str(planted.path)))
 
 
-def test_a_wrong_path_ends_the_command_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["evaluate", "run=nowhere"])
-    with pytest.raises(SystemExit, match="NotADetector: nowhere does not exist: expected a run folder"):
-        evaluate.main()
-    assert not list(tmp_path.iterdir())
-
-
 def test_the_command_writes_the_report_and_names_what_it_lacks(planted: RunFolder, tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     command = [sys.executable, "-W", "error", "-m", "rexnet_ai_real.evaluate", "run=run", "resamples=40"]
@@ -465,10 +456,3 @@ def test_the_command_writes_the_report_and_names_what_it_lacks(planted: RunFolde
     assert "report.html" in done.stdout
     assert (tmp_path / "run" / "report" / "report.html").is_file()
     assert {path.name for path in tmp_path.iterdir()} == {"run"}
-
-
-def test_usable_rows_only(images: Path) -> None:
-    data = DataConfig(name="folder", root=str(images))
-    manifest = build_manifest(images, listing(data, images), progress=False)
-    assert usable(manifest).all()
-    assert manifest["group"].nunique() > 190  # noise: hardly any near-duplicates, so that groups play no part above

@@ -7,15 +7,13 @@ import argparse
 import sys
 from pathlib import Path
 
+from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, command
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command: 0 with usable images of both classes, 1 without, 2 for a wrong command, 130 after Ctrl-C."""
     options = _parser().parse_args(arguments)
-    try:
-        return _look_into(options)
-    except KeyboardInterrupt:
-        print("stopped; what was read so far is kept, and the same command goes on from there", file=sys.stderr)
-        return 130
+    return command(lambda: _look_into(options), "What was read is kept; the same command continues from there.")
 
 
 def _look_into(options: argparse.Namespace) -> int:
@@ -26,23 +24,18 @@ def _look_into(options: argparse.Namespace) -> int:
     from rexnet_ai_real.data.manifest import build_manifest, usable, write_manifest
     from rexnet_ai_real.data.sources import listing, locate
     from rexnet_ai_real.data.summary import print_tables, summarize, to_markdown
-    from rexnet_ai_real.errors import UserError
     from rexnet_ai_real.files import write_atomically, write_text
 
     data = DataConfig(name=options.source, root=options.root, classes=dict(options.classes))
-    try:
-        root = locate(data)
-        listed = listing(data, root)
-        manifest = build_manifest(
-            root,
-            listed,
-            workers=options.workers,
-            max_pixels=data.max_pixels,
-            duplicate_distance=data.duplicate_distance,
-        )
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    root = locate(data)
+    listed = listing(data, root)
+    manifest = build_manifest(
+        root,
+        listed,
+        workers=options.workers,
+        max_pixels=data.max_pixels,
+        duplicate_distance=data.duplicate_distance,
+    )
     tables = summarize(manifest)
     print_tables(tables, Console())
     folder = Path(options.out or f"outputs/data/{options.source}")
@@ -51,7 +44,7 @@ def _look_into(options: argparse.Namespace) -> int:
     with write_atomically(folder / "contact_sheet.png") as temporary:
         contact_sheet(root, manifest, per_class=options.per_class, max_pixels=data.max_pixels).save(temporary)
     print(f"Saved summary.md, manifest.csv and contact_sheet.png in {folder}")
-    return 0 if manifest.loc[usable(manifest), "label"].nunique() == 2 else 1
+    return DONE if manifest.loc[usable(manifest), "label"].nunique() == 2 else SOME_FAILED
 
 
 def _parser() -> argparse.ArgumentParser:

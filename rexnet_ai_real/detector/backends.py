@@ -1,4 +1,4 @@
-"""The forms in which an exported folder holds a detector: what each is called, its file, what runs it, what makes it.
+"""The forms in which an exported folder holds a detector: for each its names, its file, what runs it, what makes it.
 
 To add one, write a function that opens it and one that makes it, and add an entry here. Functions are named, not
 imported: commands list backends and formats in their --help, and most of these take seconds to import.
@@ -34,6 +34,13 @@ class Backend:
     """module:function (making, file) -> None: writes the file and compares it with PyTorch, as `Making` shows."""
     made_with: tuple[str, ...] = ()
     """Packages that make and check it, besides PyTorch."""
+    beside: tuple[str, ...] = ()
+    """Other files that belong to `file`."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All that it consists of, in the exported folder."""
+        return self.file, *self.beside
 
     @property
     def is_installed(self) -> bool:
@@ -90,6 +97,7 @@ OPENVINO: Final = Backend(
     opener=f"{_GRAPHS}:open_openvino",
     maker="rexnet_ai_real.export.openvino:write_openvino",
     made_with=("onnx", "onnxscript", "openvino"),
+    beside=("openvino/model.bin",),
 )
 
 BACKENDS: Final = {backend.name: backend for backend in (ONNX, TORCH, INT8, OPENVINO)}

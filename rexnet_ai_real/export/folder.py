@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from rexnet_ai_real.detector.backends import Backend
 from rexnet_ai_real.detector.description import write_description
 from rexnet_ai_real.detector.storage import StoredDetector
 from rexnet_ai_real.errors import UserError
@@ -71,7 +72,10 @@ def export(model: Path, out: Path, request: Request) -> Exported:
         write_description(folder, making.description)
         for backend in request.backends:
             backend.make(making, folder / backend.file)
-        sizes = {backend.format: _size(folder / backend.file) for backend in request.backends}
+        sizes = {
+            backend.format: sum((folder / file).stat().st_size for file in backend.files)
+            for backend in request.backends
+        }
         write_text(folder / PARITY_FILE, _parity_json(source.stored, sample, parities, sizes))
         card = model_card(source, sample, parities, sizes, request.license, request.pixel_type)
         write_text(folder / CARD_FILE, card)
@@ -99,9 +103,8 @@ def _averaged(source: ExportSource, sample: Sample) -> tuple[ExportSource, Parit
     return replace(source, stored=made, report={}), found
 
 
-def _size(file: Path) -> int:
-    parts = [file, file.with_suffix(".bin")]
-    return sum(part.stat().st_size for part in parts if part.is_file())
+def _size(folder: Path, backend: Backend) -> int:
+    return sum((folder / file).stat().st_size for file in backend.files)
 
 
 def _parity_json(stored: StoredDetector, sample: Sample, parities: list[Parity], sizes: Mapping[str, int]) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Final
 import yaml
 from jinja2 import Environment, StrictUndefined
 
+from rexnet_ai_real.detector.backends import BACKENDS
 from rexnet_ai_real.detector.description import Description
 from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS
 from rexnet_ai_real.export.graph import has_exact_map
@@ -68,6 +69,7 @@ def model_card(
         calibrated_on=min(CALIBRATION, len(sample.training_like)),
         parities=parities,
         sizes=sizes,
+        files={backend.format: [f"`{file}`" for file in backend.files] for backend in BACKENDS.values()},
         pixel_type=pixel_type,
         bounds={"logit": LOGIT, "points": ACCURACY * 100, "auroc": AUROC},
     )
@@ -87,9 +89,11 @@ def _front_matter(source: ExportSource, license: str | None) -> str:
     if found:
         first = next(iter(training.get("networks", {}).values()), training)
         name = str(first.get("data", "unknown"))
-        kinds = {"accuracy": "accuracy", "f1": "f1", "auroc": "roc_auc"}
+        types = {"accuracy": "accuracy", "f1": "f1", "auroc": "roc_auc"}
         values = [
-            {"type": kind, "value": round(found[key]["value"], 4)} for key, kind in kinds.items() if _known(found[key])
+            {"type": type_, "value": round(found[key]["value"], 4)}
+            for key, type_ in types.items()
+            if _known(found[key])
         ]
         result = {
             "task": {"type": "image-classification"},
