@@ -66,8 +66,8 @@ def _roofline(network: nn.Module, size: int, rates: dict[str, float]) -> str:
     )
 
 
-def _peak(kind: torch.dtype, side: int = 4096) -> float:
-    a, b = torch.randn(side, side).to(kind), torch.randn(side, side).to(kind)
+def _peak(dtype: torch.dtype, side: int = 4096) -> float:
+    a, b = torch.randn(side, side).to(dtype), torch.randn(side, side).to(dtype)
     return 2 * side**3 / 1e9 / _fastest(lambda: a @ b)
 
 

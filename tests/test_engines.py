@@ -33,18 +33,10 @@ from rexnet_ai_real.runs.identify import NotADetector
 CHECKOUT = Path(rexnet_ai_real.__file__).resolve().parents[1]
 
 
-@pytest.fixture(scope="module")
-def exported(tiny_run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny run, for PyTorch, ONNX Runtime and OpenVINO."""
-    folder = tmp_path_factory.mktemp("exported") / "detector"
-    assert export([str(tiny_run.path), str(folder), "--formats", "safetensors", "onnx", "openvino"]) == 0
-    return folder
-
-
 @pytest.fixture
-def copy(exported: Path, tmp_path: Path) -> Path:
+def copy(exported_run: Path, tmp_path: Path) -> Path:
     """For changing it."""
-    return Path(shutil.copytree(exported, tmp_path / "copy"))
+    return Path(shutil.copytree(exported_run, tmp_path / "copy"))
 
 
 @pytest.fixture
@@ -54,11 +46,11 @@ def pixels() -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
 
 @pytest.mark.parametrize("backend", ["onnx", "openvino"])
 def test_graphs_answer_as_pytorch(
-    exported: Path, backend: str, pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"
+    exported_run: Path, backend: str, pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"
 ) -> None:
     precision = "32-true"
-    original = Detector.load(exported, backend="torch", precision=precision)
-    graph = Detector.load(exported, backend=backend, precision=precision)
+    original = Detector.load(exported_run, backend="torch", precision=precision)
+    graph = Detector.load(exported_run, backend=backend, precision=precision)
     assert graph.engine.backend == backend
     assert graph.fingerprint == original.fingerprint
     np.testing.assert_allclose(graph.engine.logits(pixels), original.engine.logits(pixels), atol=1e-4)
@@ -70,9 +62,9 @@ def test_graphs_answer_as_pytorch(
 
 
 def test_results_stay_when_the_next_batch_is_computed(
-    exported: Path, pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"
+    exported_run: Path, pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"
 ) -> None:
-    engine = Detector.load(exported, backend="openvino").engine
+    engine = Detector.load(exported_run, backend="openvino").engine
     first = engine.logits(pixels)
     before = first.copy()
     engine.logits(255 - pixels)
@@ -196,7 +188,7 @@ def small_installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_three_packages_are_enough(exported: Path, small_installation: Path, tmp_path: Path) -> None:
+def test_three_packages_are_enough(exported_run: Path, small_installation: Path, tmp_path: Path) -> None:
     image = tmp_path / "a.png"
     Image.fromarray(np.full((50, 70, 3), 120, np.uint8)).save(image)
     (tmp_path / "bad.jpg").touch()
@@ -209,17 +201,17 @@ def test_three_packages_are_enough(exported: Path, small_installation: Path, tmp
             [*python, *map(str, arguments)], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=100
         )
 
-    done = run("rexnet_ai_real.predict", exported, image, "bad.jpg")
+    done = run("rexnet_ai_real.predict", exported_run, image, "bad.jpg")
     assert done.returncode == 1, done.stderr
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
-    [expected] = Detector.load(exported, backend="torch", precision="32-true").predict(image)
+    [expected] = Detector.load(exported_run, backend="torch", precision="32-true").predict(image)
     assert float(rows[0]["logit"]) == pytest.approx(expected.logit, abs=1e-4)
     assert rows[1]["error"] == "empty file"
-    page = run("rexnet_ai_real.predict", exported, image, "--provenance", "-o", "gallery.html")
+    page = run("rexnet_ai_real.predict", exported_run, image, "--provenance", "-o", "gallery.html")
     assert (page.returncode, (tmp_path / "gallery.html").is_file()) == (0, True), page.stderr
-    heat = run("rexnet_ai_real.explain", exported, image, "-o", "explained")
+    heat = run("rexnet_ai_real.explain", exported_run, image, "-o", "explained")
     assert heat.returncode == 0, heat.stderr
-    torch = run("rexnet_ai_real.predict", exported, image, "--backend", "torch")
+    torch = run("rexnet_ai_real.predict", exported_run, image, "--backend", "torch")
     assert torch.returncode == 2
     assert "needs torch, which is not installed" in torch.stderr
     assert "Traceback" not in torch.stderr

@@ -30,7 +30,6 @@ from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluate.report import write as report
 from rexnet_ai_real.evaluate.report.write import write_report
 from rexnet_ai_real.evaluate.subject import NothingToEvaluate
-from rexnet_ai_real.export.__main__ import main as export
 from rexnet_ai_real.files import write_text
 from rexnet_ai_real.runs.folder import RunFolder
 from rexnet_ai_real.runs.identify import NotADetector
@@ -277,21 +276,14 @@ def test_a_checkpoint_and_a_detector_are_evaluated_too(planted: RunFolder, elsew
     assert not np.allclose(logits, pd.read_csv(tmp_path / "b" / "predictions.csv")["logit"])
 
 
-@pytest.fixture(scope="module")
-def exported(tiny_run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("exported") / "detector"
-    assert export([str(tiny_run.path), str(folder), "--formats", "safetensors", "onnx", "--count", "8"]) == 0
-    return folder
-
-
 def test_an_exported_graph_is_evaluated_like_the_networks_it_was_made_of(
-    exported: Path, elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    exported_run: Path, elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # the graph is in float32
     data = replace(DataConfig(name="folder"), root=str(elsewhere), workers=1)
     sections = [*QUICK, "robustness"]
     for backend in ("torch", "auto"):
-        chosen = settings(exported, tmp_path / backend, data=data, sections=sections, backend=backend)
+        chosen = settings(exported_run, tmp_path / backend, data=data, sections=sections, backend=backend)
         assert write_report(chosen) == []
     found, expected = (pd.read_csv(tmp_path / backend / "predictions.csv") for backend in ("auto", "torch"))
     assert found["logit"].tolist() == pytest.approx(expected["logit"].tolist(), abs=1e-4)
@@ -299,7 +291,7 @@ def test_an_exported_graph_is_evaluated_like_the_networks_it_was_made_of(
     for part in ("elsewhere", "robustness", "calibration"):
         assert_close(metrics_in(tmp_path / "auto")[part], metrics_in(tmp_path / "torch")[part])
     assert "backend=onnx" in (tmp_path / "auto" / "report.md").read_text(encoding="utf-8")
-    heat = settings(exported, tmp_path / "auto", data=data, sections=["metrics", "explanations"])
+    heat = settings(exported_run, tmp_path / "auto", data=data, sections=["metrics", "explanations"])
     (failure,) = write_report(heat)
     assert failure.endswith(
         "The test of heat maps needs PyTorch, and this detector runs on backend=onnx: load it with backend=torch"

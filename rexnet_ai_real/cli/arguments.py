@@ -18,7 +18,7 @@ def add_images(parser: argparse.ArgumentParser) -> None:
         "paths",
         nargs="+",
         metavar="PATHS",
-        help="files, folders (all in them), globs in quotes ('holiday/**/*.jpg'), - for a list on standard input",
+        help="files, folders (everything in them), globs in quotes ('holiday/**/*.jpg'), - for names on standard input",
     )
     parser.add_argument("-0", "--null", action="store_true", help="names on standard input end with a zero byte")
     parser.add_argument("--workers", type=positive, default=2, help="threads that decode images (default: 2)")

@@ -1,4 +1,4 @@
-"""What is evaluated: a run, a checkpoint, a cross-validation or a saved detector, and the images it has not seen."""
+"""What is evaluated: a run, checkpoint, cross-validation or saved detector, with the images that it has not seen."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -25,25 +25,24 @@ ROWS: Final = ("path", "label", "source", "group", "sha256", "fold", "logit")
 
 
 class NothingToEvaluate(UserError, ValueError):
-    """A path that holds no detector, or one without the images that it needs."""
+    """There are no images to evaluate the detector on."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A trained thing, its held-out images if it knows them, and where its networks are."""
+    """A trained detector, its held-out images where they are known, and where its networks are."""
 
     path: Path
-    kind: str
+    title: str
     """For sentences: "a training run"."""
     networks: Mapping[int, Path]
     """Fold -> what `Detector.load` takes; `ONE` -> the detector that users get (of folds: their ensemble)."""
     held_out: Part | None = None
-    """Without calibrations. None: a saved detector, which has no images of its own."""
+    """Without calibrations. None: a saved detector, which knows no images."""
     fitting: pd.DataFrame | None = None
     """label, logit, group of the validation images; None where out-of-fold logits or nothing stands for them."""
     manifest: pd.DataFrame | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
-    folds_planned: int = 0
     notes: tuple[str, ...] = ()
     backend: str = "auto"
     """What runs the detector, as `Detector.load` takes it."""
@@ -56,20 +55,20 @@ class Subject:
 
     @property
     def folder(self) -> Path:
-        """Where a report belongs unless the user says otherwise."""
+        """Where the report is written by default."""
         if self.path.is_dir():
             return self.path
         return self.path.parent.parent if self.path.parent.name == "checkpoints" else self.path.parent
 
     def detector(self, fold: int = ONE) -> Detector:
-        """The detector of a fold, or the whole; loaded once."""
+        """The detector of a fold, or the one that users get; loaded once."""
         if fold not in self._loaded:
             self._loaded[fold] = Detector.load(self.networks[fold], backend=self.backend)
         return self._loaded[fold]
 
     @property
     def learned(self) -> pd.DataFrame | None:
-        """Rows of the images that took part in training: of a cross-validation all, of a saved detector unknown."""
+        """Rows of the images used in training: all of them in a cross-validation; None where they are unknown."""
         if self.manifest is None:
             return None
         splits = ("train", "val", "test") if self.is_cross_validation else ("train", "val")
@@ -77,16 +76,16 @@ class Subject:
 
     @cached_property
     def name(self) -> str:
-        """Of the experiment, or of the folder."""
+        """The name of the experiment, or else of the folder."""
         return str(self.config.get("name") or self.path.resolve().name)
 
 
 def open_subject(path: Path, data: DataConfig, cache: Path | None = None, backend: str = "auto") -> Subject:
-    """Find out what lies at `path` and read what it says of the images that it held out.
+    """Find out what lies at `path`, and read or predict the logits of the images that it held out.
 
     Args:
         path: run folder, .ckpt, folder of a multirun of folds, or folder of a saved detector.
-        data: where name is `own`, `root` replaces the folder that the run was trained on; else it is not looked at.
+        data: where name is `own`, `root` replaces the folder that the run was trained on; otherwise it is not used.
         cache: where predictions are kept that have to be made.
         backend: runs an exported detector; auto or one of `BACKENDS`.
 
@@ -124,16 +123,16 @@ def _checkpoint(found: Checkpoint, data: DataConfig, moved: str | None, cache: P
     if run is None:
         return Subject(path, "a checkpoint", {ONE: path})
     if path.resolve() == run.best_checkpoint.resolve() and run.predictions_file.is_file():
-        return replace(_run(Run(run), data, moved, cache), path=path, kind="the best checkpoint of a run")
+        return replace(_run(Run(run), data, moved, cache), path=path, title="the best checkpoint of a run")
     return _predicted(_of_run(run, path, "a checkpoint of a run", path, moved), data, cache)
 
 
-def _of_run(run: RunFolder, path: Path, kind: str, network: Path, moved: str | None) -> Subject:
+def _of_run(run: RunFolder, path: Path, title: str, network: Path, moved: str | None) -> Subject:
     """The subject of a run with validation and test rows, not yet with logits."""
     config, manifest = run.read_config(), read_manifest(run.manifest_file)
     rows = manifest[manifest["split"].isin(["val", "test"])].assign(fold=ONE, logit=float("nan"))
     part = Part("test", "test images", rows.reset_index(drop=True), data_of(config, moved), {})
-    return Subject(path, kind, {ONE: network}, part, manifest=manifest, config=config)
+    return Subject(path, title, {ONE: network}, part, manifest=manifest, config=config)
 
 
 def _with_predictions(subject: Subject, predictions: pd.DataFrame) -> Subject:
@@ -171,15 +170,15 @@ def _folds(found: Folds, moved: str | None) -> Subject:
         part,
         manifest=manifest,
         config=config,
-        folds_planned=planned,
         notes=(note,) if missing else (),
     )
 
 
 def read_collection(data: DataConfig, name: str, learned: pd.DataFrame | None = None) -> Part:
-    """The images of another data set, all of them or its own test part where it has one; logits are still to come.
+    """The images of another data set, all or, where it has one, its own test part. Logits are not predicted yet.
 
-    Images that are, even nearly, among those `learned` (rows of a manifest) are left out; the title says how many.
+    Images that are among those `learned` (rows of a manifest), or near-duplicates of them, are left out; the title says
+    how many.
 
     Raises:
         MissingImagesError: no images there, or in no class folder.

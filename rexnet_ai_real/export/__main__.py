@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FOLDER",
         help="images to compare the formats on, and to choose the ranges of onnx-int8 on: a folder that holds ai/ and "
-        "real/, or the place where the run's images are now (default: the run's own)",
+        "real/, or the folder where the run's images are now (default: the run's own)",
     )
     parser.add_argument("--count", type=positive, default=1000, help="images to compare on, at most (default: 1000)")
     parser.add_argument(

@@ -83,7 +83,7 @@ def export(model: Path, out: Path, request: Request) -> Exported:
 
 
 def _averaged(source: ExportSource, sample: Sample) -> tuple[ExportSource, Parity]:
-    """One network for several, where it is as good; without the operating point and report, which are not its own."""
+    """One network for several, where it is as good; without their operating point and report, which are not its own."""
     stored = source.stored
     if len(stored.states) < 2:
         raise UserError("--average-weights: this detector is one network; give a multirun of folds, or leave it out")
@@ -130,7 +130,7 @@ def versions() -> dict[str, str]:
 
 @contextmanager
 def _replacing(out: Path, overwrite: bool) -> Iterator[Path]:
-    """A temporary folder that takes the place of `out` when the block ends without an error."""
+    """A temporary folder that replaces `out` when the block ends without an error."""
     out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))

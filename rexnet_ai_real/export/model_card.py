@@ -1,4 +1,4 @@
-"""README.md of an exported detector: what it is, what was measured of it, and what it must not be used for."""
+"""README.md of an exported detector: what it is, what was measured, and what it must not be used for."""
 
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -132,7 +132,7 @@ def _collections(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def _worst_corruption(report: Mapping[str, Any]) -> tuple[str, Mapping[str, Any], Mapping[str, Any]] | None:
-    """Title, accuracy without and accuracy with it."""
+    """Title of the worst corruption, accuracy without and with it."""
     found = report.get("robustness", {})
     accuracies = {
         c.title: found[c.name]["accuracy"] for c in CORRUPTIONS if _known(found.get(c.name, {}).get("accuracy"))

@@ -38,7 +38,7 @@ def write_openvino(making: "Making", file: Path) -> None:
 
 
 def has_bfloat16() -> bool:
-    """Whether OpenVINO computes in bfloat16 on this processor unless told otherwise."""
+    """Whether OpenVINO computes in bfloat16 on this processor by default."""
     import openvino
 
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

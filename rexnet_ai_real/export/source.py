@@ -1,4 +1,4 @@
-"""What is exported: the detector, the run that it comes from, and what an evaluation found of it."""
+"""What is exported: the detector, the run that it comes from, and the report of its evaluation."""
 
 import json
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ REPORT: Final = "report"
 
 @dataclass(frozen=True, eq=False)
 class ExportSource:
-    """A detector and what is known of it."""
+    """A detector and what is known about it."""
 
     stored: StoredDetector
     origin: Path | None = None
@@ -37,7 +37,7 @@ class ExportSource:
     def open(cls, path: Path) -> "ExportSource":
         """Read a run folder, checkpoint, multirun of folds or saved detector, and the evaluation beside it.
 
-        A run that has been evaluated since brings the operating point that was fitted for it.
+        Of a run that has been evaluated, the operating point fitted there is taken.
 
         Raises:
             NotADetector: none of these, or damaged.
@@ -55,7 +55,7 @@ class ExportSource:
         return cls(replace(stored, description=description), origin, report)
 
     def sample(self, images: Path | None, count: int) -> Sample:
-        """Images to calibrate and compare on: those of the run, or of a folder given; else generated scenes.
+        """Images to calibrate and compare on: those of the run, or of a folder given; otherwise generated scenes.
 
         Args:
             images: a folder with class folders, or where the images of the run are now.
@@ -73,7 +73,7 @@ class ExportSource:
         return generated_sample(preprocessing)
 
     def _rows(self, moved: Path | None) -> list[ImageRow]:
-        """Of the run; none where it or its images are not known."""
+        """Images of the run; none where it or its manifest is unknown."""
         if self.origin is None:
             return []
         folds = not RunFolder(self.origin).config_file.is_file()

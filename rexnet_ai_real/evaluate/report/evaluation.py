@@ -52,7 +52,7 @@ class Evaluation:
             part = _predicted(read_collection(settings.data, name, subject.learned), subject, settings, cache)
         if part is None:
             raise NothingToEvaluate(
-                f"run={path}: {subject.kind} has no images of its own; say which: data=folder data.root=PATH"
+                f"run={path}: {subject.title} has no images of its own; say which: data=folder data.root=PATH"
             )
         fitted = fit(subject, settings)
         finite = np.isfinite(part.logits)

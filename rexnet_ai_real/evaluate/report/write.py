@@ -61,7 +61,7 @@ def write_report(settings: EvaluateConfig) -> list[str]:
         sections.append(_made(key, evaluation))
     document = Document(
         f"How far can this detector be trusted? {evaluation.subject.name}",
-        f"{evaluation.subject.kind[0].upper()}{evaluation.subject.kind[1:]} on {len(evaluation.part):,} "
+        f"{evaluation.subject.title[0].upper()}{evaluation.subject.title[1:]} on {len(evaluation.part):,} "
         f"{evaluation.part.title}, {datetime.now():%Y-%m-%d %H:%M}",
         opening(evaluation, sections),
         tuple(sections),
@@ -121,7 +121,7 @@ def _made(key: str, evaluation: Evaluation) -> Section:
 def _about(evaluation: Evaluation) -> Table:
     subject, settings = evaluation.subject, evaluation.settings
     config = subject.config
-    rows: list[tuple[str, str]] = [("Evaluated", f"{subject.kind}: {subject.path}")]
+    rows: list[tuple[str, str]] = [("Evaluated", f"{subject.title}: {subject.path}")]
     if config:
         data, model = config["data"], config["model"]
         weights = model["weights"] or "none (from scratch)"

@@ -139,7 +139,7 @@ def _leaks(evaluation: Evaluation) -> _Audit:
     if not audits:
         words = "Images that the detector was trained on, and near-duplicates of them, were left out beforehand."
         if evaluation.subject.manifest is None:
-            words = f"Whether an image was learned as well cannot be seen: {evaluation.subject.kind} lists none."
+            words = f"Whether an image was learned as well cannot be seen: {evaluation.subject.title} lists none."
         return _Audit(words, (Paragraph(words),))
     touched = {path for audit in audits for path in audit.affected("test")}
     worst = max(audits, key=lambda audit: len(audit.leaks))
