@@ -66,6 +66,17 @@ def tiny_run(compose_tiny: Compose, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="session")
+def exported_run(tiny_run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny run, exported for PyTorch, ONNX Runtime and OpenVINO; for reading only."""
+    from rexnet_ai_real.export.__main__ import main
+
+    folder = tmp_path_factory.mktemp("exported") / "detector"
+    formats = ["--formats", "safetensors", "onnx", "openvino"]
+    assert main([str(tiny_run.path), str(folder), *formats, "--count", "16"]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder with real images and weights that may stand beside the checkout; tests skip where it does not."""
     folder = Path(os.environ.get("REXNET_SHARED", Path(__file__).resolve().parents[2] / "shared"))

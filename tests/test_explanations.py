@@ -19,7 +19,7 @@ from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
 from rexnet_ai_real.evaluate.audits.explanations import ExplanationAudit, evaluate_explanations
 from rexnet_ai_real.evaluate.audits.heat_probe import DIRECTIONS, ORDERS, random_weights, rank_correlation
-from rexnet_ai_real.evaluate.audits.regions import Regions, blurred, class_probabilities, ordered
+from rexnet_ai_real.evaluate.audits.regions import Regions, blurred, class_probabilities, networks_of, ordered
 from rexnet_ai_real.evaluate.report.explanation_figures import curves_figure, examples_figure
 from rexnet_ai_real.figures import pixels
 from rexnet_ai_real.images.preprocessing import Preprocessing
@@ -162,7 +162,7 @@ def test_intervals_are_those_of_scipy() -> None:
     images = images * strength
     found = audit(network, images).effect
     detector, hidden = detector_of(network), Regions.of(images, GRID).hidden
-    targets = np.where(detector.logits(images).numpy() > 0, AI, REAL)
+    targets = np.where(networks_of(detector).logits_of(images).numpy() > 0, AI, REAL)
     drops = class_probabilities(detector, images, targets) - class_probabilities(detector, hidden, targets)
     expected = scipy.stats.bootstrap((drops,), np.mean, method="percentile", n_resamples=4000, rng=1)
     assert found.value == pytest.approx(drops.mean())
@@ -203,7 +203,7 @@ def test_the_same_seed_gives_the_same_audit(corner: ExplanationAudit) -> None:
 
 def test_probabilities_are_calibrated_and_of_the_class_asked_for() -> None:
     network, images = CheckersAt(CORNER), chequered(2)
-    logits = detector_of(network).logits(images).double()
+    logits = networks_of(detector_of(network)).logits_of(images).double()
     found = class_probabilities(detector_of(network, temperature=2.5), images, np.array([AI, REAL]))
     assert found == pytest.approx([(logits[0] / 2.5).sigmoid().item(), (-logits[1] / 2.5).sigmoid().item()])
 

@@ -105,7 +105,7 @@ def test_the_whole_folder_arrives(stand_in: Hub, detector_folder: Path, private:
 )
 def test_a_refusal_is_explained(stand_in: Hub, detector_folder: Path, status: int, words: str) -> None:
     stand_in.status = status
-    with pytest.raises(NotPushed, match=rf"{words}.*is whole; .*hf upload someone/detector"):
+    with pytest.raises(NotPushed, match=rf"{words}.*is complete; .*hf upload someone/detector"):
         hub.push(detector_folder, "someone/detector", private=False, api=stand_in.api)
 
 

@@ -1,4 +1,4 @@
-"""Logits of images under many changes, kept on disk piece by piece, so that an interrupted evaluation goes on."""
+"""Logits of images under many corruptions, kept on disk piece by piece, so that an interrupted evaluation continues."""
 
 import hashlib
 import os
@@ -21,15 +21,10 @@ from rexnet_ai_real.metrics.scores import FloatArray
 from rexnet_ai_real.progress import progress_bar
 
 Prepare = Callable[[Image], Any]
-
-
 Predict = Callable[[Iterable[Any]], FloatArray]
-
 
 # Images per cached piece: 16 x 47 predictions are lost at most, some ten seconds of work on two cores.
 _PIECE: Final = 16
-
-
 # Prepared images that may wait for the network: two batches of 32, 40 MB at 224 px.
 _AHEAD: Final = 64
 

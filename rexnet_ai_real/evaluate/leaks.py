@@ -1,4 +1,4 @@
-"""Near-duplicates across the parts of a split, and across collections: images tested after they were learned."""
+"""Near-duplicates between the parts of a split or between collections: test images that were in training too."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class LeakAudit:
     distance: int
 
     def affected(self, part: str) -> frozenset[str]:
-        """Paths of a part that stand in another part too."""
+        """Paths of a part that are in another part too."""
         first = {leak.first_path for leak in self.leaks if leak.first_part == part}
         return frozenset(first | {leak.second_path for leak in self.leaks if leak.second_part == part})
 

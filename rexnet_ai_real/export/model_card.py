@@ -1,4 +1,4 @@
-"""README.md of an exported detector: what it is, what was measured of it, and what it must not be used for."""
+"""README.md of an exported detector: what it is, what was measured, and what it must not be used for."""
 
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -7,13 +7,14 @@ from typing import Any, Final
 import yaml
 from jinja2 import Environment, StrictUndefined
 
+from rexnet_ai_real.detector.backends import BACKENDS
 from rexnet_ai_real.detector.description import Description
 from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS
 from rexnet_ai_real.export.graph import has_exact_map
 from rexnet_ai_real.export.int8 import CALIBRATION
 from rexnet_ai_real.export.parity import ACCURACY, AUROC, LOGIT, Parity
 from rexnet_ai_real.export.sample import Sample
-from rexnet_ai_real.export.source import Source
+from rexnet_ai_real.export.source import ExportSource
 from rexnet_ai_real.metrics.binary import METRICS
 from rexnet_ai_real.models.factory import build_trained
 
@@ -22,7 +23,7 @@ _TAGS: Final = ("image-classification", "ai-generated-image-detection", "rexnet"
 
 
 def model_card(
-    source: Source,
+    source: ExportSource,
     sample: Sample,
     parities: Sequence[Parity],
     sizes: Mapping[str, int],
@@ -66,12 +67,13 @@ def model_card(
         calibrated_on=min(CALIBRATION, len(sample.training_like)),
         parities=parities,
         sizes=sizes,
+        files={backend.format: [f"`{file}`" for file in backend.files] for backend in BACKENDS.values()},
         pixel_type=pixel_type,
         bounds={"logit": LOGIT, "points": ACCURACY * 100, "auroc": AUROC},
     )
 
 
-def _front_matter(source: Source, license: str | None) -> str:
+def _front_matter(source: ExportSource, license: str | None) -> str:
     """Metadata as the Hub reads it."""
     training, report = source.stored.description.training, source.report
     plain: dict[str, Any] = {
@@ -87,7 +89,9 @@ def _front_matter(source: Source, license: str | None) -> str:
         name = str(first.get("data", "unknown"))
         types = {"accuracy": "accuracy", "f1": "f1", "auroc": "roc_auc"}
         values = [
-            {"type": name, "value": round(found[key]["value"], 4)} for key, name in types.items() if _known(found[key])
+            {"type": type_, "value": round(found[key]["value"], 4)}
+            for key, type_ in types.items()
+            if _known(found[key])
         ]
         result = {
             "task": {"type": "image-classification"},
@@ -126,7 +130,7 @@ def _collections(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def _worst_corruption(report: Mapping[str, Any]) -> tuple[str, Mapping[str, Any], Mapping[str, Any]] | None:
-    """Title, accuracy without and accuracy with it."""
+    """Title of the worst corruption, accuracy without and with it."""
     found = report.get("robustness", {})
     accuracies = {
         c.title: found[c.name]["accuracy"] for c in CORRUPTIONS if _known(found.get(c.name, {}).get("accuracy"))

@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from rexnet_ai_real.cli.arguments import DONE, SOME_FAILED, command
+from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, command
 
 
 def main(arguments: list[str] | None = None) -> int:

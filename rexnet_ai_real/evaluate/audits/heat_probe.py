@@ -16,6 +16,7 @@ from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.evaluate.audits.regions import (
     Regions,
     class_probabilities,
+    networks_of,
     ordered,
     predicted_classes,
     probability_curves,
@@ -94,15 +95,16 @@ class HeatProbe:
     @classmethod
     def of(cls, detector: Detector, images: Tensor, *, method: str, grid: int, steps: int, seed: int) -> "HeatProbe":
         """`images` (N, 3, H, W) are those to which the random networks' batch norms are fitted."""
-        images = images.to(detector.device)
-        untrained = tuple(random_weights(network, images, seed) for network in detector.networks)
+        engine = networks_of(detector)
+        images = images.to(engine.device)
+        untrained = tuple(random_weights(network, images, seed) for network in engine.networks)
         return cls(detector, untrained, method, grid, steps)
 
     def measure(self, images: Tensor, random: np.random.Generator, examples: Iterable[int] = ()) -> Traces:
         """Images (N, 3, H, W), and the rows of those to keep as examples."""
         regions = Regions.of(images, self.grid)
         targets = predicted_classes(self.detector, images)
-        maps = _mean_maps(self.detector.networks, images, targets, self.method)
+        maps = _mean_maps(networks_of(self.detector).networks, images, targets, self.method)
         heat, no_scores = regions.mean_heat(maps), np.zeros((len(images), regions.cells))
         orders: dict[Order, list[IntArray]] = {
             "heat": [ordered(heat, random)],

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rexnet_ai_real.detector.detector import Detector
+from rexnet_ai_real.detector.engines.torch_engine import TorchEngine, require_torch
 from rexnet_ai_real.labels import AI, REAL
 
 Array = npt.NDArray[np.float64]
@@ -91,13 +92,22 @@ def ordered(scores: Array, random: np.random.Generator) -> npt.NDArray[np.int64]
     return np.asarray(np.lexsort((tie_breaker, -scores), axis=-1), dtype=np.int64)
 
 
+def networks_of(detector: Detector) -> TorchEngine:
+    """The networks in PyTorch, which regions and heat maps are tested on.
+
+    Raises:
+        UserError: the detector is an exported graph.
+    """
+    return require_torch(detector.engine, "The test of heat maps")
+
+
 def class_probabilities(detector: Detector, images: Tensor, targets: npt.NDArray[np.int64]) -> Array:
     """Calibrated probability of one class per image, (N,).
 
     Raises:
         ValueError: the detector gives logits that are not finite.
     """
-    logits = detector.logits(images).double().numpy()
+    logits = networks_of(detector).logits_of(images).double().numpy()
     if not np.isfinite(logits).all():
         raise ValueError("the detector gives logits that are not finite: look at its weights and at its precision")
     return detector.calibration.probabilities(np.where(targets == AI, logits, -logits))
@@ -105,7 +115,7 @@ def class_probabilities(detector: Detector, images: Tensor, targets: npt.NDArray
 
 def predicted_classes(detector: Detector, images: Tensor) -> npt.NDArray[np.int64]:
     """The likelier class of each image, (N,)."""
-    return np.where(detector.logits(images).numpy() > 0, AI, REAL).astype(np.int64)
+    return np.where(networks_of(detector).logits_of(images).numpy() > 0, AI, REAL).astype(np.int64)
 
 
 def probability_curves(

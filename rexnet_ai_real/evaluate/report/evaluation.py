@@ -44,7 +44,7 @@ class Evaluation:
         """
         path = Path(settings.run).expanduser()
         given = Path(settings.output_dir).expanduser() if settings.output_dir else None
-        subject = open_subject(path, settings.data, given / "cache" if given else None)
+        subject = open_subject(path, settings.data, given / "cache" if given else None, settings.backend)
         folder = given or subject.folder / "report"
         part, cache = subject.held_out, folder / "cache"
         if settings.data.name != OWN:
@@ -52,7 +52,7 @@ class Evaluation:
             part = _predicted(read_collection(settings.data, name, subject.learned), subject, settings, cache)
         if part is None:
             raise NothingToEvaluate(
-                f"run={path}: {subject.kind} has no images of its own; name some: data=folder data.root=PATH"
+                f"run={path}: {subject.title} has no images of its own; name some: data=folder data.root=PATH"
             )
         fitted = fit(subject, settings)
         finite = np.isfinite(part.logits)

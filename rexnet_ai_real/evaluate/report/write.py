@@ -46,7 +46,7 @@ def write_report(settings: EvaluateConfig) -> list[str]:
         sections.append(Section(entry.key, entry.title, _made(entry, evaluation)))
     document = Document(
         f"How far can this detector be trusted? {evaluation.subject.name}",
-        f"{evaluation.subject.kind[0].upper()}{evaluation.subject.kind[1:]} on {len(evaluation.part):,} "
+        f"{evaluation.subject.title[0].upper()}{evaluation.subject.title[1:]} on {len(evaluation.part):,} "
         f"{evaluation.part.title}, {datetime.now():%Y-%m-%d %H:%M}",
         opening(evaluation, sections),
         tuple(sections),
@@ -115,7 +115,7 @@ def _made(entry: SectionEntry, evaluation: Evaluation) -> Findings:
 def _about(evaluation: Evaluation, entries: Sequence[SectionEntry]) -> Table:
     subject, settings = evaluation.subject, evaluation.settings
     config = subject.config
-    rows: list[tuple[str, str]] = [("Evaluated", f"{subject.kind}: {subject.path}")]
+    rows: list[tuple[str, str]] = [("Evaluated", f"{subject.title}: {subject.path}")]
     if config:
         data, model = config["data"], config["model"]
         weights = model["weights"] or "none (trained from scratch)"
@@ -129,7 +129,10 @@ def _about(evaluation: Evaluation, entries: Sequence[SectionEntry]) -> Table:
     costly = [entry.costly for entry in entries if entry.costly]
     if costly and settings.sample is not None and settings.sample < len(evaluation.part):
         rows.append(("Sampled", f"{settings.sample} of the images for: {', '.join(costly)}"))
-    found = environment(evaluation.detector().device)
+    engine = evaluation.detector().engine
+    if engine.backend != "torch":
+        rows.append(("Computed by", f"backend={engine.backend}"))
+    found = environment(engine.device)
     rows.append(("Software", ", ".join(f"{name} {value}" for name, value in found.items() if value)))
     return Table(("", ""), tuple(rows))
 

@@ -28,7 +28,7 @@ def findings(evaluation: Evaluation) -> Findings:
     )
     if evaluation.settings.data.name == OWN and other.part.name != evaluation.part.name:
         raise UserError(
-            f"against={against}: {other.part.title} of {other.subject.kind} cannot be compared with "
+            f"against={against}: {other.part.title} of {other.subject.title} cannot be compared with "
             f"{evaluation.part.title}: give two runs, or two cross-validations"
         )
     settings = evaluation.settings

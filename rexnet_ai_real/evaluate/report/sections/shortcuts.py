@@ -159,8 +159,8 @@ def _leaks(evaluation: Evaluation) -> _Audit:
     if not audits:
         words = "Images that the detector was trained on, and near-duplicates of them, were left out beforehand."
         if evaluation.subject.manifest is None:
-            kind = evaluation.subject.kind
-            words = f"Whether it was trained on any of these images is unknown: {kind} lists no training images."
+            title = evaluation.subject.title
+            words = f"Whether it was trained on any of these images is unknown: {title} lists no training images."
         return _Audit(words, (Paragraph(words),))
     touched = {path for audit in audits for path in audit.affected("test")}
     worst = max(audits, key=lambda audit: len(audit.leaks))
