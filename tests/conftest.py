@@ -19,7 +19,7 @@ from rexnet_ai_real.runs.folder import RunFolder
 
 Compose = Callable[..., TrainConfig]
 
-# A test process takes one file after the other. The longest come first, so that none is left for one process at the end.
+# A test process takes one file at a time. The longest come first, so that none is left over for one process at the end.
 LONGEST_FIRST = (
     "test_evaluate.py",
     "test_export.py",
