@@ -110,13 +110,6 @@ def to_timm_layout(model: ReXNet) -> State:
     return model.state_dict()
 
 
-def to_clovaai_layout(model: ReXNet) -> State:
-    """The model's state dict under the keys of the authors' code, whose last layer is a 1x1 convolution."""
-    theirs = {ours: key for key, ours in _clovaai_keys(model).items()}
-    linear = {f"{name}.weight" for name, module in model.named_modules() if isinstance(module, nn.Linear)}
-    return {theirs[k]: v[:, :, None, None] if k in linear else v for k, v in model.state_dict().items()}
-
-
 def read_state_dict(path: Path) -> State:
     """The tensors in a file by name, on the CPU, without running any code that it may carry.
 
