@@ -38,15 +38,3 @@ def test_an_installed_copy_composes_its_own_configuration(installed: Path, tmp_p
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=True
     )
     assert yaml.safe_load(done.stdout)["name"] == "baseline"
-
-
-def test_help_needs_no_heavy_import() -> None:
-    heavy = "torch", "torchvision", "lightning", "pandas", "matplotlib", "sklearn"
-    code = (
-        "import sys, runpy; sys.argv = ['train', '--help']\n"
-        "try: runpy.run_module('rexnet_ai_real.train', run_name='__main__')\n"
-        f"finally: print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=CHECKOUT)
-    assert "experiment=baseline" in done.stdout
-    assert done.stderr.strip().splitlines()[-1] == "[]"
