@@ -110,7 +110,7 @@ def test_an_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]
 
 
 def test_help_of_a_command_needs_no_heavy_import() -> None:
-    heavy = "torch", "numpy", "pandas", "lightning", "matplotlib", "onnxruntime"
+    heavy = ("torch", "torchvision", "pandas", "lightning", "matplotlib", "sklearn", "onnx", "onnxruntime")
     for name in COMMANDS:
         code = (
             f"import sys; sys.argv = ['rexnet-ai-real', {name!r}, '--help']\n"
@@ -120,7 +120,7 @@ def test_help_of_a_command_needs_no_heavy_import() -> None:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
         assert done.stderr == "[]\n", name
-        assert name in done.stdout
+        assert ("experiment=baseline" if name == "train" else name) in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,7 @@ def test_a_full_standard_output_is_told(model: str, images: Path) -> None:
         command = f"'{sys.executable}' -m rexnet_ai_real.predict '{model}' '{images}' --format {form} > /dev/full"
         done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
         assert done.returncode == 2
-        assert done.stderr == "UserError: standard output cannot be written (no space left on device)\n"
+        assert done.stderr == "standard output cannot be written (no space left on device)\n"
 
 
 def test_a_bar_shows_at_a_terminal_only_and_counts_beside_the_work() -> None:
@@ -367,7 +367,7 @@ def test_a_full_disk_loses_nothing(model: str, images: Path, tmp_path: Path) -> 
     done = run(model, images, "-o", output, preexec_fn=little_room)
     assert done.returncode == 2
     last = done.stderr.strip().splitlines()[-1]
-    assert last == f"UserError: {output} cannot be written (file too large). The rows written so far are kept: " + (
+    assert last == f"{output} cannot be written (file too large). The rows written so far are kept: " + (
         "solve this, then add --resume"
     )
     assert "Traceback" not in done.stderr

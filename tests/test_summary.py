@@ -137,7 +137,7 @@ def test_command_saves_what_it_prints(root: Path, tmp_path: Path, capsys: pytest
 
 def test_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--root", str(tmp_path / "absent")]) == 2
-    assert capsys.readouterr().err.startswith("error: data.root=")
+    assert capsys.readouterr().err.startswith("data.root=")
     with pytest.raises(SystemExit) as stop:
         main(["--classes", "midjourney=robot"])
     assert stop.value.code == 2

@@ -12,11 +12,13 @@ Exit code: 0 written, 1 some parts could not be made, 2 wrong command or nothing
 """
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, ending
 from rexnet_ai_real.cli.hydra_command import run_hydra
 from rexnet_ai_real.cli.hydra_help import show_help
+from rexnet_ai_real.runs.identify import identify
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -41,7 +43,8 @@ def run(composed: "DictConfig") -> None:
 
     with ending("The same command continues where this one stopped: finished predictions are kept."):
         settings = config.load_evaluation(composed)
-        from rexnet_ai_real.evaluate.report.write import write_report  # PyTorch takes seconds
+        identify(Path(settings.run).expanduser())
+        from rexnet_ai_real.evaluate.report.write import write_report  # PyTorch takes seconds: refusals come first
 
         failures = write_report(settings)
     if failures:

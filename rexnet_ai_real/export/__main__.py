@@ -15,6 +15,7 @@ from rexnet_ai_real.cli.arguments import positive
 from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, command
 from rexnet_ai_real.detector.backends import BACKENDS
 from rexnet_ai_real.export.request import PIXEL_TYPES, Request, check_request
+from rexnet_ai_real.runs.identify import identify
 
 if TYPE_CHECKING:
     from rexnet_ai_real.export.folder import Exported
@@ -37,6 +38,7 @@ def export(options: argparse.Namespace) -> int:
         overwrite=options.overwrite,
         license=options.license,
     )
+    identify(options.model)
     check_request(options.out, request)
     from rexnet_ai_real.export import folder, hub, parity  # PyTorch takes seconds: --help and refusals need none of it
 
