@@ -263,7 +263,7 @@ def _ends_early(format_name: str, data: bytes) -> bool:
     """Whether the file is shorter than its structure declares."""
     if format_name == "WEBP":
         return len(data) < 12 or len(data) < 8 + int.from_bytes(data[4:8], "little")
-    if format_name == "AVIF":
+    if format_name in ("AVIF", "HEIC"):
         at = 0
         while at + 8 <= len(data):
             size = int.from_bytes(data[at : at + 4], "big")
