@@ -29,8 +29,8 @@ def main() -> None:
     options = parser.parse_args()
     detectors = {
         backend: Detector.load(options.detector, backend=backend)
-        for backend, (file, _) in BACKENDS.items()
-        if (options.detector / file).is_file()
+        for backend, entry in BACKENDS.items()
+        if (options.detector / entry.file).is_file()
     }
     size = next(iter(detectors.values())).preprocessing.image_size
     usual = timm.create_model("rexnet_100", num_classes=2).eval()
@@ -66,8 +66,8 @@ def _roofline(network: nn.Module, size: int, rates: dict[str, float]) -> str:
     )
 
 
-def _peak(kind: torch.dtype, side: int = 4096) -> float:
-    a, b = torch.randn(side, side).to(kind), torch.randn(side, side).to(kind)
+def _peak(dtype: torch.dtype, side: int = 4096) -> float:
+    a, b = torch.randn(side, side).to(dtype), torch.randn(side, side).to(dtype)
     return 2 * side**3 / 1e9 / _fastest(lambda: a @ b)
 
 

@@ -29,8 +29,8 @@ def main() -> None:
     options = parser.parse_args()
     detectors = {
         name: Detector.load(options.detector, backend=name)
-        for name, (file, _) in BACKENDS.items()
-        if (options.detector / file).is_file()
+        for name, entry in BACKENDS.items()
+        if (options.detector / entry.file).is_file()
     }
     for folder in options.folders:
         files = readable_images(folder, options.count)

@@ -6,11 +6,13 @@ if TYPE_CHECKING:
     from rexnet_ai_real.detector.detector import Detector as Detector
     from rexnet_ai_real.detector.verdict import Verdict as Verdict
 
-__all__ = ["Detector", "Verdict"]
+    __version__: str
+
+__all__ = ["Detector", "Verdict", "__version__"]
 
 
 def __getattr__(name: str) -> object:
-    # Imported when first asked for: PyTorch takes seconds, and commands that need none of it should answer at once.
+    # Imported on first use: PyTorch takes seconds, and a command that needs none of it should start at once.
     if name == "Detector":
         from rexnet_ai_real.detector.detector import Detector
 
@@ -19,4 +21,8 @@ def __getattr__(name: str) -> object:
         from rexnet_ai_real.detector.verdict import Verdict
 
         return Verdict
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("rexnet-ai-real")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

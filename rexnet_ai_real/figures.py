@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rexnet_ai_real.files import write_atomically
 from rexnet_ai_real.labels import LABELS, SHORT_WORDS
 
-# Okabe & Ito's colours (jfly.uni-koeln.de/color), told apart with every kind of colour vision, the darkest first.
+# Okabe & Ito's colours (jfly.uni-koeln.de/color), distinguishable with every form of colour vision, the darkest first.
 BLUE: Final = "#0072B2"
 VERMILLION: Final = "#D55E00"
 GREEN: Final = "#009E73"
@@ -56,7 +56,9 @@ STYLE: Final[dict[str, Any]] = {
 }
 """Matplotlib settings for every figure. Make figures inside `styled()`; `save` and `pixels` draw with it."""
 
-logging.getLogger("fontTools").setLevel(logging.WARNING)  # at INFO a PDF tells each step of cutting its fonts
+logging.getLogger("fontTools").setLevel(
+    logging.WARNING
+)  # at INFO, writing a PDF logs every step of subsetting its fonts
 
 
 @contextmanager
@@ -70,9 +72,9 @@ def styled() -> Iterator[None]:
 
 
 def save(figure: Figure, folder: Path, name: str) -> Path:
-    """Write `name`.png (200 dpi) and `name`.pdf to `folder`, each whole or not at all; the path of the PNG.
+    """Write `name`.png (200 dpi) and `name`.pdf to `folder`, each atomically; the path of the PNG.
 
-    The same figure gives the same bytes: no date and no version of a program is written.
+    The same figure gives the same bytes: neither a date nor a version of a program is written.
     """
     metadata: dict[str, dict[str, str | None]] = {
         ".png": {"Software": None},

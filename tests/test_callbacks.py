@@ -28,15 +28,16 @@ from rexnet_ai_real.config import (
     to_plain,
 )
 from rexnet_ai_real.train.callbacks import (
-    COLUMNS,
     History,
     TensorBoardImages,
+    history_columns,
     log_figures,
     log_hyperparameters,
     settings_that_matter,
 )
-from rexnet_ai_real.train.classifier import Classifier, learning_rate_factor
+from rexnet_ai_real.train.classifier import Classifier
 from rexnet_ai_real.train.figures import confusion
+from rexnet_ai_real.train.schedule import learning_rate_factor
 
 PREPROCESSING = preprocessing_of(DataConfig(name="synthetic", image_size=32))
 
@@ -64,7 +65,7 @@ def classifier() -> Classifier:
     torch.manual_seed(0)
     return Classifier(
         model=to_plain(ModelConfig(name="rexnet_100", width=0.25)),
-        optimizer=to_plain(OptimizerConfig(lr=1e-4)),
+        optimizer=to_plain(OptimizerConfig("SGD", lr=1e-4, options={"momentum": 0.9, "nesterov": True})),
         schedule=to_plain(ScheduleConfig()),
         preprocessing=PREPROCESSING.to_plain(),
     )
@@ -103,11 +104,11 @@ def test_a_row_holds_what_independent_code_measures(tmp_path: Path) -> None:
     history, model = History(tmp_path / "history.csv"), classifier()
     fit(model, history, num_sanity_val_steps=1)
     table = pd.read_csv(tmp_path / "history.csv")
-    assert tuple(table.columns) == COLUMNS
+    assert tuple(table.columns) == history_columns()
     images, truth, _ = VAL.dataset[:]
     labels = truth.numpy()
     with torch.no_grad():
-        probability = model.eval()(images).softmax(dim=1)[:, 1].numpy()
+        probability = model.network.eval()(images).softmax(dim=1)[:, 1].numpy()
     last = table.iloc[-1]
     assert last["val_loss"] == pytest.approx(log_loss(labels, probability), rel=1e-4)
     assert last["val_accuracy"] == pytest.approx(accuracy_score(labels, probability > 0.5))
@@ -133,9 +134,9 @@ def test_a_resumed_run_has_the_whole_history_once(tmp_path: Path) -> None:
 
 def test_rows_newer_than_the_checkpoint_are_forgotten(tmp_path: Path) -> None:
     history = History(tmp_path / "history.csv")
-    history.rows = [{**dict.fromkeys(COLUMNS, 0.0), "epoch": epoch} for epoch in (1, 2)]
+    history.rows = [{**dict.fromkeys(history_columns(), 0.0), "epoch": epoch} for epoch in (1, 2)]
     saved = history.state_dict()
-    history.rows.append({**dict.fromkeys(COLUMNS, 0.0), "epoch": 3})
+    history.rows.append({**dict.fromkeys(history_columns(), 0.0), "epoch": 3})
     history.load_state_dict(saved)
     assert [row["epoch"] for row in history.rows] == [1, 2]
 
@@ -212,14 +213,14 @@ def test_the_precision_recall_curve_counts_the_validation_images(board: tuple[Ev
     true_positive, false_positive, true_negative, false_negative = counts.reshape(6, -1)[:4]
     images, labels, _ = VAL.dataset[:]
     with torch.no_grad():
-        probability = model.eval()(images).softmax(dim=1)[:, 1].numpy()
+        probability = model.network.eval()(images).softmax(dim=1)[:, 1].numpy()
     thresholds = np.linspace(0, 1, len(true_positive))
     for i in range(1, len(thresholds) - 1, 9):
-        said, truth = probability >= thresholds[i], labels.numpy() == 1
-        assert true_positive[i] == (said & truth).sum()
-        assert false_positive[i] == (said & ~truth).sum()
-        assert true_negative[i] == (~said & ~truth).sum()
-        assert false_negative[i] == (~said & truth).sum()
+        predicted, truth = probability >= thresholds[i], labels.numpy() == 1
+        assert true_positive[i] == (predicted & truth).sum()
+        assert false_positive[i] == (predicted & ~truth).sum()
+        assert true_negative[i] == (~predicted & ~truth).sum()
+        assert false_negative[i] == (~predicted & truth).sum()
 
 
 def test_the_hyperparameter_table_has_the_settings_and_the_best_metrics(

@@ -82,14 +82,21 @@ def test_heat_is_where_the_evidence_was_planted() -> None:
     assert not cam.heat_maps(RedSpeaksForAI(), images, REAL).any()
 
 
-@pytest.mark.parametrize("make", [rexnet, lambda: timm.create_model("rexnetr_100", num_classes=2).eval()])
+@pytest.mark.parametrize(
+    "make",
+    [
+        rexnet,
+        lambda: timm.create_model("rexnetr_100", num_classes=2).eval(),
+        lambda: timm.create_model("resnet10t", num_classes=2).eval(),
+    ],
+)
 def test_the_exact_map_adds_up_to_the_log_odds(make: Callable[[], Any]) -> None:
     network, images = make(), seeded_images()
     with torch.no_grad():
-        logits = network(images)
+        logits, biases = network(images), network.get_classifier().bias
         for target in (REAL, AI):
             exact = cam.class_activation_map(network, images, target)
-            bias = network.head.fc.bias[target] - network.head.fc.bias[1 - target]
+            bias = biases[target] - biases[1 - target]
             torch.testing.assert_close(exact.mean((1, 2)) + bias, logits[:, target] - logits[:, 1 - target])
 
 
@@ -244,6 +251,8 @@ def test_other_impossible_requests_are_errors() -> None:
         cam.class_activation_map(ReXNet(width=0.25, num_classes=3), images)
     with pytest.raises(ValueError, match="no exact map"):
         cam.class_activation_map(ReXNet(width=0.5, lite=True), images)
+    with pytest.raises(ValueError, match="no exact map"):
+        cam.class_activation_map(RedSpeaksForAI(), images)  # has no get_classifier
 
 
 def test_scaling_is_by_each_image_or_shared_and_keeps_empty_maps_empty() -> None:
@@ -265,7 +274,7 @@ def predictions(count: int = 40) -> pd.DataFrame:
     return pd.DataFrame({"path": paths, "label": label, "split": "test", "logit": logit, "probability": probability})
 
 
-def test_the_panel_takes_the_most_confident_of_each_kind_in_any_order_of_rows() -> None:
+def test_the_panel_shows_the_most_confident_right_and_wrong_ones_in_any_order_of_rows() -> None:
     rows = predictions()
     chosen = shown_rows(rows)
     pd.testing.assert_frame_equal(chosen, shown_rows(rows.sample(frac=1, random_state=1)))

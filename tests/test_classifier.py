@@ -8,13 +8,18 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss, roc_auc_score
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
-from rexnet_ai_real.config import DataConfig, ModelConfig, OptimizerConfig, ScheduleConfig, preprocessing_of, to_plain
-from rexnet_ai_real.train.classifier import (
-    Classifier,
-    _parameter_groups,
-    classification_metrics,
-    learning_rate_factor,
+from rexnet_ai_real.config import (
+    ConfigError,
+    DataConfig,
+    ModelConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+    preprocessing_of,
+    to_plain,
 )
+from rexnet_ai_real.train.classifier import Classifier, classification_metrics
+from rexnet_ai_real.train.optimizer import new_optimizer, parameter_groups
+from rexnet_ai_real.train.schedule import SCHEDULES, learning_rate_factor
 
 STEPS = 50
 
@@ -24,7 +29,7 @@ def classifier() -> Classifier:
     torch.manual_seed(0)
     return Classifier(
         model=to_plain(ModelConfig(name="rexnet_100")),
-        optimizer=to_plain(OptimizerConfig()),
+        optimizer=to_plain(OptimizerConfig(name="SGD")),
         schedule=to_plain(ScheduleConfig()),
         preprocessing=preprocessing_of(DataConfig(name="folder")).to_plain(),
     )
@@ -45,7 +50,8 @@ def learning_rates_of(scheduler_class: type, **options: object) -> list[float]:
 
 def test_one_cycle_equals_pytorch() -> None:
     ours = [
-        learning_rate_factor(step, STEPS, ScheduleConfig("one_cycle", rise=25, warmup=0.3)) for step in range(STEPS)
+        learning_rate_factor(step, STEPS, ScheduleConfig("one_cycle", div_factor=25, pct_start=0.3))
+        for step in range(STEPS)
     ]
     theirs = learning_rates_of(
         OneCycleLR, max_lr=25.0, total_steps=STEPS, pct_start=0.3, div_factor=25.0, cycle_momentum=False
@@ -68,13 +74,43 @@ def test_a_longer_run_than_planned_stays_at_the_end_of_the_schedule() -> None:
 
 
 def test_weight_decay_spares_biases_and_batch_norm(classifier: Classifier) -> None:
-    decayed, spared = _parameter_groups(classifier.network, 0.1)
+    decayed, spared = parameter_groups(classifier.network, 0.1)
     norms = [m for m in classifier.network.modules() if isinstance(m, nn.BatchNorm2d)]
     assert decayed["weight_decay"] == 0.1
     assert spared["weight_decay"] == 0
     assert {id(norm.weight) for norm in norms} <= {id(p) for p in spared["params"]}
     total = sum(p.numel() for p in classifier.network.parameters())
     assert sum(p.numel() for group in (decayed, spared) for p in group["params"]) == total
+
+
+def test_a_schedule_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SCHEDULES, "halving", lambda progress, config: 1 - progress / 2)
+    rates = [learning_rate_factor(step, 5, ScheduleConfig("halving")) for step in range(5)]
+    assert rates == pytest.approx([1, 0.875, 0.75, 0.625, 0.5])
+    with pytest.raises(ConfigError, match=r"schedule\.name=doubling: expected one of .*, halving"):
+        learning_rate_factor(0, 5, ScheduleConfig("doubling"))
+
+
+def test_any_optimizer_of_pytorch_is_built_from_its_name(classifier: Classifier) -> None:
+    config = OptimizerConfig("AdamW", lr=0.01, weight_decay=0.1, options={"betas": [0.8, 0.9]})
+    optimizer = new_optimizer(config, classifier.network)
+    assert type(optimizer) is torch.optim.AdamW
+    assert [group["betas"] for group in optimizer.param_groups] == [(0.8, 0.9)] * 2
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.1, 0]
+    assert {group["lr"] for group in optimizer.param_groups} == {0.01}
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (OptimizerConfig("sgd"), r"optimizer\.name=sgd: expected a class of torch\.optim"),
+        (OptimizerConfig("SGD", options={"beta": 1}), r"optimizer\.options=.*unexpected keyword argument 'beta'"),
+        (OptimizerConfig("SGD", options={"nesterov": True}), r"optimizer\.options=.*Nesterov momentum requires"),
+    ],
+)
+def test_impossible_optimizers_are_named(config: OptimizerConfig, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        new_optimizer(config, nn.Linear(1, 1))
 
 
 def test_metrics_equal_scikit_learn() -> None:
@@ -98,7 +134,7 @@ def test_metrics_equal_scikit_learn() -> None:
 def test_first_loss_is_near_that_of_guessing(classifier: Classifier) -> None:
     torch.manual_seed(0)
     labels = torch.tensor([0, 1, 0, 1])
-    logits = classifier.train()(torch.randn(4, 3, 64, 64)).detach()
+    logits = classifier.network.train()(torch.randn(4, 3, 64, 64)).detach()
     assert log_loss(labels, logits.softmax(dim=1)[:, 1]) == pytest.approx(0.693, abs=0.05)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from rexnet_ai_real.cli.arguments import add_images, command, listed_paths
-from rexnet_ai_real.detector.arguments import add_detector
-from rexnet_ai_real.detector.backends import BACKENDS
+from rexnet_ai_real.cli.arguments import add_images, listed_paths
+from rexnet_ai_real.cli.commands import COMMANDS, run
+from rexnet_ai_real.cli.ending import command
 from rexnet_ai_real.errors import UserError
 
 
@@ -62,14 +62,14 @@ def test_ends_are_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert command(lambda: 1) == 1
     assert command(fails) == 2
-    assert capsys.readouterr().err == "UserError: nothing there: give something\n"
+    assert capsys.readouterr().err == "nothing there: give something\n"
     assert command(interrupted) == 130
     assert "Interrupted" in capsys.readouterr().err
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     program = (
-        "import sys; from rexnet_ai_real.cli.arguments import command\n"
+        "import sys; from rexnet_ai_real.cli.ending import command\n"
         "def run():\n    while True: print('x' * 1000, flush=True)\n"
         "sys.exit(command(run))"
     )
@@ -78,16 +78,69 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     assert (done.stdout, done.stderr) == ("0\n", "")
 
 
-def test_backends_offered_are_those_there_are() -> None:
-    parser = argparse.ArgumentParser()
-    add_detector(parser)
-    (offered,) = [action.choices for action in parser._actions if action.dest == "backend"]
-    assert set(offered or ()) == {"auto", *BACKENDS}
-
-
 def test_the_limit_of_pixels_is_that_of_the_decoder() -> None:
     from rexnet_ai_real.images.limits import MAX_PIXELS
 
     parser = argparse.ArgumentParser()
     add_images(parser)
     assert parser.parse_args(["a.jpg"]).max_pixels == MAX_PIXELS
+
+
+# All commands under one name
+
+
+def rexnet(*arguments: str, folder: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-W", "error", "-m", "rexnet_ai_real", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+
+
+def test_every_command_has_a_line_of_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == run([]) == 0
+    said = capsys.readouterr().out
+    packages = {file.parent.name for file in Path(__file__).parents[1].glob("rexnet_ai_real/*/__main__.py")}
+    assert set(COMMANDS) == packages
+    assert all(f"  {name} " in said for name in packages)
+
+
+def test_an_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["eval"]) == 2
+    assert capsys.readouterr().err == "eval is no command of rexnet-ai-real: did you mean evaluate?\n"
+    assert run(["dance"]) == 2
+    assert "expected one of data, train" in capsys.readouterr().err
+
+
+def test_help_of_a_command_needs_no_heavy_import() -> None:
+    heavy = ("torch", "torchvision", "pandas", "lightning", "matplotlib", "sklearn", "onnx", "onnxruntime")
+    for name in COMMANDS:
+        code = (
+            f"import sys; sys.argv = ['rexnet-ai-real', {name!r}, '--help']\n"
+            "from rexnet_ai_real.__main__ import main\n"
+            f"try: main()\nfinally: print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == "[]\n", name
+        assert ("experiment=baseline" if name == "train" else name) in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["train", "+experiment=demo", "--cfg", "job"], 0, ""),
+        (["evaluate", "run=nowhere"], 2, "nowhere does not exist: expected a run folder"),
+        (["evaluate", "walk=nowhere"], 2, "walk"),
+        (["evaluate"], 2, "run: no value given"),
+        (["export", "nowhere", "out"], 2, "nowhere does not exist: expected a run folder"),
+        (["predict", "nowhere", "a.jpg"], 2, "nowhere does not exist: expected a run folder"),
+        (["explain", "nowhere", "a.jpg", "-o", "out"], 2, "nowhere does not exist: expected a run folder"),
+        (["data", "--root", "nowhere"], 2, "nowhere"),
+        (["provenance", "nowhere.jpg"], 1, ""),
+    ],
+)
+def test_commands_end_with_the_codes_of_one_table(arguments: list[str], code: int, words: str, tmp_path: Path) -> None:
+    done = rexnet(*arguments, folder=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+    assert "Error:" not in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())

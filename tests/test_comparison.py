@@ -35,7 +35,7 @@ def test_differences_agree_with_scikit_learn_whatever_the_order() -> None:
     assert nll.value == pytest.approx(log_loss(labels, p1) - log_loss(labels, p2))
     assert nll.value < 0 < auroc.value
     assert min(found.differences["auroc"].a_better, found.differences["nll"].a_better) > 0.9
-    assert "A ranks better" in found.verdict
+    assert "A ranks better" in found.finding
 
 
 def test_exchanging_the_detectors_turns_the_sign() -> None:
@@ -56,7 +56,7 @@ def test_a_detector_does_not_differ_from_itself() -> None:
         assert (difference.difference.value, difference.difference.low, difference.difference.high) == (0, 0, 0)
         assert difference.a_better == 0.5
     assert found.disagreements == ()
-    assert "neither" in found.verdict
+    assert "neither" in found.finding
 
 
 def test_pairing_narrows_the_interval() -> None:
@@ -92,7 +92,7 @@ def test_one_class_compares_what_it_can() -> None:
     found = compare(a, b, resamples=20)
     assert found.differences["recall"].difference.value == pytest.approx(0.5)
     assert math.isnan(found.differences["auroc"].a_better)
-    assert "cannot be compared" in found.verdict
+    assert "cannot be compared" in found.finding
 
 
 def test_different_images_or_labels_are_refused() -> None:
@@ -101,7 +101,7 @@ def test_different_images_or_labels_are_refused() -> None:
         compare(a, Predictions.of(["x", "v", "w"], [1, 0, 0], [2.0, 0.3, 1.0]))
     with pytest.raises(ValueError, match="1 images have different labels in A and B, the first is y"):
         compare(a, Predictions.of(["x", "y"], [1, 1], [2.0, 0.3]))
-    with pytest.raises(ValueError, match="1 names of images stand twice"):
+    with pytest.raises(ValueError, match="1 image names are repeated"):
         Predictions.of(["x", "x"], [1, 0], [2.0, 0.3])
     with pytest.raises(ValueError, match="1 names for 2 images"):
         Predictions.of(["x"], [1, 0], [2.0, 0.3])

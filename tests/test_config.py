@@ -1,18 +1,21 @@
 """Configuration: every file composes, and nothing impossible gets as far as work."""
 
+import subprocess
+import sys
+
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException
 from omegaconf.errors import OmegaConfBaseException
 
-from rexnet_ai_real import config
 from rexnet_ai_real.cli.hydra_help import CONF
 from rexnet_ai_real.config import ConfigError, TrainConfig
+from rexnet_ai_real.config.compose import load, load_evaluation
 
 
 def composed(*overrides: str) -> TrainConfig:
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return config.load(compose("train", overrides=list(overrides)))
+        return load(compose("train", overrides=list(overrides)))
 
 
 def options(group: str) -> list[str]:
@@ -21,7 +24,7 @@ def options(group: str) -> list[str]:
 
 @pytest.mark.parametrize(
     "override",
-    [f"{group}={option}" for group in ("data", "augment", "trainer") for option in options(group)]
+    [f"{group}={option}" for group in ("data", "augment", "optimizer", "trainer") for option in options(group)]
     + [f"model={option}" for option in options("model") if option != "timm"]
     + [f"+experiment={option}" for option in options("experiment")]
     + [f"+sweep={option}" for option in options("sweep") if option != "optuna"],
@@ -78,6 +81,9 @@ def test_unknown_keys_and_wrong_types_stop_at_composition(override: str) -> None
         ("trainer.accelerator=tpuu", "trainer.accelerator"),
         ("trainer.precision=double", "trainer.precision"),
         ("trainer.strategy=dp", "trainer.strategy"),
+        ("schedule.div_factor=0.5", "schedule.div_factor"),
+        ("schedule.pct_start=1", "schedule.pct_start"),
+        ("data.synthetic.count=2", "data.synthetic.count"),
         ("seed=-1", "seed"),
     ],
 )
@@ -96,14 +102,28 @@ def test_shares_must_leave_something_to_train_on() -> None:
         composed("data.val_fraction=0.5", "data.test_fraction=0.5")
 
 
-def test_every_rule_names_a_key_that_exists() -> None:
-    plain = config.to_plain(composed())
-    for key in config._RULES:
-        section: object = plain
-        for part in key.split("."):
-            assert isinstance(section, dict)
-            assert part in section, key
-            section = section[part]
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [("data.name=imagenet", "data.name"), ("sections=[metric]", "sections"), ("fpr=1", "fpr"), ("sample=1", "sample")],
+)
+def test_impossible_values_of_a_report_name_their_key(override: str, key: str) -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        assert load_evaluation(compose("evaluate", overrides=["run=x", "data.batch_size=1"])).data.name == "own"
+        with pytest.raises(ConfigError, match=f"^{key}="):
+            load_evaluation(compose("evaluate", overrides=["run=x", override]))
+
+
+def test_an_optimizer_has_its_own_options() -> None:
+    assert composed().optimizer.options == {"momentum": 0.9, "nesterov": True}
+    with pytest.raises(ConfigCompositionException):
+        composed("optimizer.options.momentun=0.8")
+
+
+def test_the_settings_are_importable_without_hydra() -> None:
+    code = "import sys, rexnet_ai_real.config as c; c.TrainConfig(); print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "rexnet_ai_real.config.schema" in modules
+    assert {"hydra", "omegaconf", "torch"}.isdisjoint(modules)
 
 
 def test_the_configuration_tree_is_found_from_a_checkout() -> None:

@@ -7,8 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from importlib.metadata import distribution
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,28 +19,24 @@ from PIL import Image
 
 import rexnet_ai_real
 from rexnet_ai_real import Detector
-from rexnet_ai_real.detector.backends import BACKENDS
-from rexnet_ai_real.detector.description import NotADetector
+from rexnet_ai_real.detector.backends import BACKENDS, Backend
+from rexnet_ai_real.detector.description import Description
 from rexnet_ai_real.detector.engines.engine import choose_backend
+from rexnet_ai_real.detector.engines.graphs import GraphEngine
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.export.__main__ import main as export
+from rexnet_ai_real.export.making import Making
+from rexnet_ai_real.predict.__main__ import main as predict
 from rexnet_ai_real.runs.folder import RunFolder
+from rexnet_ai_real.runs.identify import NotADetector
 
 CHECKOUT = Path(rexnet_ai_real.__file__).resolve().parents[1]
 
 
-@pytest.fixture(scope="module")
-def exported(tiny_run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny run, for PyTorch, ONNX Runtime and OpenVINO."""
-    folder = tmp_path_factory.mktemp("exported") / "detector"
-    assert export([str(tiny_run.path), str(folder), "--formats", "safetensors", "onnx", "openvino"]) == 0
-    return folder
-
-
 @pytest.fixture
-def copy(exported: Path, tmp_path: Path) -> Path:
+def copy(exported_run: Path, tmp_path: Path) -> Path:
     """For changing it."""
-    return Path(shutil.copytree(exported, tmp_path / "copy"))
+    return Path(shutil.copytree(exported_run, tmp_path / "copy"))
 
 
 @pytest.fixture
@@ -48,11 +46,11 @@ def pixels() -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
 
 @pytest.mark.parametrize("backend", ["onnx", "openvino"])
 def test_graphs_answer_as_pytorch(
-    exported: Path, backend: str, pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"
+    exported_run: Path, backend: str, pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"
 ) -> None:
     precision = "32-true"
-    original = Detector.load(exported, backend="torch", precision=precision)
-    graph = Detector.load(exported, backend=backend, precision=precision)
+    original = Detector.load(exported_run, backend="torch", precision=precision)
+    graph = Detector.load(exported_run, backend=backend, precision=precision)
     assert graph.engine.backend == backend
     assert graph.fingerprint == original.fingerprint
     np.testing.assert_allclose(graph.engine.logits(pixels), original.engine.logits(pixels), atol=1e-4)
@@ -64,9 +62,9 @@ def test_graphs_answer_as_pytorch(
 
 
 def test_results_stay_when_the_next_batch_is_computed(
-    exported: Path, pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"
+    exported_run: Path, pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"
 ) -> None:
-    engine = Detector.load(exported, backend="openvino").engine
+    engine = Detector.load(exported_run, backend="openvino").engine
     first = engine.logits(pixels)
     before = first.copy()
     engine.logits(255 - pixels)
@@ -77,10 +75,10 @@ def test_the_first_backend_that_can_is_taken(copy: Path, monkeypatch: pytest.Mon
     assert Detector.load(copy).engine.backend == "onnx"
     assert Detector.load(copy, device="cpu", backend="torch").engine.backend == "torch"
     installed = {"torch", "openvino"}
-    monkeypatch.setattr("rexnet_ai_real.detector.engines.engine.find_spec", lambda name: name in installed or None)
-    assert choose_backend(copy, "auto") == "torch"
+    monkeypatch.setattr("rexnet_ai_real.detector.backends.find_spec", lambda name: name in installed or None)
+    assert choose_backend(copy, "auto").name == "torch"
     installed.remove("torch")
-    assert choose_backend(copy, "auto") == "openvino"
+    assert choose_backend(copy, "auto").name == "openvino"
     installed.clear()
     with pytest.raises(UserError, match="needs onnxruntime or torch or openvino, which is not installed"):
         choose_backend(copy, "auto")
@@ -89,7 +87,6 @@ def test_the_first_backend_that_can_is_taken(copy: Path, monkeypatch: pytest.Mon
 
 
 def test_what_cannot_be_run_is_named(copy: Path, tiny_run: RunFolder) -> None:
-    assert set(BACKENDS) == {"onnx", "torch", "onnx-int8", "openvino"}
     for options, message in (
         ({"backend": "onnx-int8"}, r"has no model\.int8\.onnx, which backend=onnx-int8 runs: export"),
         ({"backend": "tensorrt"}, "expected auto or one of onnx, torch"),
@@ -102,8 +99,56 @@ def test_what_cannot_be_run_is_named(copy: Path, tiny_run: RunFolder) -> None:
     with pytest.raises(UserError, match="export it first"):
         Detector.load(tiny_run.path, backend="onnx")
     graph = Detector.load(copy, backend="onnx")
-    with pytest.raises(UserError, match="runs on backend=onnx: load it with backend=torch"):
+    with pytest.raises(UserError, match="Saving a detector needs PyTorch, and this detector runs on backend=onnx"):
         graph.save(copy / "again")
+
+
+def open_dummy(folder: Path, description: Description, device: str, precision: str) -> GraphEngine:
+    """A graph whose answer to every image is the number in its file."""
+
+    class Constant:
+        outputs: tuple[str, ...] = ("logit", "cam")
+        dtype: type[np.generic] = np.uint8
+
+        def run(self, images: "np.ndarray[Any, Any]", outputs: list[str]) -> "list[np.ndarray[Any, Any]]":
+            number = float((folder / "dummy.txt").read_text())
+            shapes = {"logit": (len(images),), "cam": (len(images), 1, 1)}
+            return [np.full(shapes[name], number, np.float32) for name in outputs]
+
+    return GraphEngine("dummy", Constant())
+
+
+def write_dummy(making: Making, file: Path) -> None:
+    """The label of the first image, for `open_dummy`."""
+    file.write_text(repr(float(making.sample.labels[0])))
+    making.measure(BACKENDS["dummy"], "dummy")
+
+
+def test_a_new_format_is_one_entry(
+    tiny_run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = Backend("dummy", "dummies", "dummy.txt", "csv", f"{__name__}:open_dummy", f"{__name__}:write_dummy")
+    monkeypatch.setitem(BACKENDS, "dummy", entry)
+    out = tmp_path / "out"
+    assert export([str(tiny_run.path), str(out), "--formats", "dummies", "--count", "4"]) == 0
+    assert "dummies" in capsys.readouterr().out
+    assert "dummies" in (out / "README.md").read_text()
+    parity = json.loads((out / "parity.json").read_text())
+    assert parity["bytes"] == {"dummies": (out / "dummy.txt").stat().st_size}
+    assert [found["name"] for found in parity["parity"]] == ["dummy"]
+    logits = Detector.load(out).engine.logits(np.zeros((2, 32, 32, 3), np.uint8))  # auto finds it
+    assert logits.tolist() == [float((out / "dummy.txt").read_text())] * 2
+    for command in (predict, export):
+        with pytest.raises(SystemExit):
+            command(["--help"])
+        assert "dumm" in capsys.readouterr().out
+
+
+def test_every_opener_and_maker_is_there() -> None:
+    for backend in BACKENDS.values():
+        for function in (backend.opener, backend.maker):
+            module, name = function.split(":")
+            assert callable(getattr(import_module(module), name))
 
 
 @pytest.mark.parametrize(("backend", "file"), [("onnx", "model.onnx"), ("openvino", "openvino/model.xml")])
@@ -143,7 +188,7 @@ def small_installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_three_packages_are_enough(exported: Path, small_installation: Path, tmp_path: Path) -> None:
+def test_three_packages_are_enough(exported_run: Path, small_installation: Path, tmp_path: Path) -> None:
     image = tmp_path / "a.png"
     Image.fromarray(np.full((50, 70, 3), 120, np.uint8)).save(image)
     (tmp_path / "bad.jpg").touch()
@@ -156,17 +201,17 @@ def test_three_packages_are_enough(exported: Path, small_installation: Path, tmp
             [*python, *map(str, arguments)], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=100
         )
 
-    done = run("rexnet_ai_real.predict", exported, image, "bad.jpg")
+    done = run("rexnet_ai_real.predict", exported_run, image, "bad.jpg")
     assert done.returncode == 1, done.stderr
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
-    [expected] = Detector.load(exported, backend="torch", precision="32-true").predict(image)
+    [expected] = Detector.load(exported_run, backend="torch", precision="32-true").predict(image)
     assert float(rows[0]["logit"]) == pytest.approx(expected.logit, abs=1e-4)
     assert rows[1]["error"] == "empty file"
-    page = run("rexnet_ai_real.predict", exported, image, "--provenance", "-o", "gallery.html")
+    page = run("rexnet_ai_real.predict", exported_run, image, "--provenance", "-o", "gallery.html")
     assert (page.returncode, (tmp_path / "gallery.html").is_file()) == (0, True), page.stderr
-    heat = run("rexnet_ai_real.explain", exported, image, "-o", "explained")
+    heat = run("rexnet_ai_real.explain", exported_run, image, "-o", "explained")
     assert heat.returncode == 0, heat.stderr
-    torch = run("rexnet_ai_real.predict", exported, image, "--backend", "torch")
+    torch = run("rexnet_ai_real.predict", exported_run, image, "--backend", "torch")
     assert torch.returncode == 2
     assert "needs torch, which is not installed" in torch.stderr
     assert "Traceback" not in torch.stderr

@@ -15,23 +15,31 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 from PIL import Image
 from sklearn.metrics import accuracy_score, brier_score_loss, roc_auc_score
 
 from rexnet_ai_real import Detector
 from rexnet_ai_real.config import ConfigError, DataConfig, EvaluateConfig
-from rexnet_ai_real.data.manifest import build_manifest, usable, write_manifest
+from rexnet_ai_real.data.manifest import build_manifest, write_manifest
 from rexnet_ai_real.data.sources import listing
 from rexnet_ai_real.data.split import assign_split
-from rexnet_ai_real.detector.description import NotADetector
+from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.evaluate import __main__ as evaluate
 from rexnet_ai_real.evaluate.report import write as report
-from rexnet_ai_real.evaluate.report.write import write_report
+from rexnet_ai_real.evaluate.report.document import Findings, Paragraph, Risk
+from rexnet_ai_real.evaluate.report.evaluation import Evaluation
+from rexnet_ai_real.evaluate.report.opening import opening
+from rexnet_ai_real.evaluate.report.section_entry import SectionEntry
+from rexnet_ai_real.evaluate.report.sections import SECTIONS
+from rexnet_ai_real.evaluate.report.write import wanted, write_report
 from rexnet_ai_real.evaluate.subject import NothingToEvaluate
 from rexnet_ai_real.files import write_text
+from rexnet_ai_real.metrics.binary import METRICS
+from rexnet_ai_real.metrics.definitions import Metric
 from rexnet_ai_real.runs.folder import RunFolder
+from rexnet_ai_real.runs.identify import NotADetector
 
 QUICK = ["metrics", "calibration"]
 
@@ -118,7 +126,7 @@ def whole(planted: RunFolder, elsewhere: Path, tmp_path_factory: pytest.TempPath
     chosen = settings(
         planted,
         folder / "report",
-        sections=list(report.MAKERS),
+        sections=list(SECTIONS),
         against=str(again),
         others=[str(elsewhere)],
         sample=6,
@@ -214,7 +222,7 @@ def test_folds_are_measured_out_of_fold_and_judged_by_the_others(folds: Path, tm
     assert temperatures.groupby(rows["fold"]).std().max() < 1e-6
     assert temperatures.groupby(rows["fold"]).mean().nunique() == 3
     detector = Detector.load(tmp_path / "detector")
-    assert len(detector.networks) == 3
+    assert detector.description.networks == 3
     assert detector.calibration.n_real == 100
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "out-of-fold logits of the other folds" in text
@@ -232,7 +240,7 @@ def test_a_foreign_set_is_predicted_once(
     def never(*_: object) -> None:
         raise AssertionError("predicted again")
 
-    monkeypatch.setattr(Detector, "logits", never)
+    monkeypatch.setattr(TorchEngine, "logits", never)
     assert write_report(chosen) == []
     assert metrics_in(tmp_path) == first
     assert first["elsewhere"]["n"] == 24
@@ -275,6 +283,45 @@ def test_a_checkpoint_and_a_detector_are_evaluated_too(planted: RunFolder, elsew
     assert not np.allclose(logits, pd.read_csv(tmp_path / "b" / "predictions.csv")["logit"])
 
 
+def test_an_exported_graph_is_evaluated_like_the_networks_it_was_made_of(
+    exported_run: Path, elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # the graph is in float32
+    data = replace(DataConfig(name="folder"), root=str(elsewhere), workers=1)
+    sections = [*QUICK, "robustness"]
+    for backend in ("torch", "auto"):
+        chosen = settings(exported_run, tmp_path / backend, data=data, sections=sections, backend=backend)
+        assert write_report(chosen) == []
+    found, expected = (pd.read_csv(tmp_path / backend / "predictions.csv") for backend in ("auto", "torch"))
+    assert found["logit"].tolist() == pytest.approx(expected["logit"].tolist(), abs=1e-4)
+    assert not (found["logit"] == expected["logit"]).all()  # another engine, and its predictions are not mixed up
+    for part in ("elsewhere", "robustness", "calibration"):
+        assert_close(metrics_in(tmp_path / "auto")[part], metrics_in(tmp_path / "torch")[part])
+    assert "backend=onnx" in (tmp_path / "auto" / "report.md").read_text(encoding="utf-8")
+    heat = settings(exported_run, tmp_path / "auto", data=data, sections=["metrics", "explanations"])
+    (failure,) = write_report(heat)
+    assert failure.endswith(
+        "The test of heat maps needs PyTorch, and this detector runs on backend=onnx: load it with backend=torch"
+    )
+
+
+def assert_close(found: Any, expected: Any) -> None:
+    """The same names, words and whole numbers; measured values as near as rounding allows."""
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys()
+        for key, value in expected.items():
+            assert_close(found[key], value)
+    elif isinstance(expected, float):
+        assert found == pytest.approx(expected, abs=1e-3)
+    else:
+        assert found == expected
+
+
+def test_a_run_has_no_backend_but_pytorch(planted: RunFolder, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"backend=onnx runs exported detectors, and .* is none: export it first"):
+        write_report(settings(planted, tmp_path, backend="onnx"))
+
+
 def doctored(planted: RunFolder, folder: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> RunFolder:
     shutil.copytree(planted.path, folder)
     run = RunFolder(folder)
@@ -295,7 +342,7 @@ def test_logits_that_are_no_numbers_are_named_and_left_out(planted: RunFolder, t
     assert "NaN" in failures[0]
     expected = len(pd.read_csv(planted.predictions_file).query("split == 'test'")) - 3
     assert metrics_in(tmp_path / "report")["test"]["n"] == expected
-    assert "Not made, or not whole" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    assert "Missing or incomplete" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
 
 
 def test_nothing_but_nan_still_gives_a_report(planted: RunFolder, tmp_path: Path) -> None:
@@ -337,13 +384,44 @@ def test_other_collections_fail_one_by_one(planted: RunFolder, elsewhere: Path, 
     assert metrics_in(tmp_path / "report")["elsewhere"]["n"] == 24
 
 
+def test_a_section_and_a_metric_need_one_entry_each(
+    planted: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The entries alone bring them into settings, report, metrics.json, the opening and onto the screen."""
+
+    def make(evaluation: Evaluation) -> Findings:
+        return Findings("Colours are fine.", (Paragraph(f"{len(evaluation.part)} looked at."),), {"hues": 3})
+
+    entry = SectionEntry("colours", "Are the colours right?", make, untested=Risk(9.0, "whether the colours are right"))
+    monkeypatch.setitem(SECTIONS, "colours", entry)
+    metric = Metric("miss_rate", "AI images missed", lambda s: s.fn / s.n_ai, at_threshold=True, headline=True)
+    monkeypatch.setitem(METRICS, "miss_rate", metric)
+    chosen = settings(planted, tmp_path, sections=["metrics", "colours"])
+    assert write_report(chosen) == []
+    assert "AI images missed" in capsys.readouterr().out
+    for name in ("report.md", "report.html"):
+        text = (tmp_path / name).read_text(encoding="utf-8")
+        assert "Are the colours right?" in text
+        assert "Colours are fine." in text
+        assert "looked at." in text
+        assert "AI images missed" in text
+    plain = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))
+    assert plain["colours"] == {"hues": 3}
+    for name in ("miss_rate", "miss_rate_at_threshold"):
+        assert plain["test"][name].keys() >= {"value", "low", "high"}
+    assert plain["test"]["miss_rate"]["value"] == pytest.approx(1 - plain["test"]["recall"]["value"])
+    assert "colours" in [each.key for each in wanted(replace(chosen, sections=None))]
+    evaluation = Evaluation.open(chosen)
+    assert "untested: whether the colours are right;" in dict(opening(evaluation, []))["The largest risk"]
+
+
 def test_an_error_inside_a_section_does_not_cost_the_others(
     planted: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_: object) -> None:
+    def broken(_: object) -> Findings:
         raise RuntimeError("unforeseen")
 
-    monkeypatch.setitem(report.MAKERS, "calibration", broken)
+    monkeypatch.setitem(SECTIONS, "calibration", replace(SECTIONS["calibration"], make=broken))
     failures = write_report(settings(planted, tmp_path))
     assert "RuntimeError: unforeseen" in failures[0]
     assert "Traceback" in (tmp_path / report.ERRORS_FILE).read_text()
@@ -353,9 +431,9 @@ def test_an_error_inside_a_section_does_not_cost_the_others(
 @pytest.mark.parametrize("name", ["config.yaml", "model.txt"])
 def test_what_is_no_detector_is_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    with pytest.raises(UserError, match="neither a run folder"):
+    with pytest.raises(NotADetector, match="folder holds no detector: expected a run folder"):
         write_report(settings(tmp_path / "folder", tmp_path / "report"))
-    with pytest.raises(UserError, match="no such file"):
+    with pytest.raises(NotADetector, match="nowhere does not exist: expected a run folder"):
         write_report(settings(tmp_path / "nowhere", tmp_path / "report"))
     (tmp_path / "folder" / name).write_text("{}")
     with pytest.raises(UserError):
@@ -377,7 +455,7 @@ def test_folds_of_two_experiments_are_not_mixed(folds: Path, tmp_path: Path) -> 
     for number, rate in enumerate(("1e-3", "1e-3", "1e-4")):
         overrides = [f"data.fold={number}", f"optimizer.lr={rate}"]
         write_text(tmp_path / "folds" / str(number) / ".hydra" / "overrides.yaml", yaml.safe_dump(overrides))
-    with pytest.raises(NothingToEvaluate, match="2 experiments"):
+    with pytest.raises(NotADetector, match=r"differ in optimizer\.lr \(lr=1e-3; lr=1e-4\); only the folds of one"):
         write_report(settings(tmp_path / "folds", tmp_path / "report"))
 
 
@@ -389,14 +467,6 @@ def test_a_run_is_not_compared_with_a_cross_validation(planted: RunFolder, folds
 def test_something_to_compare_with_needs_its_section(planted: RunFolder, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="add comparison"):
         write_report(settings(planted, tmp_path, against=str(planted.path)))
-
-
-def test_a_wrong_path_ends_the_command_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["evaluate", "run=nowhere"])
-    with pytest.raises(SystemExit, match="NothingToEvaluate: run=nowhere: no such file or folder"):
-        evaluate.main()
-    assert not list(tmp_path.iterdir())
 
 
 def test_the_command_writes_the_report_and_names_what_it_lacks(planted: RunFolder, tmp_path: Path) -> None:
@@ -416,10 +486,3 @@ def test_the_command_writes_the_report_and_names_what_it_lacks(planted: RunFolde
     assert "report.html" in done.stdout
     assert (tmp_path / "run" / "report" / "report.html").is_file()
     assert {path.name for path in tmp_path.iterdir()} == {"run"}
-
-
-def test_usable_rows_only(images: Path) -> None:
-    data = DataConfig(name="folder", root=str(images))
-    manifest = build_manifest(images, listing(data, images), progress=False)
-    assert usable(manifest).all()
-    assert manifest["group"].nunique() > 190  # noise: hardly any near-duplicates, so that groups play no part above

@@ -21,6 +21,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from rexnet_ai_real import Detector
+from rexnet_ai_real.detector.engines.torch_engine import require_torch
 from rexnet_ai_real.detector.verdict import Verdict
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.explain import caption as captions
@@ -279,7 +280,7 @@ def test_the_exact_map_is_what_the_gradients_say(target: Any, detector: Detector
 
 def test_heat_for_the_two_classes_adds_up_to_the_logit(detector: Detector, images: Path) -> None:
     maps = {target: [*Explainer(detector, target=target).explain(image_files(images))] for target in ("ai", "real")}
-    bias = detector.networks[0].state_dict()["head.fc.bias"]
+    bias = require_torch(detector.engine, "This test").networks[0].state_dict()["head.fc.bias"]
     for ai, real in zip(maps["ai"], maps["real"], strict=True):
         if ai.heat is not None and real.heat is not None:
             assert ai.verdict.logit == pytest.approx(
@@ -307,6 +308,7 @@ class Graph:
     """An exported network without a map."""
 
     backend = "onnx"
+    device = "cpu"
 
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.zeros(len(images), dtype=np.float32)

@@ -19,8 +19,8 @@ from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
 from rexnet_ai_real.evaluate.audits.explanations import ExplanationAudit, evaluate_explanations
 from rexnet_ai_real.evaluate.audits.heat_probe import DIRECTIONS, ORDERS, random_weights, rank_correlation
-from rexnet_ai_real.evaluate.audits.regions import Regions, blurred, class_probabilities, ordered
-from rexnet_ai_real.evaluate.report.explanation_figures import courses_figure, examples_figure
+from rexnet_ai_real.evaluate.audits.regions import Regions, blurred, class_probabilities, networks_of, ordered
+from rexnet_ai_real.evaluate.report.explanation_figures import curves_figure, examples_figure
 from rexnet_ai_real.figures import pixels
 from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.labels import AI, REAL
@@ -34,19 +34,19 @@ MIDDLE = [(3, 3), (3, 2), (3, 4), (2, 3), (4, 3)]
 EVERYWHERE = [(row, column) for row in range(GRID) for column in range(GRID)]
 
 
-class Places(nn.Module):
-    """How much each place counts."""
+class Weighting(nn.Module):
+    """How much each spatial position counts."""
 
-    def __init__(self, places: Sequence[tuple[int, int]], learnt: bool) -> None:  # noqa: D107
+    def __init__(self, positions: Sequence[tuple[int, int]], learned: bool) -> None:  # noqa: D107
         super().__init__()
         weight = torch.zeros(GRID, GRID)
-        for place in places:
-            weight[place] = 1 / len(places)
+        for position in positions:
+            weight[position] = 1 / len(positions)
         self.weight = nn.Parameter(weight, requires_grad=False)
-        self.learnt = learnt
+        self.learned = learned
 
     def reset_parameters(self) -> None:
-        if self.learnt:
+        if self.learned:
             nn.init.uniform_(self.weight)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -58,16 +58,16 @@ class CheckersAt(nn.Module):
 
     num_features = 1
 
-    def __init__(self, places: Sequence[tuple[int, int]], *, learnt: bool = True) -> None:  # noqa: D107
+    def __init__(self, positions: Sequence[tuple[int, int]], *, learned: bool = True) -> None:  # noqa: D107
         super().__init__()
         self.filter = nn.Conv2d(3, 1, CELL, stride=CELL, bias=False)
-        self.places = Places(places, learnt)
+        self.weighting = Weighting(positions, learned)
         self.offset = 2.0
         with torch.no_grad():
             self.filter.weight.copy_(CHECKER.expand(1, 3, CELL, CELL) / (3 * CELL**2))
 
     def forward_features(self, x: Tensor) -> Tensor:
-        features: Tensor = self.places(self.filter(x).abs())
+        features: Tensor = self.weighting(self.filter(x).abs())
         return features
 
     def forward(self, x: Tensor) -> Tensor:
@@ -112,9 +112,9 @@ def test_heat_on_planted_evidence_beats_both_priors(corner: ExplanationAudit) ->
     assert corner.beats("random")
     assert corner.beats("centre")
     assert corner.depends_on_weights
-    assert corner.verdict.startswith("The heat maps find what the detector uses")
+    assert corner.finding.startswith("The heat maps find what the detector uses")
     # Four of 49 cells decide: one step along the heat leaves nothing, four steps from the centre all.
-    heat, centre = corner.course("deletion", "heat").mean, corner.course("deletion", "centre").mean
+    heat, centre = corner.curve("deletion", "heat").mean, corner.curve("deletion", "centre").mean
     assert heat[1] < 0.1 < 0.9 < centre[4]
     assert corner.effect.value == pytest.approx(1 / (1 + math.exp(-4)) - 1 / (1 + math.exp(4)), abs=0.02)
 
@@ -123,31 +123,31 @@ def test_evidence_in_the_middle_is_no_better_than_the_centre_prior() -> None:
     middle = audit(CheckersAt(MIDDLE))
     assert middle.beats("random")
     assert not middle.beats("centre")
-    assert "not shown to beat order from the centre: do not read them" in middle.verdict
+    assert "not shown to beat order from the centre: do not read them" in middle.finding
 
 
-def test_a_network_that_ignores_place_is_found_out() -> None:
+def test_a_network_that_ignores_position_is_found_out() -> None:
     # Without noise, so that the heat is the same everywhere.
     everywhere = audit(CheckersAt(EVERYWHERE), CHECKER.repeat(GRID, GRID).expand(24, 3, SIDE, SIDE))
     assert not everywhere.beats("random")
     assert not everywhere.beats("centre")
-    assert "not shown to beat random order or order from the centre" in everywhere.verdict
+    assert "not shown to beat random order or order from the centre" in everywhere.finding
 
 
 def test_maps_that_random_weights_give_too_are_found_out() -> None:
-    fixed = audit(CheckersAt(CORNER, learnt=False))  # the place is built in, so that any weights point at it
+    fixed = audit(CheckersAt(CORNER, learned=False))  # the position is built in, so that any weights point at it
     assert fixed.beats("random")
     assert fixed.similarity.value > 0.9
     assert not fixed.depends_on_weights
-    assert "not shown to differ from those of random weights" in fixed.verdict
+    assert "not shown to differ from those of random weights" in fixed.finding
 
 
 def test_areas_and_advantages_follow_from_the_curves(corner: ExplanationAudit) -> None:
     for direction in DIRECTIONS:
-        areas = [sklearn.metrics.auc(corner.shares, corner.course(direction, order).mean) for order in ORDERS]
+        areas = [sklearn.metrics.auc(corner.shares, corner.curve(direction, order).mean) for order in ORDERS]
         sign = -1 if direction == "deletion" else 1
         for order, area in zip(ORDERS, areas, strict=True):
-            each = corner.course(direction, order)
+            each = corner.curve(direction, order)
             assert each.area.value == pytest.approx(area)
             assert each.area.low <= each.area.value <= each.area.high
             if each.advantage is None:
@@ -162,7 +162,7 @@ def test_intervals_are_those_of_scipy() -> None:
     images = images * strength
     found = audit(network, images).effect
     detector, hidden = detector_of(network), Regions.of(images, GRID).hidden
-    targets = np.where(detector.logits(images).numpy() > 0, AI, REAL)
+    targets = np.where(networks_of(detector).logits_of(images).numpy() > 0, AI, REAL)
     drops = class_probabilities(detector, images, targets) - class_probabilities(detector, hidden, targets)
     expected = scipy.stats.bootstrap((drops,), np.mean, method="percentile", n_resamples=4000, rng=1)
     assert found.value == pytest.approx(drops.mean())
@@ -185,7 +185,7 @@ def test_folds_explain_each_image_with_its_own_network() -> None:
     both = evaluate_explanations(images, range(6), [detectors[0]] * 4 + [detectors[1]] * 2, **settings)  # type: ignore[arg-type]
     single = [evaluate_explanations(images, range(6), each, **settings) for each in detectors]  # type: ignore[arg-type]
     # In deletion by heat one step removes corner and middle alike; from the centre, only the middle.
-    halfway = [each.course("deletion", "centre").mean[5] for each in (both, *single)]
+    halfway = [each.curve("deletion", "centre").mean[5] for each in (both, *single)]
     assert halfway[0] == pytest.approx((4 * halfway[1] + 2 * halfway[2]) / 6, abs=0.02)
     assert halfway[1] > 0.9 > 0.1 > halfway[2]
 
@@ -194,7 +194,7 @@ def test_an_ensemble_is_explained_by_the_mean_of_its_maps() -> None:
     ensemble = detector_of(CheckersAt(CORNER), CheckersAt(MIDDLE))
     found = evaluate_explanations(chequered(), range(24), ensemble, grid=GRID, resamples=300, progress=False)
     assert found.beats("random")
-    assert found.course("deletion", "heat").mean[2] < 0.1  # ten cells, which hold the evidence of both
+    assert found.curve("deletion", "heat").mean[2] < 0.1  # ten cells, which hold the evidence of both
 
 
 def test_the_same_seed_gives_the_same_audit(corner: ExplanationAudit) -> None:
@@ -203,7 +203,7 @@ def test_the_same_seed_gives_the_same_audit(corner: ExplanationAudit) -> None:
 
 def test_probabilities_are_calibrated_and_of_the_class_asked_for() -> None:
     network, images = CheckersAt(CORNER), chequered(2)
-    logits = detector_of(network).logits(images).double()
+    logits = networks_of(detector_of(network)).logits_of(images).double()
     found = class_probabilities(detector_of(network, temperature=2.5), images, np.array([AI, REAL]))
     assert found == pytest.approx([(logits[0] / 2.5).sigmoid().item(), (-logits[1] / 2.5).sigmoid().item()])
 
@@ -224,7 +224,7 @@ def test_a_view_hides_the_first_cells_and_insertion_all_others() -> None:
 
 @pytest.mark.parametrize("sigma", [0.8, 4.0])
 def test_blur_agrees_with_torchvision(sigma: float) -> None:
-    images = torch.randn(2, 3, 20, 31)
+    images = torch.randn(2, 3, 20, 31, generator=torch.Generator().manual_seed(0))
     kernel = 2 * math.ceil(3 * sigma) + 1
     torch.testing.assert_close(blurred(images, sigma), gaussian_blur(images, [kernel] * 2, [sigma] * 2))
     assert blurred(images[..., :5], 4.0).std() < 0.2  # narrower than the kernel
@@ -239,7 +239,7 @@ def test_mean_heat_and_nearness_are_by_cell() -> None:
     assert Regions.of(torch.zeros(1, 3, 9, 9), 3).nearness().argmax() == 4
 
 
-def test_ties_are_ordered_by_lot() -> None:
+def test_ties_are_in_random_order() -> None:
     scores = np.array([[0.0, 1.0, 0.0, 0.0]] * 600)
     orders = ordered(scores, np.random.default_rng(0))
     assert (orders[:, 0] == 1).all()
@@ -279,7 +279,7 @@ def test_nothing_measurable_is_said_to_be_undefined() -> None:
 
 
 def test_figures_are_drawn(corner: ExplanationAudit) -> None:
-    assert pixels(courses_figure(corner), dpi=60).std() > 10
+    assert pixels(curves_figure(corner), dpi=60).std() > 10
     assert len(corner.examples) == 3
     example = corner.examples[0]
     assert example.image.shape == (SIDE, SIDE, 3)

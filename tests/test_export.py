@@ -24,13 +24,14 @@ from pytorch_grad_cam import GradCAM
 from sklearn.metrics import accuracy_score, roc_auc_score
 from torch import Tensor, nn
 
+from rexnet_ai_real.detector.backends import BACKENDS
 from rexnet_ai_real.detector.description import UNCALIBRATED, read_description
 from rexnet_ai_real.detector.detector import Detector
+from rexnet_ai_real.detector.engines.torch_engine import require_torch
 from rexnet_ai_real.detector.storage import StoredDetector, read_detector, write_detector
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.export import __main__ as export
-from rexnet_ai_real.export import folder, parity
-from rexnet_ai_real.export.formats import FORMATS
+from rexnet_ai_real.export import folder, int8, making, parity, request
 from rexnet_ai_real.export.graph import CannotExport, ExportedNetwork, has_exact_map, onnx_graph
 from rexnet_ai_real.export.parity import Answers, ParityFailed
 from rexnet_ai_real.export.sample import Sample
@@ -164,7 +165,7 @@ def sure_run(tiny_run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> R
     files = [run.path.parent / "images" / path for path in manifest["path"]]
     seen = np.stack([subject.preprocessing.to_array(Image.open(file)) for file in files])
     found: list[Tensor] = []
-    head = subject.networks[0].get_submodule("head.fc")
+    head = require_torch(subject.engine, "This test").networks[0].get_submodule("head.fc")
     hook = head.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0]))
     subject.engine.logits(seen)
     hook.remove()
@@ -188,7 +189,7 @@ def beside(run: RunFolder) -> list[str]:
 @pytest.fixture(scope="module")
 def exported(sure_run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("export") / "detector"
-    arguments = ["--formats", *FORMATS, "--license", "mit", *beside(sure_run)]
+    arguments = ["--formats", *(backend.format for backend in BACKENDS.values()), "--license", "mit", *beside(sure_run)]
     assert export.main([str(sure_run.path), str(out), *arguments]) == 0
     return out
 
@@ -296,7 +297,7 @@ def test_an_evaluation_brings_its_operating_point_and_intervals(sure_run: RunFol
 
 def no_export(monkeypatch: pytest.MonkeyPatch, exported: Path) -> None:
     """The graph that was exported before in place of a new one."""
-    monkeypatch.setattr(folder, "onnx_graph", lambda *_: onnx.load(exported / "model.onnx"))
+    monkeypatch.setattr(making, "onnx_graph", lambda *_: onnx.load(exported / "model.onnx"))
 
 
 def changed(model: Any, change: Callable[[NDArray[Any]], NDArray[Any]], kind: int) -> Any:
@@ -318,7 +319,7 @@ def test_a_damaged_graph_is_refused_with_figures(
     def damaged(*_: Any) -> Any:
         return changed(onnx.load(exported / "model.onnx"), lambda w: w * np.float32(1.01), onnx.TensorProto.FLOAT)
 
-    monkeypatch.setattr(folder, "onnx_graph", damaged)
+    monkeypatch.setattr(making, "onnx_graph", damaged)
     assert (
         export.main([str(sure_run.path), str(tmp_path / "out"), "--formats", "onnx", "--count", "8", *beside(sure_run)])
         == 1
@@ -336,7 +337,7 @@ def test_damaged_small_weights_are_refused_with_figures(
 ) -> None:
     no_export(monkeypatch, exported)
     small = changed(onnx.load(exported / "model.int8.onnx"), lambda w: w[::-1], onnx.TensorProto.INT8)
-    monkeypatch.setattr(folder, "quantised", lambda *_: small)
+    monkeypatch.setattr(int8, "quantised", lambda *_: small)
     arguments = ["--formats", "onnx-int8", *beside(sure_run)]
     assert export.main([str(sure_run.path), str(tmp_path / "out"), *arguments]) == 1
     said = capsys.readouterr().err
@@ -383,13 +384,14 @@ def test_what_cannot_be_measured_is_not_exported(tmp_path: Path, capsys: pytest.
 
 
 def test_a_missing_library_is_named_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder, "find_spec", lambda name: None if name == "openvino" else object())
+    monkeypatch.setattr(request, "find_spec", lambda name: None if name == "openvino" else object())
     with pytest.raises(UserError, match=r"openvino is not installed: pip install 'rexnet-ai-real\[export,openvino\]'"):
-        folder.check_request(tmp_path / "out", folder.Request(("onnx", "openvino")))
+        request.check_request(tmp_path / "out", request.Request(("onnx", "openvino")))
 
 
 def test_help_needs_no_pytorch() -> None:
-    program = "import sys\nfrom rexnet_ai_real import export\ntry: export.main(['--help'])\nexcept SystemExit: pass\n"
+    program = "import sys\nfrom rexnet_ai_real.export.__main__ import main\ntry: main(['--help'])\n"
+    program += "except SystemExit: pass\n"
     program += "assert not {'torch', 'numpy', 'onnx'} & set(sys.modules), 'slow'"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

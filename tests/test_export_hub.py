@@ -105,7 +105,7 @@ def test_the_whole_folder_arrives(stand_in: Hub, detector_folder: Path, private:
 )
 def test_a_refusal_is_explained(stand_in: Hub, detector_folder: Path, status: int, words: str) -> None:
     stand_in.status = status
-    with pytest.raises(NotPushed, match=rf"{words}.*is whole; .*hf upload someone/detector"):
+    with pytest.raises(NotPushed, match=rf"{words}.*is complete; .*hf upload someone/detector"):
         hub.push(detector_folder, "someone/detector", private=False, api=stand_in.api)
 
 
@@ -124,6 +124,8 @@ def test_without_a_token_nothing_is_begun(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(hub, "get_token", lambda: None)
-    arguments = ["there is no such run", str(tmp_path / "out"), "--push-to-hub", "someone/detector"]
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "detector.json").touch()  # to read it would fail
+    arguments = [str(tmp_path / "model"), str(tmp_path / "out"), "--push-to-hub", "someone/detector"]
     assert export.main(arguments) == 2
     assert "not logged in" in capsys.readouterr().err

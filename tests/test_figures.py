@@ -122,7 +122,7 @@ def test_the_confusion_matrix_counts_as_scikit_learn_does() -> None:
     assert only_axes(figure).get_title() == f"n = 1,500, accuracy {np.trace(counts) / 1500:.1%}"
 
 
-def test_a_class_without_images_has_no_share_but_a_place() -> None:
+def test_a_class_without_images_has_zeros() -> None:
     cells = [text.get_text() for text in only_axes(confusion([1, 1], [0.9, 0.1])).texts]
     assert cells == ["0", "0.0%", "0", "0.0%", "1", "50.0%", "1", "50.0%"]
 

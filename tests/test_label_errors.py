@@ -44,9 +44,8 @@ def test_planted_errors_come_first() -> None:
     assert len(wrong & set(found)) >= 0.6 * len(wrong)
     assert set(found[:10]) <= wrong
     assert audit.expected_errors == pytest.approx(len(wrong), rel=0.25)
-    confidence = [suspect.self_confidence for suspect in audit.suspects]
+    confidence = [each.probability if each.given == "ai" else 1 - each.probability for each in audit.suspects]
     assert confidence == sorted(confidence)
-    assert all(suspect.given != suspect.suggested for suspect in audit.suspects)
 
 
 def test_thresholds_are_the_means_of_the_classes() -> None:
@@ -65,7 +64,7 @@ def test_thresholds_are_the_means_of_the_classes() -> None:
 def test_no_suspects() -> None:
     audit = find_label_errors(["a", "b"], [0, 1], [0.1, 0.9])
     assert audit.suspects == ()
-    assert audit.verdict.startswith("None of the 2 labels")
+    assert audit.finding.startswith("None of the 2 labels")
     with pytest.raises(ValueError, match="no suspected label"):
         contact_sheet(audit, Path())
 
@@ -89,13 +88,13 @@ def test_contact_sheet_shows_what_was_given(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"no image")
     Image.new("RGB", (10, 10)).save(tmp_path / "\u732b\u732b.png")
     names = ["a $x^2$ very long name of an image file.png", "broken.jpg", "\u732b\u732b.png", "gone\udcff.jpg"]
-    suspects = tuple(SuspectedLabel(name, "real", "ai", 0.97) for name in names[:3])
-    audit = LabelAudit(9, (*suspects, SuspectedLabel(names[3], "ai", "real", 0.03)), 4.0)
+    suspects = tuple(SuspectedLabel(name, "real", 0.97) for name in names[:3])
+    audit = LabelAudit(9, (*suspects, SuspectedLabel(names[3], "ai", 0.03)), 4.0)
     figure = contact_sheet(audit, tmp_path, limit=4)
     figure.savefig(io.BytesIO(), format="png")
     shown = [cell for cell in figure.axes if cell.get_images()]
     assert [cell.get_title() for cell in shown] == ["given real, P(AI) 0.97"] * 3 + ["given AI, P(AI) 0.03"]
     first = np.asarray(shown[0].get_images()[0].get_array())
     assert first[first.shape[0] // 2, first.shape[1] // 2].tolist() == [200, 30, 30]
-    assert "4 of 9 labels are suspect (3 given as real, 1 given as AI)" in audit.verdict
+    assert "4 of 9 labels are suspect (3 given as real, 1 given as AI)" in audit.finding
     assert len(contact_sheet(audit, tmp_path, limit=1).axes[0].get_images()) == 1

@@ -54,7 +54,10 @@ def test_agrees_with_all_pairs(distance: int) -> None:
 def test_clean_parts() -> None:
     audit = find_leaks({"train": rows([0, 0xFFFF], name="train"), "test": rows([0xFFFF0000], name="test")})
     assert audit.leaks == ()
-    assert audit.verdict == "No image stands, even nearly (hashes within 4 bits), in two of train (2), test (1)."
+    assert (
+        audit.finding
+        == "No image, nor a near-duplicate of it (hashes within 4 bits), is in two of train (2), test (1)."
+    )
 
 
 def test_a_leak_is_named_with_its_kind() -> None:
@@ -66,8 +69,8 @@ def test_a_leak_is_named_with_its_kind() -> None:
         (False, False, 1),
     ]
     assert audit.affected("test") == {"test/0.jpg", "test/1.jpg"}
-    assert "2 pairs (1 identical files, 2 under different labels)" in audit.verdict
-    assert "train:train/0.jpg = test:test/0.jpg" in audit.verdict
+    assert "2 pairs (1 identical files, 2 under different labels)" in audit.finding
+    assert "train:train/0.jpg = test:test/0.jpg" in audit.finding
 
 
 def test_only_usable_rows_of_the_three_parts_count() -> None:

@@ -14,6 +14,8 @@ from sklearn.calibration import calibration_curve
 
 from rexnet_ai_real.metrics.binary import METRICS, evaluate, resampled_metrics
 from rexnet_ai_real.metrics.bootstrap import resampling_weights
+from rexnet_ai_real.metrics.comparison import Predictions, compare
+from rexnet_ai_real.metrics.definitions import Metric
 from rexnet_ai_real.metrics.scores import FloatArray, IntArray, Scores
 
 
@@ -49,7 +51,7 @@ def sklearn_values(labels: IntArray, logits: FloatArray, threshold: float) -> di
 def test_values_agree_with_scikit_learn(n: int, threshold: float, decimals: int) -> None:
     labels, logits = draw(np.random.default_rng(n), n)
     logits = np.round(2 * logits, decimals)
-    found = evaluate(labels, logits, threshold=threshold, resamples=20).estimates()
+    found = evaluate(labels, logits, threshold=threshold, resamples=20).estimates
     for name, expected in sklearn_values(labels, logits, threshold).items():
         assert found[name].value == pytest.approx(expected, abs=1e-6), name
 
@@ -75,8 +77,8 @@ def test_weighted_resamples_equal_metrics_of_repeated_images() -> None:
     labels, logits = draw(random, 90)
     logits = np.round(logits, 1)
     scores = Scores.of(labels, logits, random.integers(0, 60, 90))
-    samples = resampled_metrics(scores, threshold=0.4, resamples=30, seed=7)
-    weights = np.concatenate(list(resampling_weights(scores.groups, 30, 7))).astype(int)
+    samples = resampled_metrics(scores, threshold=0.4, resamples=10, seed=7)
+    weights = np.concatenate(list(resampling_weights(scores.groups, 10, 7))).astype(int)
     for weight, sample in zip(weights, samples, strict=True):
         expected = sklearn_values(np.repeat(labels, weight), np.repeat(logits, weight), 0.4)
         assert dict(zip(METRICS, sample, strict=True)) == pytest.approx(expected | _not_in(expected, sample), abs=1e-5)
@@ -113,15 +115,15 @@ def test_names_of_groups_and_the_seed_decide_the_interval() -> None:
 
 
 def test_intervals_cover_the_truth() -> None:
-    """200 draws of 150 images, some twice: 95 % intervals should hold the known truth about 95 % of the time."""
-    separation, draws = 1.8, 200
+    """120 draws of 150 images, some twice: 95 % intervals should hold the known truth about 95 % of the time."""
+    separation, draws = 1.8, 120
     truth = {"auroc": norm.cdf(separation / math.sqrt(2)), "accuracy": norm.cdf(separation / 2)}
     random = np.random.default_rng(11)
     covered = dict.fromkeys(truth, 0)
     for repeat in range(draws):
         labels, logits = draw(random, 150, separation)
         copies = np.repeat(np.arange(150), random.integers(1, 3, 150))
-        found = evaluate(labels[copies], logits[copies], copies, resamples=200, seed=repeat).estimates()
+        found = evaluate(labels[copies], logits[copies], copies, resamples=200, seed=repeat).estimates
         for name, value in truth.items():
             covered[name] += found[name].low <= value <= found[name].high
     for name, count in covered.items():
@@ -157,7 +159,7 @@ def test_one_class_leaves_what_can_be_computed() -> None:
     assert found.accuracy.value == found.recall.value == 0.75
     assert found.nll.defined
     for name in ("auroc", "specificity", "balanced_accuracy", "equal_error_rate", "tpr_at_fpr5", "ece_balanced"):
-        estimate = found.estimates()[name]
+        estimate = found.estimates[name]
         assert not estimate.defined, name
         assert "0 real and 4 AI-generated" in estimate.reason
     only_real = evaluate([0, 0, 0], [-1.0, -2.0, 1.0])
@@ -196,3 +198,38 @@ def test_bad_columns_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         evaluate(labels, logits, groups)
+
+
+def test_a_metric_needs_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The entry alone gives it a value with an interval and a row in comparisons (the report: test_evaluate.py)."""
+    entry = Metric(
+        "miss_rate",
+        "AI images missed",
+        lambda sums: sums.fn / sums.n_ai,
+        lower_is_better=True,
+        at_threshold=True,
+        rests_on="ai",
+    )
+    monkeypatch.setitem(METRICS, "miss_rate", entry)
+    labels, logits = draw(np.random.default_rng(6), 200)
+    found = evaluate(labels, logits, threshold=0.6, resamples=100)
+    assert found.miss_rate.value == pytest.approx(1 - found.recall.value)
+    assert found.miss_rate.low == pytest.approx(1 - found.recall.high)
+    assert found.miss_rate.high == pytest.approx(1 - found.recall.low)
+    perfect = evaluate([0, 1, 1], [-9.0, 9.0, 9.0], resamples=20).miss_rate
+    assert perfect.value == 0
+    assert perfect.high == pytest.approx(1 - 0.025 ** (1 / 2))
+
+    chosen = found.with_decisions_of(evaluate(labels, logits, threshold=0.9, resamples=100))
+    assert chosen.miss_rate.value > found.miss_rate.value
+    assert chosen.auroc == found.auroc
+    names = [str(number) for number in range(200)]
+    a, b = Predictions.of(names, labels, logits), Predictions.of(names, labels, logits - 1)
+    difference = compare(a, b, resamples=50).differences["miss_rate"]
+    assert difference.difference.high < 0  # A finds more
+    assert difference.a_better == 1
+
+
+def test_an_unknown_metric_is_named() -> None:
+    with pytest.raises(AttributeError, match="no metric or count 'acuracy': expected one of accuracy, balanced"):
+        evaluate([0, 1], [-1.0, 1.0], resamples=5).acuracy  # noqa: B018

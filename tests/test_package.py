@@ -1,15 +1,20 @@
-"""The installed package: the wheel carries the configuration tree, and finds it there."""
+"""The installed package: what the wheel contains, its command, its version, and that it finds its configuration."""
 
 import os
 import subprocess
 import sys
+import tomllib
 import zipfile
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 import yaml
 
+import rexnet_ai_real
+
 CHECKOUT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +30,53 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def dist_info(installed: Path) -> Path:
+    """The wheel's metadata."""
+    (folder,) = installed.glob("*.dist-info")
+    return folder
+
+
 def test_the_wheel_carries_every_configuration_file(installed: Path) -> None:
     here = {path.relative_to(CHECKOUT / "conf") for path in (CHECKOUT / "conf").rglob("*.yaml")}
     there = {path.relative_to(installed / "rexnet_ai_real" / "conf") for path in installed.rglob("conf/**/*.yaml")}
     assert there == here
+
+
+def test_the_wheel_carries_every_template_and_the_marker_of_types(installed: Path) -> None:
+    package = CHECKOUT / "rexnet_ai_real"
+    here = {path.relative_to(CHECKOUT) for path in package.rglob("*") if path.suffix in {".jinja", ".html"}}
+    assert here
+    assert (installed / "rexnet_ai_real" / "py.typed").is_file()
+    assert all((installed / path).read_bytes() == (CHECKOUT / path).read_bytes() for path in here)
+
+
+def test_the_wheel_carries_the_package_and_the_plugin_alone(installed: Path, dist_info: Path) -> None:
+    assert {path.name for path in installed.iterdir()} == {"rexnet_ai_real", "hydra_plugins", dist_info.name}
+    assert not list(installed.rglob("test_*.py"))
+    assert not list(installed.rglob("__pycache__"))
+
+
+def test_the_wheel_names_its_command_and_its_licence(dist_info: Path) -> None:
+    assert (dist_info / "licenses" / "LICENSE").read_bytes() == (CHECKOUT / "LICENSE").read_bytes()
+    commands = (dist_info / "entry_points.txt").read_text().split("\n")
+    assert commands[:2] == ["[console_scripts]", "rexnet-ai-real = rexnet_ai_real.__main__:main"]
+
+
+def test_the_version_is_that_of_the_project(dist_info: Path) -> None:
+    assert rexnet_ai_real.__version__ == PROJECT["version"]
+    assert f"\nVersion: {PROJECT['version']}\n" in (dist_info / "METADATA").read_text()
+
+
+def test_the_citation_names_the_version_of_the_project() -> None:
+    citation = yaml.safe_load((CHECKOUT / "CITATION.cff").read_text())
+    assert citation["version"] == PROJECT["version"]
+    assert citation["license"] == PROJECT["license"]
+
+
+def test_the_changelog_describes_the_version_of_the_project() -> None:
+    changelog = (CHECKOUT / "CHANGELOG.md").read_text()
+    assert f"\n## {PROJECT['version']} - " in changelog
 
 
 def test_an_installed_copy_composes_its_own_configuration(installed: Path, tmp_path: Path) -> None:
@@ -38,6 +86,17 @@ def test_an_installed_copy_composes_its_own_configuration(installed: Path, tmp_p
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=True
     )
     assert yaml.safe_load(done.stdout)["name"] == "baseline"
+
+
+def test_the_installed_command_passes_arguments_and_exit_codes_on() -> None:
+    (script,) = entry_points(group="console_scripts", name="rexnet-ai-real")
+    assert script.value == "rexnet_ai_real.__main__:main"
+    command = Path(sys.executable).with_name("rexnet-ai-real")
+    helped = subprocess.run([command, "predict", "--help"], capture_output=True, text=True, timeout=120)
+    assert helped.returncode == 0, helped.stderr
+    assert "--output" in helped.stdout
+    refused = subprocess.run([command, "predict", "--no-such-option"], capture_output=True, text=True, timeout=120)
+    assert (refused.returncode, refused.stdout) == (2, "")
 
 
 def test_help_needs_no_heavy_import() -> None:

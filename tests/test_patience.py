@@ -1,4 +1,4 @@
-"""Patience told from a history, against Lightning's own callbacks."""
+"""Patience read from a history, against Lightning's own callbacks."""
 
 import math
 from pathlib import Path

@@ -28,7 +28,7 @@ from PIL.PngImagePlugin import PngInfo
 from rich.console import Console
 
 from rexnet_ai_real import Detector, Verdict
-from rexnet_ai_real.detector.backends import ONNX_FILE
+from rexnet_ai_real.detector.backends import ONNX
 from rexnet_ai_real.detector.description import UNCALIBRATED, Description, write_description
 from rexnet_ai_real.detector.engines.engine import FINGERPRINT
 from rexnet_ai_real.detector.engines.graphs import IMAGES, LOGIT
@@ -76,7 +76,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     )
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     helper.set_model_props(made, {FINGERPRINT: "f" * 64})
-    onnx.save(made, folder / ONNX_FILE)
+    onnx.save(made, folder / ONNX.file)
     return str(folder)
 
 
@@ -194,7 +194,7 @@ def test_a_full_standard_output_is_told(model: str, images: Path) -> None:
         command = f"'{sys.executable}' -m rexnet_ai_real.predict '{model}' '{images}' --format {form} > /dev/full"
         done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
         assert done.returncode == 2
-        assert done.stderr == "UserError: standard output cannot be written (no space left on device)\n"
+        assert done.stderr == "standard output cannot be written (no space left on device)\n"
 
 
 def test_a_bar_shows_at_a_terminal_only_and_counts_beside_the_work() -> None:
@@ -367,7 +367,7 @@ def test_a_full_disk_loses_nothing(model: str, images: Path, tmp_path: Path) -> 
     done = run(model, images, "-o", output, preexec_fn=little_room)
     assert done.returncode == 2
     last = done.stderr.strip().splitlines()[-1]
-    assert last == f"UserError: {output} cannot be written (file too large). The rows written so far are kept: " + (
+    assert last == f"{output} cannot be written (file too large). The rows written so far are kept: " + (
         "solve this, then add --resume"
     )
     assert "Traceback" not in done.stderr

@@ -2,34 +2,40 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 from sklearn.metrics import accuracy_score, log_loss, recall_score, roc_auc_score
 
-from rexnet_ai_real.config import DataConfig
+from rexnet_ai_real.config import ConfigError, DataConfig, EvaluateConfig
 from rexnet_ai_real.detector.description import UNCALIBRATED
 from rexnet_ai_real.evaluate.part import ONE, Part, measure
 from rexnet_ai_real.evaluate.report.document import (
+    Caution,
     Document,
-    Gallery,
+    Findings,
     Illustration,
-    Note,
     Paragraph,
     Risk,
     Section,
     Table,
-    number,
-    percent,
-    signed,
-    written,
 )
+from rexnet_ai_real.evaluate.report.evaluation import Evaluation
+from rexnet_ai_real.evaluate.report.formatting import number, percent, signed, written
+from rexnet_ai_real.evaluate.report.gallery import Gallery
 from rexnet_ai_real.evaluate.report.html import html
 from rexnet_ai_real.evaluate.report.markdown import markdown
 from rexnet_ai_real.evaluate.report.opening import largest_risk
+from rexnet_ai_real.evaluate.report.sections import SECTIONS
+from rexnet_ai_real.evaluate.report.sections.shortcuts import file_audit
 from rexnet_ai_real.evaluate.report.sections.sources import source_blocks
+from rexnet_ai_real.evaluate.report.write import wanted, write_report
 from rexnet_ai_real.metrics.bootstrap import Estimate
 from rexnet_ai_real.metrics.scores import Scores
 from rexnet_ai_real.metrics.selective import measure_answers
@@ -67,8 +73,9 @@ def a_document() -> Document:
         "curve", f"A figure of {NASTY}", "image/svg+xml", b"<svg xmlns='http://www.w3.org/2000/svg'/>"
     )
     table = Table(("Image", "Value"), ((NASTY, Estimate(0.5, 0.4, 0.6)), ("none", Estimate.undefined("why"))), bars=1)
-    whole = Section("metrics", f"Found {NASTY}.", (Paragraph(NASTY), Note("caution", NASTY), table, figure))
-    broken = Section("robustness", "Not made.", failed=f"gone: {NASTY}")
+    found = Findings(f"Found {NASTY}.", (Paragraph(NASTY), Caution(NASTY), table, figure))
+    whole = Section("metrics", "How good is it?", found)
+    broken = Section("robustness", "Does it last?", Findings("Not made.", failed=f"gone: {NASTY}"))
     about = Table(("", ""), (("Evaluated", NASTY),))
     return Document("Title", "subtitle", (("What was found", NASTY),), (whole, broken), about)
 
@@ -99,11 +106,11 @@ def test_both_forms_say_the_same() -> None:
             "How good is it?",
             "0.500",
             "[0.400, 0.600]",
-            "Does it survive the way to the reader?",
+            "Does it last?",
             "Evaluated",
         ):
             assert words in text
-    assert document.failures == [f"Does it survive the way to the reader?: gone: {NASTY}"]
+    assert document.failures == [f"Does it last?: gone: {NASTY}"]
 
 
 def test_cells_read_well() -> None:
@@ -118,8 +125,8 @@ def test_cells_read_well() -> None:
     assert percent(Estimate.undefined("no images")) == "unknown (no images)"
 
 
-def test_figures_are_saved_and_embedded(tmp_path: object) -> None:
-    gallery = Gallery(tmp_path)  # type: ignore[arg-type]
+def test_figures_are_saved_and_embedded(tmp_path: Path) -> None:
+    gallery = Gallery(tmp_path)
     drawn, shown = Figure(figsize=(2, 2)), Figure(figsize=(9, 2))
     for figure in (drawn, shown):
         figure.subplots().plot([0, 1])
@@ -134,8 +141,8 @@ def test_figures_are_saved_and_embedded(tmp_path: object) -> None:
 def test_the_largest_risk_comes_first() -> None:
     risks = [Risk(0.1, "small"), Risk(0.4, "large"), Risk(0.2, "middle")]
     assert largest_risk(risks, []) == "large. Next: middle."
-    assert largest_risk(risks[:1], ["x", "y"]) == "small. Also untested: x; y."
-    assert largest_risk([], ["x"]) == "unknown, since untested: x."
+    assert largest_risk(risks[:1], [Risk(0.1, "x"), Risk(0.2, "y")]) == "small. Also untested: y; x."
+    assert largest_risk([], [Risk(0.1, "x")]) == "unknown, since untested: x."
     assert "stays open" in largest_risk([], [])
 
 
@@ -189,6 +196,19 @@ def test_answers_are_counted_by_hand() -> None:
     assert not measure_answers(scores, np.array(["unsure"] * 6), resamples=50, seed=0).error.defined
 
 
+def test_files_all_alike_need_no_table_of_facts(tmp_path: Path) -> None:
+    for row in range(20):
+        pixels = np.random.default_rng(row).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{row}.png", "BMP")
+    part = replace(one_fold(a_part(20)), data=DataConfig(name="folder", root=str(tmp_path)))
+    evaluation = SimpleNamespace(
+        part=part, settings=EvaluateConfig(run="", resamples=20), gallery=Gallery(tmp_path / "figures")
+    )
+    found = file_audit(cast(Evaluation, evaluation))
+    assert "only pixels can tell them apart" in found.finding
+    assert not any(isinstance(block, Table) for block in found.blocks)
+
+
 def test_small_sources_are_marked_and_the_worst_large_one_is_named() -> None:
     n = 200
     source = np.where(np.arange(n) % 2 == 0, "camera", np.where(np.arange(n) < 20, "tiny", "painter")).astype(object)
@@ -199,9 +219,23 @@ def test_small_sources_are_marked_and_the_worst_large_one_is_named() -> None:
     by_name = {score.source: score for score in found.scores}
     assert by_name["tiny"].is_small
     assert by_name["sculptor"].correct.value == 0
-    assert any(isinstance(b, Note) and "Worst source: sculptor (AI, 50 images)" in b.words for b in found.blocks)
-    assert any(isinstance(b, Note) and "tiny (10)" in b.words for b in found.blocks)
+    assert any(isinstance(b, Caution) and "Worst source: sculptor (AI, 50 images)" in b.words for b in found.blocks)
+    assert any(isinstance(b, Caution) and "tiny (10)" in b.words for b in found.blocks)
     assert "sculptor" in found.risks[0].words
     painters = part.rows[(part.rows["source"] == "painter") | (part.rows["label"] == 0)]
     assert by_name["painter"].auroc.value == pytest.approx(roc_auc_score(painters["label"], painters["logit"]))
     assert not source_blocks(one_fold(a_part()), resamples=50, seed=0).blocks
+
+
+def test_sections_are_checked_before_any_work() -> None:
+    nowhere = EvaluateConfig(run="nowhere", sections=["metrics", "colours"])
+    with pytest.raises(ConfigError, match=r"sections=\['metrics', 'colours'\]: expected some of metrics, calibration"):
+        write_report(nowhere)
+    with pytest.raises(ConfigError, match="expected some of"):
+        write_report(replace(nowhere, sections=[]))
+    with pytest.raises(
+        ConfigError, match=r"against=other: add comparison to sections=\['metrics'\], or leave against out"
+    ):
+        write_report(replace(nowhere, sections=["metrics"], against="other"))
+    left = {entry.key for entry in wanted(EvaluateConfig(run="nowhere"))}
+    assert set(SECTIONS) - left == {"comparison", "collections"}

@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rexnet_ai_real.models import ReXNet, block_table, rexnet, to_timm_layout
+from rexnet_ai_real.models import ReXNet, block_table, memory_efficient, rexnet, to_timm_layout
+from rexnet_ai_real.models.architectures import ARCHITECTURES
 from rexnet_ai_real.models.factory import build
-from rexnet_ai_real.models.rexnet import ARCHITECTURES, BlockSpec, LinearBottleneck
+from rexnet_ai_real.models.rexnet import BlockSpec, LinearBottleneck
 
 IN_TIMM = [name for name in ARCHITECTURES if "lite" not in name]
 
@@ -147,7 +148,7 @@ def test_features_then_head_is_the_network_and_grad_reaches_the_features() -> No
     handle = model.features[-1].register_forward_hook(lambda module, inputs, output: seen.append(output))
     (gradient,) = torch.autograd.grad(model(images(side=96))[:, 1].sum(), seen)
     handle.remove()
-    # Average pooling and a linear layer: the gradient is the layer's weight over the number of places.
+    # Average pooling and a linear layer: the gradient is the layer's weight over the number of spatial positions.
     expected = model.head.fc.weight[1].detach()[None, :, None, None].expand_as(gradient) / 9
     torch.testing.assert_close(gradient, expected)
 
@@ -156,6 +157,7 @@ def test_reset_classifier_replaces_the_last_linear_layer_only() -> None:
     model = ReXNet().double()
     before = model.stem.conv.weight.clone()
     model.reset_classifier(7)
+    assert model.get_classifier() is model.head.fc
     assert isinstance(model.head.fc, nn.Linear)
     assert model.num_classes == 7
     assert model(images(side=32).double()).shape == (2, 7)
@@ -176,10 +178,9 @@ def test_drop_path_takes_the_shortcut_alone_or_a_scaled_sum() -> None:
     torch.testing.assert_close(dropped[~alone], (shortcut + 4 * own_path)[~alone])
 
 
-@pytest.mark.parametrize("lite", [False, True])
-def test_compiles_for_training_in_one_graph(lite: bool) -> None:
-    model = ReXNet(depth=0.2, dropout=0.0, lite=lite)  # one block a stage: tracing 16 takes 8 s
-    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+def test_compiles_for_training_in_one_graph() -> None:
+    model = ReXNet(depth=0.2, dropout=0.0)  # one block a stage: tracing 16 takes 8 s
+    compiled = torch.compile(memory_efficient(model), backend="aot_eager", fullgraph=True)
     for run in (model, compiled):
         model.zero_grad()
         logits = run(images())
@@ -192,7 +193,7 @@ def test_compiles_for_training_in_one_graph(lite: bool) -> None:
 
 
 def test_exports_with_any_number_of_images() -> None:
-    model = ReXNet().eval()
+    model = memory_efficient(ReXNet()).eval()
     randomise(model)
     program = torch.export.export(model, (images(),), dynamic_shapes=({0: torch.export.Dim("images")},))
     torch.testing.assert_close(program.module()(images(5)), model(images(5)), rtol=0, atol=1e-5)

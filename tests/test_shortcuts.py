@@ -8,11 +8,19 @@ import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
+from rexnet_ai_real.evaluate.audits import shortcuts
 from rexnet_ai_real.evaluate.audits.container import ContainerFacts, read_containers
 from rexnet_ai_real.evaluate.audits.shortcuts import FileAudit, audit_files
 
 Write = Callable[[Image.Image, Path, int], Path]
 DRAWS = 200
+
+
+@pytest.fixture(autouse=True)
+def small_forest(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fifth of the trees is enough for planted shortcuts; real files get the whole forest."""
+    if "shared_data" not in request.fixturenames:
+        monkeypatch.setattr(shortcuts, "_TREES", 10)
 
 
 def audited(folder: Path, write: Write, *, n: int = 60, seed: int = 0) -> tuple[FileAudit, np.ndarray]:
@@ -46,9 +54,9 @@ def test_formats_by_class_are_found(tmp_path: Path) -> None:
     assert strengths["container"] > 0.99 > strengths["extension"] > 0.6
     assert [(each.name, each.real, each.ai) for each in audit.containers] == [("JPEG", 30, 0), ("PNG", 0, 30)]
     assert (audit.lying_extensions.real, audit.lying_extensions.ai) == (0, 15)
-    assert "nearly give the class away" in audit.verdict
-    assert "right for 100% of the files (60 of 60)" in audit.verdict
-    assert "15 extensions contradict the content (0 of real files)" in audit.verdict
+    assert "nearly give the class away" in audit.finding
+    assert "right for 100% of the files (60 of 60)" in audit.finding
+    assert "15 extensions contradict the content (0 of real files)" in audit.finding
 
 
 def test_a_usual_size_is_found(tmp_path: Path) -> None:
@@ -64,7 +72,7 @@ def test_a_usual_size_is_found(tmp_path: Path) -> None:
     assert audit.rule is not None
     assert audit.rule_right >= 54
     assert audit.rule_balanced_accuracy.low > 0.7
-    assert "The strongest rule" in audit.verdict
+    assert "The strongest rule" in audit.finding
 
 
 def test_compression_by_class_is_found(tmp_path: Path) -> None:
@@ -92,8 +100,8 @@ def test_no_shortcut_none_found(tmp_path: Path) -> None:
     silent = [audit for audit in audits if audit.auroc.low <= 0.5 and audit.rule_balanced_accuracy.low <= 0.5]
     assert len(silent) >= 3
     for audit in silent:
-        assert "do not tell the classes apart beyond chance" in audit.verdict
-        assert "No rule of one or two conditions is better than chance" in audit.verdict
+        assert "do not tell the classes apart beyond chance" in audit.finding
+        assert "No rule of one or two conditions is better than chance" in audit.finding
 
 
 def test_duplicates_do_not_pass_for_evidence() -> None:
@@ -113,14 +121,14 @@ def test_files_all_alike() -> None:
         [ContainerFacts(".jpg", 1000, "JPEG", 32, 32)] * 20, np.arange(20) % 2, np.arange(20), progress=False
     )
     assert (audit.rule, audit.facts, audit.auroc.value) == (None, (), 0.5)
-    assert "only pixels can tell them apart" in audit.verdict
+    assert "only pixels can tell them apart" in audit.finding
 
 
 def test_one_odd_file_among_many() -> None:
     """In the folds that hold it out, no fact varies."""
     facts = [ContainerFacts(".jpg", 1000, "JPEG", 32, 32, exif=number == 0) for number in range(20)]
     audit = audit_files(facts, np.arange(20) % 2, np.arange(20), resamples=DRAWS, progress=False)
-    assert "beyond chance" in audit.verdict
+    assert "beyond chance" in audit.finding
 
 
 def test_too_few_files_of_a_class() -> None:
@@ -138,4 +146,4 @@ def test_real_files_of_mixed_formats(shared_data: Path) -> None:
     )
     assert [(each.name, each.real, each.ai) for each in audit.containers] == [("JPEG", 50, 44), ("PNG", 5, 13)]
     assert audit.auroc.low > 0.5
-    assert "PNG 5 of 55 and 13 of 57" in audit.verdict
+    assert "PNG 5 of 55 and 13 of 57" in audit.finding

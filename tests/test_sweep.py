@@ -1,4 +1,4 @@
-"""Multiruns through Hydra's own machinery, with a stub in place of training."""
+"""Multiruns through Hydra's own machinery, with a stub instead of training."""
 
 import itertools
 import math
@@ -20,10 +20,11 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
-from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
+from sklearn.metrics import accuracy_score, f1_score, recall_score, roc_auc_score
 
 from rexnet_ai_real.data.manifest import COLUMNS, write_manifest
 from rexnet_ai_real.files import write_text
+from rexnet_ai_real.metrics.training import METRICS, TrainingMetric
 from rexnet_ai_real.runs.folder import RunFolder
 from rexnet_ai_real.runs.jobs import NotASweep, read_jobs
 from rexnet_ai_real.sweep.__main__ import main as command_line
@@ -58,7 +59,7 @@ def no_debugger(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def stub(composed: DictConfig) -> float:
-    """In place of training, with its effects on the run folder. lr=0.5 fails; lr=0.25 meets Ctrl-C after one epoch."""
+    """Instead of training, with its effects on the run folder. lr=0.5 fails; lr=0.25 meets Ctrl-C after one epoch."""
     config: Any = OmegaConf.to_container(composed, resolve=True)
     run = RunFolder(Path(HydraConfig.get().runtime.output_dir))
     if float(config["optimizer"]["lr"]) == 0.5:
@@ -165,14 +166,14 @@ def test_sweep_over_lr_and_patience(multirun: Any, capsys: pytest.CaptureFixture
     assert f"output_dir={folder / '2'}" in text
 
 
-def test_patience_told_from_the_longest_run_is_what_the_shorter_runs_did(tmp_path: Path) -> None:
+def test_patience_read_from_the_longest_run_is_what_the_shorter_runs_did(tmp_path: Path) -> None:
     folder = leave_sweep(tmp_path, optimizer__lr=["1e-4", "1e-3"], early_stopping__patience=["1", "2", "3", "6"])
-    told = summarise(folder).patience
+    read = summarise(folder).patience
     jobs = [job for job in read_jobs(folder) if job.settings["early_stopping.patience"] != "6"]
     assert len(jobs) == 6
     for job in jobs:
         patience, lr = int(job.settings["early_stopping.patience"]), float(job.settings["optimizer.lr"])
-        (row,) = told[(told["optimizer.lr"].astype(float) == lr) & (told["patience"] == patience)].to_dict("records")
+        (row,) = read[(read["optimizer.lr"].astype(float) == lr) & (read["patience"] == patience)].to_dict("records")
         assert (EPOCHS if pd.isna(row["stopped_at"]) else row["stopped_at"]) == len(job.history)
         assert (row["kept"], row["val_loss"]) == (job.metrics["best_epoch"], pytest.approx(job.val_loss))
 
@@ -200,7 +201,7 @@ def test_failed_job_run_again_mends_the_sweep(multirun: Any, tmp_path: Path) -> 
     assert set(summary.table["status"]) == {"finished"}
 
 
-def test_single_run_fails_as_ever(multirun: Any, tmp_path: Path) -> None:
+def test_single_run_fails_as_without_sweeps(multirun: Any, tmp_path: Path) -> None:
     with pytest.raises(SystemExit):
         multirun("optimizer.lr=0.5", folder=tmp_path / "run")
     assert not (tmp_path / "run" / "error.txt").exists()
@@ -212,7 +213,7 @@ def test_other_settings_give_table_and_curves_but_no_heat_map(tmp_path: Path) ->
     assert [path.name for path in draw(summary)] == ["curves.png"]
 
 
-def test_heat_map_shows_each_loss_in_its_place(tmp_path: Path) -> None:
+def test_heat_map_shows_each_loss_at_its_settings(tmp_path: Path) -> None:
     rates = ["1e-3", "1e-4", "3e-4"]
     folder = leave_sweep(tmp_path, early_stopping__patience=["5", "10"], optimizer__lr=rates)
     drawn = draw(summarise(folder))
@@ -255,6 +256,20 @@ def test_folds_merge_into_out_of_fold_predictions(multirun: Any) -> None:
     text = (folder / "summary.md").read_text()
     assert "3 of 3 | 60" in text
     assert "The winner" not in text  # folds of one setting leave nothing to choose
+
+
+def test_a_metric_is_one_entry(tmp_path: Path, drawless: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METRICS, "specificity", TrainingMetric("specificity", "BinarySpecificity", "specificity"))
+    folder = leave_sweep(tmp_path, data__folds=["2"], data__fold=["0", "1"])
+    summary = report(folder)
+    merged = pd.read_csv(folder / "out_of_fold.csv")
+    expected = recall_score(merged["label"], merged["probability"] >= 0.5, pos_label=0)
+    assert summary.folds[0].pooled.specificity.value == pytest.approx(expected)
+    assert {"val_specificity", "test_specificity"} <= set(summary.table.columns)
+    lines = (folder / "summary.md").read_text().splitlines()
+    assert len([line for line in lines if line.endswith("| auroc | specificity |")]) == 1
+    (pooled,) = (line for line in lines if "pooled, 95 %" in line)
+    assert pooled.endswith(f"{summary.folds[0].pooled.specificity} |")
 
 
 def test_some_folds_say_so(tmp_path: Path, drawless: None) -> None:
@@ -315,12 +330,11 @@ def test_ctrl_c_ends_the_sweep_and_writes_the_summary(conf: Path, tmp_path: Path
     assert table["epochs"].tolist()[1] == 1
 
 
-def test_folder_without_jobs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_without_jobs_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(NotASweep, match="holds no jobs of a sweep"):
         read_jobs(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["sweep", str(tmp_path)])
-    with pytest.raises(SystemExit, match="holds no jobs of a sweep"):
-        command_line()
+    assert command_line([str(tmp_path)]) == 2
+    assert "holds no jobs of a sweep" in capsys.readouterr().err
 
 
 def test_optuna_searches_goes_on_and_survives_failures(multirun: Any, capsys: pytest.CaptureFixture[str]) -> None:

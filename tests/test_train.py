@@ -4,10 +4,12 @@ import itertools
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
-from sklearn.metrics import accuracy_score, f1_score, log_loss, roc_auc_score
+from sklearn.metrics import accuracy_score, f1_score, log_loss, recall_score, roc_auc_score
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 from torch.nn import functional
 
 from rexnet_ai_real.config import ConfigError
 from rexnet_ai_real.data.manifest import read_manifest
+from rexnet_ai_real.metrics.training import METRICS, TrainingMetric
 from rexnet_ai_real.runs.folder import RunFolder
-from rexnet_ai_real.train.run import TrainingDiverged, check_same_run, train
+from rexnet_ai_real.train.__main__ import main
+from rexnet_ai_real.train.figures import learning_curve
+from rexnet_ai_real.train.resume import check_same_run
+from rexnet_ai_real.train.run import TrainingDiverged, train
 from tests.conftest import Compose
 
 HISTORY = (
@@ -38,19 +46,41 @@ def run_command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
 
 
-def test_the_run_folder_holds_what_was_promised(tiny_run: RunFolder) -> None:
-    assert tiny_run.read_config()["data"]["name"] == "synthetic"
-    assert tiny_run.best_checkpoint.is_file()
-    assert tiny_run.last_checkpoint.is_file()
-    assert list(tiny_run.path.glob("events.out.tfevents.*"))
+@pytest.fixture(scope="module")
+def drawn_run(compose_tiny: Compose, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, float | None]:
+    """The tiny run again, with its figures, and what `train` returned."""
+    folder = RunFolder(tmp_path_factory.mktemp("drawn"))
+    return folder, train(compose_tiny("figures=true"), folder)
+
+
+def test_the_run_folder_holds_what_was_promised(drawn_run: tuple[RunFolder, float | None]) -> None:
+    folder, _ = drawn_run
+    assert folder.read_config()["data"]["name"] == "synthetic"
+    assert folder.best_checkpoint.is_file()
+    assert folder.last_checkpoint.is_file()
     for name in ("loss", "accuracy", "f1", "confusion", "cam"):
-        with Image.open(tiny_run.figures / f"{name}.png") as figure:
+        with Image.open(folder.figures / f"{name}.png") as figure:
             assert min(figure.size) > 500
-        assert (tiny_run.figures / f"{name}.pdf").read_bytes().startswith(b"%PDF")
-    history = pd.read_csv(tiny_run.history_file)
+        assert (folder.figures / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+    assert {f"figures/{name}" for name in ("loss", "accuracy", "f1", "confusion", "cam")} <= set(images_in(folder.path))
+    history = pd.read_csv(folder.history_file)
     assert tuple(history.columns) == HISTORY
     assert history["epoch"].tolist() == [1, 2]
     assert np.isfinite(history).all(axis=None)
+
+
+def images_in(board: Path) -> list[str]:
+    """Tags of the images in a TensorBoard log."""
+    events = EventAccumulator(str(board))
+    events.Reload()
+    tags: list[str] = events.Tags()["images"]
+    return tags
+
+
+def test_a_run_without_figures_draws_none(tiny_run: RunFolder) -> None:
+    assert list(tiny_run.path.glob("events.out.tfevents.*"))
+    assert not tiny_run.figures.exists()
+    assert images_in(tiny_run.path) == []
 
 
 def test_splits_share_no_group(tiny_run: RunFolder) -> None:
@@ -92,57 +122,49 @@ def test_checkpoints_are_read_without_running_code(tiny_run: RunFolder) -> None:
     assert checkpoint["hyper_parameters"]["preprocessing"]["image_size"] == 32
 
 
-def test_the_same_command_gives_the_same_metrics(tiny_run: RunFolder, compose_tiny: Compose, tmp_path: Path) -> None:
-    score = train(compose_tiny(), RunFolder(tmp_path))
-    again = RunFolder(tmp_path).read_metrics()
-    first = tiny_run.read_metrics()
+def test_the_same_settings_give_the_same_metrics_drawn_or_not(
+    tiny_run: RunFolder, drawn_run: tuple[RunFolder, float | None]
+) -> None:
+    folder, score = drawn_run
+    again, first = folder.read_metrics(), tiny_run.read_metrics()
     for part in ("train", "val", "test", "epochs", "best_epoch", "seed"):
         assert again[part] == first[part]
     assert score == pd.read_csv(tiny_run.history_file)["val_loss"].min()
-    assert RunFolder(tmp_path).predictions_file.read_bytes() == tiny_run.predictions_file.read_bytes()
+    assert folder.predictions_file.read_bytes() == tiny_run.predictions_file.read_bytes()
 
 
-def test_a_resumed_run_goes_on_where_it_ended(compose_tiny: Compose, tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path)
-    train(compose_tiny("trainer.max_epochs=1"), folder)
-    first = pd.read_csv(folder.history_file)
-    train(compose_tiny("trainer.max_epochs=3", f"resume={tmp_path}"), folder)
-    history = pd.read_csv(folder.history_file)
-    assert history["epoch"].tolist() == [1, 2, 3]
-    assert history.loc[0, "train_loss"] == first.loc[0, "train_loss"]
-    assert folder.read_metrics()["epochs"] == 3
-    assert folder.read_metrics()["val"]["loss"] == pytest.approx(history["val_loss"].min(), abs=1e-5)
-
-
-def test_a_resumed_run_equals_one_that_was_not_interrupted(compose_tiny: Compose, tmp_path: Path) -> None:
-    steady = ("schedule.name=constant", "augment=paper", "model.drop_path=0.2")
-    train(compose_tiny("trainer.max_epochs=2", *steady), RunFolder(tmp_path / "whole"))
-    train(compose_tiny("trainer.max_epochs=1", *steady), RunFolder(tmp_path / "part"))
-    train(compose_tiny("trainer.max_epochs=2", *steady, f"resume={tmp_path / 'part'}"), RunFolder(tmp_path / "part"))
-    whole, part = (pd.read_csv(RunFolder(tmp_path / name).history_file) for name in ("whole", "part"))
-    measured = ["seconds", "images_per_second"]
-    pd.testing.assert_frame_equal(whole.drop(columns=measured), part.drop(columns=measured))
-
-
-def test_a_run_is_resumed_after_its_last_epoch_not_after_its_best(
+def test_a_resumed_run_equals_one_that_was_not_interrupted(
     compose_tiny: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, validated = functional.cross_entropy, itertools.count()
+    real = functional.cross_entropy
 
-    def worse_with_every_validation(logits: Tensor, labels: Tensor) -> Tensor:
-        return real(logits, labels) + (0 if torch.is_grad_enabled() else next(validated))
+    def train_until(epochs: int, folder: RunFolder, *overrides: str, validated: Iterator[int]) -> None:
+        """The loss gets worse with every epoch, so that the best checkpoint is that of the first."""
 
-    monkeypatch.setattr(functional, "cross_entropy", worse_with_every_validation)
-    folder = RunFolder(tmp_path)
-    train(compose_tiny("trainer.max_epochs=2"), folder)
-    first = pd.read_csv(folder.history_file)
-    assert torch.load(folder.best_checkpoint, weights_only=True)["epoch"] == 0
-    assert torch.load(folder.last_checkpoint, weights_only=True)["epoch"] == 1
-    train(compose_tiny("trainer.max_epochs=3", f"resume={tmp_path}"), folder)
-    history = pd.read_csv(folder.history_file)
-    pd.testing.assert_frame_equal(history.iloc[:2], first)
+        def worse_with_every_validation(logits: Tensor, labels: Tensor) -> Tensor:
+            return real(logits, labels) + (0 if torch.is_grad_enabled() else next(validated) // 2)  # two batches each
+
+        monkeypatch.setattr(functional, "cross_entropy", worse_with_every_validation)
+        steady = ("schedule.name=constant", "augment=paper", "model.drop_path=0.2")
+        train(compose_tiny(f"trainer.max_epochs={epochs}", *steady, *overrides), folder)
+
+    whole, part, counter = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "part"), itertools.count()
+    train_until(3, whole, validated=itertools.count())
+    train_until(2, part, validated=counter)
+    first = pd.read_csv(part.history_file)
+    assert torch.load(part.best_checkpoint, weights_only=True)["epoch"] == 0
+    assert torch.load(part.last_checkpoint, weights_only=True)["epoch"] == 1
+    train_until(3, part, f"resume={part.path}", validated=counter)
+
+    history, metrics = pd.read_csv(part.history_file), part.read_metrics()
     assert history["epoch"].tolist() == [1, 2, 3]
-    assert folder.read_metrics()["best_epoch"] == 1
+    pd.testing.assert_frame_equal(history.iloc[:2], first)
+    measured = ["seconds", "images_per_second"]
+    pd.testing.assert_frame_equal(
+        history.drop(columns=measured), pd.read_csv(whole.history_file).drop(columns=measured)
+    )
+    assert (metrics["epochs"], metrics["best_epoch"]) == (3, 1)
+    assert metrics["val"]["loss"] == pytest.approx(history["val_loss"].min(), abs=1e-5)
 
 
 def test_resuming_with_other_images_is_refused(tiny_run: RunFolder, compose_tiny: Compose) -> None:
@@ -188,6 +210,36 @@ def test_a_loss_that_is_no_number_ends_in_advice(
         train(compose_tiny(), RunFolder(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("schedule.name=two_cycles", r"schedule\.name=two_cycles: expected one of one_cycle, "),
+        ("optimizer.options.momentum=-1", r"optimizer\.options=.*Invalid momentum"),
+    ],
+)
+def test_impossible_optimization_stops_before_any_work(
+    override: str, message: str, compose_tiny: Compose, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        train(compose_tiny(override), RunFolder(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_metric_is_one_entry(compose_tiny: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = TrainingMetric("specificity of real", "BinarySpecificity", "specificity", is_percentage=True)
+    monkeypatch.setitem(METRICS, "specificity", entry)
+    folder = RunFolder(tmp_path)
+    train(compose_tiny("trainer.max_epochs=1"), folder)
+    history, rows = pd.read_csv(folder.history_file), pd.read_csv(folder.predictions_file).query("split == 'val'")
+    expected = recall_score(rows["label"], rows["probability"] > 0.5, pos_label=0)
+    assert history["val_specificity"].tolist() == pytest.approx([expected])
+    assert folder.read_metrics()["val"]["specificity"] == pytest.approx(expected)
+    assert learning_curve(history, "specificity").axes[0].get_ylabel() == "specificity of real"
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    assert {"val/specificity", "best/test/specificity"} <= set(events.Tags()["scalars"])
+
+
 def test_several_processes_predict_every_image(tiny: list[str], tmp_path: Path) -> None:
     done = run_command(
         *tiny, "trainer.strategy=ddp", "trainer.devices=2", "trainer.max_epochs=1", "output_dir=run", cwd=tmp_path
@@ -202,7 +254,7 @@ def test_several_processes_predict_every_image(tiny: list[str], tmp_path: Path) 
 def test_ctrl_c_keeps_the_best_checkpoint_and_draws_what_there_is(tiny: list[str], tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1]), "PYTHONWARNINGS": "ignore"}
     command = [sys.executable, "-m", "rexnet_ai_real.train", *tiny]
-    command += ["trainer.max_epochs=1000", "early_stopping.patience=1000", f"output_dir={tmp_path}/run"]
+    command += ["figures=true", "trainer.max_epochs=1000", "early_stopping.patience=1000", f"output_dir={tmp_path}/run"]
     folder = RunFolder(tmp_path / "run")
     options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     # A job that a shell put into the background is born deaf to Ctrl-C, and so are its children.
@@ -226,12 +278,17 @@ def test_ctrl_c_keeps_the_best_checkpoint_and_draws_what_there_is(tiny: list[str
     ],
 )
 def test_bad_settings_end_in_one_clear_line(
-    tiny: list[str], overrides: list[str], expected: str, tmp_path: Path
+    tiny: list[str], overrides: list[str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = run_command(*tiny, *overrides, cwd=tmp_path)
-    assert done.returncode != 0
-    assert expected in done.stderr
-    assert "Traceback" not in done.stderr
+    # Hydra takes the tracing of the coverage measurement for a debugger, and then raises where it else reports.
+    monkeypatch.setattr("hydra._internal.utils.is_under_debugger", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["train", *tiny, *overrides])
+    monkeypatch.chdir(tmp_path)
+    GlobalHydra.instance().clear()
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert re.fullmatch(r"\w+: [^\n]+", str(stop.value.code))
+    assert expected in str(stop.value.code)
     assert not list(tmp_path.rglob("*.ckpt"))
 
 

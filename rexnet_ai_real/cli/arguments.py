@@ -1,22 +1,15 @@
-"""What the commands with ordinary arguments share: the detector, the images, and how a command ends."""
+"""Arguments that several commands share: the images, and how they are read."""
 
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import IO, Final
+from typing import IO
 
 from rexnet_ai_real.cli.patterns import is_pattern, matching
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.images.limits import MAX_PIXELS
-
-DONE: Final = 0
-SOME_FAILED: Final = 1
-"""Exit code where an image could not be read; the others have their results."""
-WRONG: Final = 2
-"""Exit code of a command that cannot be carried out."""
-INTERRUPTED: Final = 130
 
 
 def add_images(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +18,7 @@ def add_images(parser: argparse.ArgumentParser) -> None:
         "paths",
         nargs="+",
         metavar="PATHS",
-        help="files, folders (all in them), globs in quotes ('holiday/**/*.jpg'), - for a list on standard input",
+        help="files, folders (everything in them), globs in quotes ('holiday/**/*.jpg'), - for names on standard input",
     )
     parser.add_argument("-0", "--null", action="store_true", help="names on standard input end with a zero byte")
     parser.add_argument("--workers", type=positive, default=2, help="threads that decode images (default: 2)")
@@ -57,31 +50,6 @@ def listed_paths(paths: Sequence[str], *, null: bool = False, stdin: IO[bytes] |
     """
     parts = [_read_names(stdin or sys.stdin.buffer, null) if path == "-" else _expanded(path) for path in paths]
     return chain.from_iterable(parts)
-
-
-def command(run: Callable[[], int], interrupted: str = "What was written is complete.") -> int:
-    """Run what a command does, and turn its end into an exit code with one clear line.
-
-    Args:
-        run: gives the exit code of a command that came to its end.
-        interrupted: what to tell after Ctrl-C.
-    """
-    try:
-        return run()
-    except UserError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return WRONG
-    except BrokenPipeError:  # `| head` has seen enough; what is still buffered must not fail a second time
-        close_stdout()
-        return DONE
-    except KeyboardInterrupt:
-        print(f"\nInterrupted. {interrupted}", file=sys.stderr)
-        return INTERRUPTED
-
-
-def close_stdout() -> None:
-    """Let what is buffered for standard output go nowhere, so that what failed does not fail again at the end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _expanded(path: str) -> Iterable[str]:

@@ -31,20 +31,20 @@ def matching(pattern: str) -> Iterator[str]:
     seen: set[tuple[int, int]] = set()
     waiting = [_entries(start, begun, parts, seen)]
     while waiting:  # folders can be deeper than Python's calls
-        path, places = next(waiting[-1], (None, frozenset()))
+        path, positions = next(waiting[-1], (None, frozenset()))
         if path is None:
             waiting.pop()
-        elif len(parts) in places:
+        elif len(parts) in positions:
             if parts[-1] != _ANY_DEPTH or os.path.isdir(path):  # "*/**" are the folders, which hold the rest
                 yield path
-        elif places and os.path.isdir(path):
-            waiting.append(_entries(path + os.sep, places, parts, seen))
+        elif positions and os.path.isdir(path):
+            waiting.append(_entries(path + os.sep, positions, parts, seen))
 
 
 def _entries(
-    folder: str, places: frozenset[int], parts: list[str], seen: set[tuple[int, int]]
+    folder: str, positions: frozenset[int], parts: list[str], seen: set[tuple[int, int]]
 ) -> Iterator[tuple[str, frozenset[int]]]:
-    """What a folder holds, each with the places in the pattern that its name leads to from `places`."""
+    """What a folder holds, each with the positions in the pattern that its name leads to from `positions`."""
     try:
         names = names_once(folder or os.curdir, seen)
     except OSError:
@@ -52,13 +52,13 @@ def _entries(
             yield folder.rstrip(os.sep), frozenset({len(parts)})
         return
     for name in names:
-        onward = {at if parts[at] == _ANY_DEPTH else at + 1 for at in places if _fits(name, parts[at])}
+        onward = {at if parts[at] == _ANY_DEPTH else at + 1 for at in positions if _fits(name, parts[at])}
         yield folder + name, _reached(onward, parts)
 
 
-def _reached(places: set[int], parts: list[str]) -> frozenset[int]:
-    """The places themselves, and those behind every ** that may stand for no folder at all."""
-    found = set(places)
+def _reached(positions: set[int], parts: list[str]) -> frozenset[int]:
+    """The positions themselves, and those behind every ** that may stand for no folder at all."""
+    found = set(positions)
     for at, part in enumerate(parts):
         if at in found and part == _ANY_DEPTH:
             found.add(at + 1)

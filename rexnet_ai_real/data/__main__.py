@@ -7,7 +7,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from rexnet_ai_real.cli.arguments import DONE, SOME_FAILED, command, positive
+from rexnet_ai_real.cli.arguments import positive
+from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, command
 from rexnet_ai_real.images.layouts import LAYOUTS
 from rexnet_ai_real.labels import LABELS
 
@@ -15,7 +16,7 @@ from rexnet_ai_real.labels import LABELS
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0: usable images of both classes; 1: of one class or none; 2: a wrong command; 130: interrupted."""
     options = _parser().parse_args(arguments)
-    return command(lambda: summarise(options), "What was read is kept: the same command goes on from there.")
+    return command(lambda: summarise(options), "What was read is kept; the same command continues from there.")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,1 +1,1 @@
-"""The trained detector as users hold it."""
+"""A trained detector as users hold it."""

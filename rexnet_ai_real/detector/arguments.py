@@ -12,6 +12,6 @@ def add_detector(parser: argparse.ArgumentParser) -> None:
         "--backend",
         choices=("auto", *BACKENDS),
         default="auto",
-        help="auto: ONNX Runtime where the detector was exported for it, else PyTorch",
+        help="what runs an exported detector (default: auto, the first of these that it has a file for)",
     )
-    parser.add_argument("--device", default="auto", help="of PyTorch: cpu, cuda, cuda:1, mps (default: best)")
+    parser.add_argument("--device", default="auto", help="of PyTorch: cpu, cuda, cuda:1, mps (default: the best)")

@@ -1,6 +1,6 @@
 """The operating point stored with a detector: temperature, threshold, unsure band, and what they promise.
 
-Knows nothing of how it was fitted (`calibration` does that), so that a detector can carry it without the evaluation.
+How it is fitted is the evaluation's business (`evaluate.calibration`), so that a detector needs none of that code.
 """
 
 import math
@@ -24,7 +24,7 @@ class Calibration:
     threshold: float
     """At or above it an image is called AI, where "unsure" is no allowed answer."""
     threshold_rule: str
-    """How the threshold was chosen and what holds of it, in words."""
+    """How the threshold was chosen and what it guarantees, in words."""
     unsure_low: float
     """Below it an image is called real."""
     unsure_high: float

@@ -1,4 +1,4 @@
-"""What a detector is but for its weights: detector.json, read and written without PyTorch."""
+"""All of a detector except its weights: detector.json, read and written without PyTorch."""
 
 import json
 from collections.abc import Mapping
@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from rexnet_ai_real.detector.calibration import Calibration
-from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.files import write_text
 from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.labels import LABELS
+from rexnet_ai_real.runs.identify import DETECTOR_FILE, NotADetector
 
-DETECTOR_FILE: Final = "detector.json"
 VERSION: Final = 1
 
 UNCALIBRATED: Final = Calibration(
@@ -31,24 +30,20 @@ UNCALIBRATED: Final = Calibration(
 )
 
 
-class NotADetector(UserError, ValueError):
-    """What was given holds no detector, or none that this program can use; the message says why and what to give."""
-
-
 @dataclass(frozen=True)
 class Description:
-    """All that a detector is but its weights, in plain values."""
+    """All of a detector except its weights, in plain values."""
 
     architecture: dict[str, Any]
-    """Arguments of `models.build`, of all networks alike."""
+    """Arguments of `models.build`; the same for all networks."""
     networks: int
     """How many there are; their logits are averaged."""
     preprocessing: Preprocessing
-    """That of the training."""
+    """The same as in training."""
     calibration: Calibration
     """Temperature, threshold and unsure band."""
     training: dict[str, Any]
-    """What is known of how it was trained, for people: images, epochs, metrics."""
+    """What is known of its training, for people to read: images, epochs, metrics."""
     fingerprint: str
     """SHA-256 over architecture, weights and preprocessing: all that the uncalibrated logits depend on."""
 
@@ -84,7 +79,7 @@ def read_description(folder: Path) -> Description:
 
 
 def write_description(folder: Path, description: Description) -> None:
-    """Write detector.json, whole or not at all.
+    """Write detector.json atomically.
 
     Raises:
         OSError: the folder cannot be written.

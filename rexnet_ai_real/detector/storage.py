@@ -1,6 +1,6 @@
-"""Where detectors come from (a run, a checkpoint, a cross-validation, a saved detector) and how they are saved.
+"""Reading a detector from a run, a checkpoint, a cross-validation or a saved folder, and saving it.
 
-A saved detector is a folder with model.safetensors and detector.json. Neither can carry code, and checkpoints are read
+A saved detector is a folder with model.safetensors and detector.json. Neither can hold code, and checkpoints are read
 as plain values only.
 """
 
@@ -16,25 +16,35 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from rexnet_ai_real.detector.backends import WEIGHTS_FILE
+from rexnet_ai_real.detector.backends import TORCH
 from rexnet_ai_real.detector.description import (
-    DETECTOR_FILE,
     UNCALIBRATED,
     Description,
-    NotADetector,
     mapping,
     read_description,
     write_description,
 )
+from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
+from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.files import write_atomically
 from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.labels import LABELS
 from rexnet_ai_real.models.checkpoint import AsksForCode, Damaged, read_plain
+from rexnet_ai_real.models.factory import build_trained
 from rexnet_ai_real.runs.folder import RunFolder
-
-EXPECTED: Final = (
-    f"expected a run folder, a .ckpt of one, the folder of a multirun of folds, or a folder with {DETECTOR_FILE}"
+from rexnet_ai_real.runs.identify import (
+    DETECTOR_FILE,
+    EXPECTED,
+    Checkpoint,
+    Folds,
+    NotADetector,
+    Run,
+    Saved,
+    Sweep,
+    identify,
 )
+
+WEIGHTS_FILE: Final = TORCH.file
 
 State = dict[str, Tensor]
 
@@ -78,29 +88,30 @@ def fingerprint(states: Sequence[State], architecture: Mapping[str, Any], prepro
 
 
 def read_detector(path: Path) -> StoredDetector:
-    """The detector in a run folder, a checkpoint, a multirun of folds or a saved folder. Runs no code of theirs.
+    """The detector at a path that `identify` knows. Runs no code from the files.
 
     Raises:
-        NotADetector: anything else.
+        NotADetector: there is none, or none that can be used.
     """
-    if path.is_file():
-        return read_checkpoint(path)
-    if not path.is_dir():
-        raise NotADetector(f"{path} does not exist: {EXPECTED}")
-    if (path / DETECTOR_FILE).is_file():
-        return read_saved(path)
-    run = RunFolder(path)
-    return read_run(run) if run.config_file.is_file() else read_folds(path)
+    match identify(path):
+        case Saved(folder):
+            return read_saved(folder)
+        case Checkpoint(file):
+            return read_checkpoint(file)
+        case Run() as found:
+            return read_run(found)
+        case Folds() as found:
+            return read_folds(found)
+        case Sweep() as found:
+            raise found.refusal()
 
 
 def read_checkpoint(path: Path) -> StoredDetector:
-    """A checkpoint that training wrote; it brings architecture and preprocessing along.
+    """A checkpoint that training wrote; it holds architecture and preprocessing too.
 
     Raises:
         NotADetector: no checkpoint, another program's, damaged, or one that asks to run code, which is not done.
     """
-    if path.name in (WEIGHTS_FILE, DETECTOR_FILE):
-        raise NotADetector(f"{path} is one of the two files of a saved detector: give its folder, {path.parent}")
     try:
         content = read_plain(path)
     except AsksForCode as error:
@@ -138,56 +149,38 @@ _START: Final = ("weights", "compile")
 """Settings of the model that say how training began and ran, not what the network is."""
 
 
-def read_run(run: RunFolder) -> StoredDetector:
-    """The best checkpoint of a run, with what the run tells of its training.
+def read_run(found: Run) -> StoredDetector:
+    """The best checkpoint of a run, with a summary of its training.
 
     Raises:
         NotADetector: the run ended before its first epoch did, or its checkpoint cannot be used.
     """
-    if not run.best_checkpoint.is_file():
-        raise NotADetector(
-            f"{run.path} is a run without {run.best_checkpoint.relative_to(run.path)}: it ended before its first epoch "
-            f"did. Train again, or go on with resume={run.path}"
-        )
-    stored = read_checkpoint(run.best_checkpoint)
-    return replace(stored, description=replace(stored.description, training=_summary(run)))
+    stored = read_checkpoint(found.require_checkpoint())
+    return replace(stored, description=replace(stored.description, training=_summary(found.run)))
 
 
-def read_folds(folder: Path) -> StoredDetector:
+def read_folds(found: Folds) -> StoredDetector:
     """The networks of a cross-validation's finished jobs, by fold, as one detector.
 
     Raises:
-        NotADetector: no multirun, no finished job, or jobs that differ in more than the fold.
+        NotADetector: jobs whose networks or preprocessing differ.
     """
-    from rexnet_ai_real.runs.jobs import FOLD, NotASweep, read_jobs, varying  # brings Hydra along
-
-    try:
-        jobs = read_jobs(folder)
-    except NotASweep:
-        raise NotADetector(f"{folder} holds no detector: {EXPECTED}") from None
-    finished = [job for job in jobs if job.status == "finished"]
-    if not finished:
-        raise NotADetector(f"{folder} is a multirun without a finished job: wait for it, or see error.txt in its jobs")
-    other = [key for key in varying(jobs) if key != FOLD]
-    folds = [job.config["data"]["fold"] for job in finished]
-    if other or len(set(folds)) < len(folds):
-        difference = f"jobs that differ in {', '.join(other)}" if other else "several jobs of one fold"
-        raise NotADetector(
-            f"{folder} is a multirun of {difference}; only the folds of one cross-validation make one detector. "
-            f"Give the folder of one job, such as {finished[0].run.path}"
-        )
-    finished.sort(key=lambda job: job.config["data"]["fold"] or 0)
-    parts = [read_run(job.run) for job in finished]
-    told = [part.description for part in parts]
-    if any((t.architecture, t.preprocessing) != (told[0].architecture, told[0].preprocessing) for t in told):
-        raise NotADetector(f"{folder}: its jobs differ in network or preprocessing; give the folder of one job")
+    finished = sorted(found.finished, key=lambda job: job.config["data"]["fold"] or 0)
+    parts = [read_run(Run(job.run)) for job in finished]
+    descriptions = [part.description for part in parts]
+    first = descriptions[0]
+    if any((d.architecture, d.preprocessing) != (first.architecture, first.preprocessing) for d in descriptions):
+        raise NotADetector(f"{found.folder}: its jobs differ in network or preprocessing; give the folder of one job")
     if len(parts) == 1:
         return parts[0]
     training = {
         "folds": int(finished[0].config["data"]["folds"]),
-        "networks": {str(job.config["data"]["fold"]): t.training for job, t in zip(finished, told, strict=True)},
+        "networks": {
+            str(job.config["data"]["fold"]): description.training
+            for job, description in zip(finished, descriptions, strict=True)
+        },
     }
-    return StoredDetector.of([part.states[0] for part in parts], told[0].architecture, told[0].preprocessing, training)
+    return StoredDetector.of([part.states[0] for part in parts], first.architecture, first.preprocessing, training)
 
 
 def read_saved(folder: Path) -> StoredDetector:
@@ -196,7 +189,10 @@ def read_saved(folder: Path) -> StoredDetector:
     Raises:
         NotADetector: damaged, of other labels or of a later version, or files that do not belong together.
     """
-    description = read_description(folder)
+    return _with_weights(folder, read_description(folder))
+
+
+def _with_weights(folder: Path, description: Description) -> StoredDetector:
     states = _read_weights(folder / WEIGHTS_FILE)
     if fingerprint(states, description.architecture, description.preprocessing) != description.fingerprint:
         raise NotADetector(
@@ -206,8 +202,33 @@ def read_saved(folder: Path) -> StoredDetector:
     return StoredDetector(description, states)
 
 
+def open_saved(folder: Path, description: Description, device: str, precision: str) -> TorchEngine:
+    """A saved detector on PyTorch.
+
+    Raises:
+        NotADetector: its weights are damaged or belong to another description.
+        UserError: no such device or precision.
+    """
+    return torch_engine(_with_weights(folder, description), folder, device, precision)
+
+
+def torch_engine(stored: StoredDetector, path: Path, device: str, precision: str) -> TorchEngine:
+    """The networks of a detector that was read from `path`, ready for inference.
+
+    Raises:
+        NotADetector: the weights do not fit the architecture that comes with them.
+        UserError: no such device or precision.
+    """
+    try:
+        networks = [build_trained(stored.description.architecture, state) for state in stored.states]
+    except (TypeError, RuntimeError, UserError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise NotADetector(f"{path}: its weights and the network it names do not fit together: {reason}") from error
+    return TorchEngine.of(networks, stored.description.preprocessing, device, precision)
+
+
 def write_detector(folder: Path, stored: StoredDetector) -> None:
-    """Save model.safetensors and detector.json, each whole or not at all.
+    """Save model.safetensors and detector.json, each atomically.
 
     The fingerprint in detector.json, written last, makes a folder in which only the weights are new unreadable rather
     than wrong.

@@ -1,53 +1,56 @@
 """Report how far a detector can be trusted: report.html, report.md, metrics.json, predictions.csv, figures.
 
-  python -m rexnet_ai_real.evaluate run=PATH                       a run, a checkpoint, a multirun of folds, a detector
-  python -m rexnet_ai_real.evaluate run=PATH others=[PATH,PATH]    and on other collections
-  python -m rexnet_ai_real.evaluate run=PATH against=PATH          and beside another run on the same images
-  python -m rexnet_ai_real.evaluate run=PATH sections=[metrics,calibration]
-  python -m rexnet_ai_real.evaluate run=PATH data=folder data.root=PATH    on other images than the run's own
+  python -m rexnet_ai_real.evaluate run=PATH                       a run, checkpoint, multirun of folds
+  python -m rexnet_ai_real.evaluate run=PATH others=[PATH,PATH]    also on other collections
+  python -m rexnet_ai_real.evaluate run=PATH against=PATH          compared with another run on the same images
+  python -m rexnet_ai_real.evaluate run=PATH sections=[metrics,calibration]           only some parts, in seconds
+  python -m rexnet_ai_real.evaluate run=PATH data=folder data.root=PATH               on other images than the run's own
+  python -m rexnet_ai_real.evaluate run=EXPORTED data=folder data.root=PATH backend=onnx-int8     an exported detector
 
-Every key with its type and meaning: EvaluateConfig in rexnet_ai_real/config.py.
+Every key with its type and meaning: rexnet_ai_real/config/evaluation.py.
+Exit code: 0 written, 1 some parts could not be made, 2 wrong command or nothing to evaluate, 130 interrupted.
 """
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rexnet_ai_real.cli.hydra_help import CONF, show_help
+from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, ending
+from rexnet_ai_real.cli.hydra_command import run_hydra
+from rexnet_ai_real.cli.hydra_help import show_help
+from rexnet_ai_real.runs.identify import identify
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
-def main() -> None:
-    """The command."""
+def main() -> int:
+    """Exit code 0: the report is written; 1: without some of its parts; 2: a wrong command; 130: interrupted."""
     if show_help(__doc__, ("data",)):
-        return
-    import hydra
+        return DONE
+    import rexnet_ai_real.config.compose  # noqa: F401  # registers the schema that evaluate.yaml begins with
 
-    import rexnet_ai_real.config  # noqa: F401  # its schemas, which conf/ fills in
-
-    hydra.main(version_base="1.3", config_path=str(CONF), config_name="evaluate")(run)()
+    return run_hydra("evaluate", run)
 
 
 def run(composed: "DictConfig") -> None:
-    """Write one report. Ends with status 1 where a part of it could not be made; the other parts are written."""
-    from rexnet_ai_real import config
-    from rexnet_ai_real.errors import UserError
+    """Write one report.
 
-    try:
+    Raises:
+        SystemExit: some parts of it could not be made, nothing could be evaluated, or it was interrupted.
+    """
+    from rexnet_ai_real import config
+
+    with ending("The same command continues where this one stopped: finished predictions are kept."):
         settings = config.load_evaluation(composed)
-        from rexnet_ai_real.evaluate.report.write import write_report  # PyTorch takes seconds
+        identify(Path(settings.run).expanduser())
+        from rexnet_ai_real.evaluate.report.write import write_report  # PyTorch takes seconds: refusals come first
 
         failures = write_report(settings)
-    except UserError as error:
-        raise SystemExit(f"{type(error).__name__}: {error}") from error
-    except KeyboardInterrupt:
-        words = "Interrupted. The same command goes on where this one stopped: finished predictions are kept."
-        print(f"\n{words}", file=sys.stderr)
-        raise SystemExit(130) from None
     if failures:
-        raise SystemExit("\n".join(["These parts of the report could not be made:", *failures]))
+        print("\n".join(["These parts of the report could not be made:", *failures]), file=sys.stderr)
+        raise SystemExit(SOME_FAILED)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

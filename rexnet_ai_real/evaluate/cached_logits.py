@@ -1,4 +1,4 @@
-"""Logits of images under many changes, kept on disk piece by piece, so that an interrupted evaluation goes on."""
+"""Logits of images under many corruptions, kept on disk piece by piece, so that an interrupted evaluation continues."""
 
 import hashlib
 import os
@@ -21,15 +21,10 @@ from rexnet_ai_real.metrics.scores import FloatArray
 from rexnet_ai_real.progress import progress_bar
 
 Prepare = Callable[[Image], Any]
-
-
 Predict = Callable[[Iterable[Any]], FloatArray]
-
 
 # Images per cached piece: 16 x 47 predictions are lost at most, some ten seconds of work on two cores.
 _PIECE: Final = 16
-
-
 # Prepared images that may wait for the network: two batches of 32, 40 MB at 224 px.
 _AHEAD: Final = 64
 
@@ -48,10 +43,25 @@ def corrupted_logits(
     progress: bool,
     title: str = "Corrupted images",
 ) -> FloatArray:
-    """Logits of every image under every corruption, (images, corruptions); arguments as in `evaluate_robustness`.
+    """Logits of every image under every corruption, (images, corruptions). Each image is decoded once.
 
-    `title` stands beside the progress bar; `enough` is as in `decode`. Each image is decoded once. At most `_AHEAD`
-    corrupted images are in memory, whatever the number of images.
+    Args:
+        images: at least one.
+        predict: takes what `prepare` gives, lazily and in order; returns one logit of "AI-generated" for each, (n,).
+        fingerprint: of weights and preprocessing; predictions are kept under it.
+        cache: folder of finished predictions; an interrupted call continues from there.
+        corruptions: what is done to each image. They depend on its sha256 only.
+        prepare: from a corrupted RGB image to what `predict` takes; runs in the worker threads. Up to 64 of its
+            results wait for `predict`, so it should make large images small.
+        workers: threads that decode, corrupt and prepare ahead of the network; None: one per core.
+        max_pixels: most pixels that an image may have.
+        enough: as in `decode`.
+        progress: show a bar on stderr, with `title` beside it.
+        title: of the bar.
+
+    Raises:
+        UnreadableImage: an image cannot be decoded; the message begins with its path.
+        ValueError: `predict` returned the wrong number of logits or non-finite ones.
     """
     pieces = [images[start : start + _PIECE] for start in range(0, len(images), _PIECE)]
     found: list[FloatArray] = []

@@ -17,7 +17,7 @@ from PIL import Image, ImageEnhance, ImageFilter
 
 Apply = Callable[[Image.Image, np.random.Generator], Image.Image]
 
-# Raise it when a corruption or the preprocessing changes what it does: logits cached before are then left alone.
+# Raise it when a corruption or the preprocessing changes what it does, so that logits cached before are not used.
 VERSION: Final = 2
 # Largest side that an encoder takes; longer images are scaled down to it, as a sender would have to.
 _LONGEST: Final = {"JPEG": 65_500, "WEBP": 16_383}
@@ -40,11 +40,11 @@ class Corruption:
 
     @property
     def title(self) -> str:
-        """Family and setting, as a reader says it."""
+        """Family and setting, for readers."""
         return f"{self.family} {self.setting}".strip()
 
     def __call__(self, image: Image.Image, key: str) -> Image.Image:
-        """Corrupt an RGB image; what chance decides depends on `key` (the image's sha256) and the name only."""
+        """Corrupt an RGB image. What is random depends on `key` (the image's sha256) and the name only."""
         digest = hashlib.sha256(f"{key}\0{self.name}".encode()).digest()
         return self.apply(image, np.random.default_rng(int.from_bytes(digest[:16], "big")))
 

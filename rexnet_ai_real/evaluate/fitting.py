@@ -1,4 +1,4 @@
-"""Where the operating point of an evaluation comes from: images that are not the ones it is measured on."""
+"""The operating point of an evaluation, fitted on other images than those it is measured on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ class Fitted:
 
     calibrations: Mapping[int, Calibration]
     source: str
-    """On which images, and what follows from it, in words."""
+    """On which images it was fitted, and what follows, in words."""
     is_new: bool
-    """Fitted here, and so to be stored with the detector."""
+    """Whether it was fitted here, and is to be stored with the detector."""
     failed: str | None = None
     """Why none could be fitted."""
 
@@ -39,7 +39,7 @@ def fit(subject: Subject, settings: EvaluateConfig) -> Fitted:
         return _stored(subject)
     except ValueError as error:
         uncalibrated = dict.fromkeys([ONE, *folds], UNCALIBRATED)
-        return Fitted(uncalibrated, "No operating point could be fitted: 0.5 stands for it.", False, str(error))
+        return Fitted(uncalibrated, "No operating point could be fitted: 0.5 is used instead.", False, str(error))
 
 
 def _cross_fitted(subject: Subject, settings: EvaluateConfig) -> Fitted:
@@ -69,7 +69,7 @@ def _stored(subject: Subject) -> Fitted:
     words = "Stored with the detector, and not changed: the images measured here took no part in it."
     calibration = subject.detector().calibration
     if calibration.n_real + calibration.n_ai == 0:
-        words = "None is stored with the detector: 0.5 stands for it. Evaluate the run that it came from to fit one."
+        words = "None is stored with the detector: 0.5 is used instead. Evaluate the run that it came from to fit one."
     return Fitted({ONE: calibration}, words, False)
 
 

@@ -1,4 +1,4 @@
-"""Near-duplicates across the parts of a split, and across collections: images tested after they were learned."""
+"""Near-duplicates between the parts of a split or between collections: test images that were in training too."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import pandas as pd
 from rexnet_ai_real.data.duplicates import near_pairs
 
 _PARTS: Final = ("train", "val", "test")
-_SHOWN: Final = 3  # pairs that the verdict names
+_SHOWN: Final = 3  # pairs that the finding names
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +35,16 @@ class LeakAudit:
     distance: int
 
     def affected(self, part: str) -> frozenset[str]:
-        """Paths of a part that stand in another part too."""
+        """Paths of a part that are in another part too."""
         first = {leak.first_path for leak in self.leaks if leak.first_part == part}
         return frozenset(first | {leak.second_path for leak in self.leaks if leak.second_part == part})
 
     @property
-    def verdict(self) -> str:
-        """The finding in plain words."""
+    def finding(self) -> str:
+        """In plain words."""
         parts = ", ".join(f"{name} ({size})" for name, size in self.sizes.items())
         if not self.leaks:
-            return f"No image stands, even nearly (hashes within {self.distance} bits), in two of {parts}."
+            return f"No image, nor a near-duplicate of it (hashes within {self.distance} bits), is in two of {parts}."
         counts = ", ".join(f"{len(self.affected(name))} in {name}" for name in self.sizes if self.affected(name))
         shown = "; ".join(
             f"{leak.first_part}:{leak.first_path} = {leak.second_part}:{leak.second_path}"
@@ -55,7 +55,7 @@ class LeakAudit:
         other = sum(not leak.same_label for leak in self.leaks)
         return (
             f"Parts share images: {len(self.leaks)} pairs ({same} identical files, {other} under different labels) "
-            f"between {parts}, touching {counts}: {shown}{more}."
+            f"between {parts}, which concern {counts}: {shown}{more}."
         )
 
 

@@ -18,8 +18,6 @@ from rexnet_ai_real.metrics.scores import FloatArray, Scores
 
 ONE: Final = -1
 """Fold of images that are not predicted fold by fold."""
-DECISIONS: Final = ("accuracy", "balanced_accuracy", "precision", "recall", "specificity", "f1")
-"""Metrics that depend on the threshold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +32,7 @@ class LabelledImage:
 
 @dataclass(frozen=True)
 class Part:
-    """Images that a detector was not trained on, and what it said of them."""
+    """Images that a detector was not trained on, with the logits that it gave them."""
 
     name: str
     """Key in metrics.json: test, out_of_fold, or the name of a collection."""
@@ -104,11 +102,11 @@ class Part:
     @property
     def verdicts(self) -> "np.ndarray[tuple[int], np.dtype[np.str_]]":
         """(n,) "ai", "real" or "unsure"."""
-        said = np.empty(len(self), dtype=object)
+        answers = np.empty(len(self), dtype=object)
         for fold, calibration in self.calibrations.items():
             here = (self.rows["fold"] == fold).to_numpy()
-            said[here] = calibration.decide(calibration.probabilities(self.logits[here]))
-        return said
+            answers[here] = calibration.decide(calibration.probabilities(self.logits[here]))
+        return answers
 
     @property
     def table(self) -> pd.DataFrame:
@@ -129,13 +127,13 @@ class Part:
         return [LabelledImage(self.root / path, int(label), str(group), digest) for path, label, group, digest in rows]
 
     def drawn(self, count: int | None) -> "Part":
-        """`count` of the images, chosen by their hashes, both classes in their shares; all with None."""
+        """`count` of the images, chosen by their hashes, with the classes in proportion; None: all."""
         if count is None or count >= len(self):
             return self
         shares = self.rows["label"].value_counts(normalize=True)
         ordered = self.rows.sort_values("sha256")
-        place = ordered.groupby("label").cumcount()
-        kept = ordered[place < (ordered["label"].map(shares) * count).round().clip(lower=1)]
+        rank = ordered.groupby("label").cumcount()
+        kept = ordered[rank < (ordered["label"].map(shares) * count).round().clip(lower=1)]
         return replace(self, rows=kept.sort_index().reset_index(drop=True))
 
     def only(self, mask: "pd.Series[bool]") -> "Part":
@@ -146,8 +144,8 @@ class Part:
 def measure(part: Part, *, resamples: int, seed: int) -> tuple[Metrics, Metrics]:
     """Metrics of a part: calling an image AI at probability 0.5, and at the threshold of its operating point.
 
-    The second differs from the first in `DECISIONS` only.
+    The two differ only in the metrics that depend on the threshold.
     """
     at_half = evaluate_scores(part.scores, resamples=resamples, seed=seed)
     margins = evaluate_scores(part.margin_scores, resamples=resamples, seed=seed)
-    return at_half, replace(at_half, **{name: getattr(margins, name) for name in DECISIONS})
+    return at_half, at_half.with_decisions_of(margins)

@@ -1,4 +1,4 @@
-"""Logits of a part's images as they are or corrupted; images of a fold go to the network that has not seen them."""
+"""Logits of images as they are or corrupted. Images of a fold go to the network that has not seen them."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -6,16 +6,13 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from rexnet_ai_real.config import DataConfig
 from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.evaluate.cached_logits import corrupted_logits
 from rexnet_ai_real.evaluate.corruptions import NONE, Corruption
 from rexnet_ai_real.evaluate.part import Part
-from rexnet_ai_real.images.preprocessing import DECODE_MARGIN
-from rexnet_ai_real.images.transforms import evaluation_transform
+from rexnet_ai_real.images.preprocessing import DECODE_MARGIN, Pixels
 from rexnet_ai_real.metrics.scores import FloatArray
 
 UNTOUCHED: Final = (NONE,)
@@ -36,7 +33,7 @@ def predicted_logits(
         part: the images.
         detector: fold -> the detector that predicts its images.
         corruptions: what is done to each image first.
-        cache: folder of finished predictions, by weights, preprocessing and images; a second call goes on there.
+        cache: folder of finished predictions, by weights, preprocessing and images; a second call continues there.
         settings: batch_size, workers and max_pixels.
         title: beside the progress bar.
 
@@ -48,16 +45,16 @@ def predicted_logits(
     logits = np.empty((len(part), len(corruptions)))
     for fold in part.folds:
         here = np.flatnonzero(part.rows["fold"] == fold)
-        network = detector(fold)
+        used = detector(fold)
         logits[here] = corrupted_logits(
             [images[k] for k in here],
-            _in_batches(network, settings.batch_size),
-            fingerprint=network.fingerprint,
+            _in_batches(used, settings.batch_size),
+            fingerprint=_cache_key(used),
             cache=cache,
             corruptions=corruptions,
-            prepare=evaluation_transform(network.preprocessing),
+            prepare=used.preprocessing.to_array,
             # Corruptions are of the image as it is stored.
-            enough=DECODE_MARGIN * network.preprocessing.image_size if tuple(corruptions) == UNTOUCHED else None,
+            enough=DECODE_MARGIN * used.preprocessing.image_size if tuple(corruptions) == UNTOUCHED else None,
             workers=max(1, settings.workers),
             max_pixels=settings.max_pixels,
             progress=True,
@@ -66,15 +63,22 @@ def predicted_logits(
     return logits
 
 
-def _in_batches(detector: Detector, size: int) -> Callable[[Iterable[Tensor]], FloatArray]:
-    def predict(images: Iterable[Tensor]) -> FloatArray:
-        parts = [detector.logits(torch.stack(batch)).double().cpu().numpy() for batch in _batched(images, size)]
-        return np.concatenate(parts)
+def _cache_key(detector: Detector) -> str:
+    """What the logits depend on. PyTorch and a graph, above all one in 8 bits, differ in more than rounding."""
+    backend = detector.engine.backend
+    return detector.fingerprint if backend == "torch" else f"{detector.fingerprint} {backend}"
+
+
+def _in_batches(detector: Detector, size: int) -> Callable[[Iterable[Pixels]], FloatArray]:
+    def predict(images: Iterable[Pixels]) -> FloatArray:
+        return np.concatenate(
+            [detector.engine.logits(np.stack(batch)).astype(np.float64) for batch in _batched(images, size)]
+        )
 
     return predict
 
 
-def _batched(images: Iterable[Tensor], size: int) -> Iterator[list[Tensor]]:
+def _batched(images: Iterable[Pixels], size: int) -> Iterator[list[Pixels]]:
     waiting = iter(images)
     while batch := list(islice(waiting, size)):
         yield batch

@@ -1,4 +1,4 @@
-"""What is evaluated: a run, a checkpoint, a cross-validation or a saved detector, and the images it has not seen."""
+"""What is evaluated: a run, checkpoint, cross-validation or saved detector, with the images that it has not seen."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -11,40 +11,41 @@ import pandas as pd
 from rexnet_ai_real.config import OWN, DataConfig
 from rexnet_ai_real.data.manifest import build_manifest, read_manifest, usable
 from rexnet_ai_real.data.sources import listing, locate
-from rexnet_ai_real.detector.description import DETECTOR_FILE
 from rexnet_ai_real.detector.detector import Detector
+from rexnet_ai_real.detector.engines.engine import require_exported
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluate.leaks import find_leaks
 from rexnet_ai_real.evaluate.part import ONE, Part
 from rexnet_ai_real.evaluate.prediction import predicted_logits
 from rexnet_ai_real.runs.folder import RunFolder, data_of
 from rexnet_ai_real.runs.folds import out_of_fold
-from rexnet_ai_real.runs.jobs import FOLD, NotASweep, alike_but_for, describe, read_jobs, varying
+from rexnet_ai_real.runs.identify import Checkpoint, Folds, Run, Saved, Sweep, identify
 
 ROWS: Final = ("path", "label", "source", "group", "sha256", "fold", "logit")
 
 
 class NothingToEvaluate(UserError, ValueError):
-    """A path that holds no detector, or one without the images that it needs."""
+    """There are no images to evaluate the detector on."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A trained thing, its held-out images if it knows them, and where its networks are."""
+    """A trained detector, its held-out images where they are known, and where its networks are."""
 
     path: Path
-    kind: str
+    title: str
     """For sentences: "a training run"."""
     networks: Mapping[int, Path]
     """Fold -> what `Detector.load` takes; `ONE` -> the detector that users get (of folds: their ensemble)."""
     held_out: Part | None = None
-    """Without calibrations. None: a saved detector, which has no images of its own."""
+    """Without calibrations. None: a saved detector, which knows no images."""
     fitting: pd.DataFrame | None = None
     """label, logit, group of the validation images; None where out-of-fold logits or nothing stands for them."""
     manifest: pd.DataFrame | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
-    folds_planned: int = 0
     notes: tuple[str, ...] = ()
+    backend: str = "auto"
+    """What runs the detector, as `Detector.load` takes it."""
     _loaded: dict[int, Detector] = field(default_factory=dict, repr=False)
 
     @property
@@ -54,20 +55,20 @@ class Subject:
 
     @property
     def folder(self) -> Path:
-        """Where a report belongs unless the user says otherwise."""
+        """Where the report is written by default."""
         if self.path.is_dir():
             return self.path
         return self.path.parent.parent if self.path.parent.name == "checkpoints" else self.path.parent
 
     def detector(self, fold: int = ONE) -> Detector:
-        """The detector of a fold, or the whole; loaded once."""
+        """The detector of a fold, or the one that users get; loaded once."""
         if fold not in self._loaded:
-            self._loaded[fold] = Detector.on_torch(self.networks[fold])
+            self._loaded[fold] = Detector.load(self.networks[fold], backend=self.backend)
         return self._loaded[fold]
 
     @property
     def learned(self) -> pd.DataFrame | None:
-        """Rows of the images that took part in training: of a cross-validation all, of a saved detector unknown."""
+        """Rows of the images used in training: all of them in a cross-validation; None where they are unknown."""
         if self.manifest is None:
             return None
         splits = ("train", "val", "test") if self.is_cross_validation else ("train", "val")
@@ -75,65 +76,63 @@ class Subject:
 
     @cached_property
     def name(self) -> str:
-        """Of the experiment, or of the folder."""
+        """The name of the experiment, or else of the folder."""
         return str(self.config.get("name") or self.path.resolve().name)
 
 
-def open_subject(path: Path, data: DataConfig, cache: Path | None = None) -> Subject:
-    """Find out what lies at `path` and read what it says of the images that it held out.
+def open_subject(path: Path, data: DataConfig, cache: Path | None = None, backend: str = "auto") -> Subject:
+    """Find out what lies at `path`, and read or predict the logits of the images that it held out.
 
     Args:
         path: run folder, .ckpt, folder of a multirun of folds, or folder of a saved detector.
-        data: where name is `own`, `root` replaces the folder that the run was trained on; else it is not looked at.
+        data: where name is `own`, `root` replaces the folder that the run was trained on; otherwise it is not used.
         cache: where predictions are kept that have to be made.
+        backend: runs an exported detector; auto or one of `BACKENDS`.
 
     Raises:
-        NothingToEvaluate: none of these. NotARun, FoldsDiffer, NotASweep: a broken one.
+        NotADetector: none of these. FoldsDiffer: folds of different images.
     """
+    found = identify(path)
+    if isinstance(found, Saved):
+        return Subject(found.folder, "a saved detector", {ONE: found.folder}, backend=backend)
+    require_exported(path, backend)
     moved = data.root if data.name == OWN else None
-    if path.is_file():
-        return _checkpoint(path, data, moved, cache)
-    if (path / DETECTOR_FILE).is_file():
-        return Subject(path, "a saved detector", {ONE: path})
-    if RunFolder(path).config_file.is_file():
-        return _run(path, data, moved, cache)
-    if not path.is_dir():
-        raise NothingToEvaluate(f"run={path}: no such file or folder")
-    try:
-        return _folds(path, moved)
-    except NotASweep as error:
-        raise NothingToEvaluate(
-            f"run={path}: neither a run folder (config.yaml), nor a multirun of folds, nor a saved detector "
-            f"({DETECTOR_FILE}), nor a .ckpt file"
-        ) from error
+    match found:
+        case Checkpoint():
+            return _checkpoint(found, data, moved, cache)
+        case Run():
+            return _run(found, data, moved, cache)
+        case Folds():
+            return _folds(found, moved)
+        case Sweep():
+            raise found.refusal()
 
 
-def _run(path: Path, data: DataConfig, moved: str | None, cache: Path | None) -> Subject:
-    run = RunFolder(path)
-    if not run.best_checkpoint.is_file():
-        raise NothingToEvaluate(f"run={path}: no {run.best_checkpoint}: the run has not come to the end of an epoch")
-    subject = _of_run(run, path, "a training run", path, moved)
+def _run(found: Run, data: DataConfig, moved: str | None, cache: Path | None) -> Subject:
+    found.require_checkpoint()
+    run = found.run
+    subject = _of_run(run, run.path, "a training run", run.path, moved)
     if run.predictions_file.is_file():
         predictions = pd.read_csv(run.predictions_file, keep_default_na=False, na_values={"logit": ["", "nan"]})
         return _with_predictions(subject, predictions[["path", "logit"]])
     return _predicted(subject, data, cache)
 
 
-def _checkpoint(path: Path, data: DataConfig, moved: str | None, cache: Path | None) -> Subject:
-    run = RunFolder(path.parent.parent)
-    if not (run.config_file.is_file() and run.manifest_file.is_file()):
+def _checkpoint(found: Checkpoint, data: DataConfig, moved: str | None, cache: Path | None) -> Subject:
+    path, run = found.file, found.run
+    if run is None:
         return Subject(path, "a checkpoint", {ONE: path})
     if path.resolve() == run.best_checkpoint.resolve() and run.predictions_file.is_file():
-        return replace(_run(run.path, data, moved, cache), path=path, kind="the best checkpoint of a run")
+        return replace(_run(Run(run), data, moved, cache), path=path, title="the best checkpoint of a run")
     return _predicted(_of_run(run, path, "a checkpoint of a run", path, moved), data, cache)
 
 
-def _of_run(run: RunFolder, path: Path, kind: str, network: Path, moved: str | None) -> Subject:
+def _of_run(run: RunFolder, path: Path, title: str, network: Path, moved: str | None) -> Subject:
     """The subject of a run with validation and test rows, not yet with logits."""
     config, manifest = run.read_config(), read_manifest(run.manifest_file)
     rows = manifest[manifest["split"].isin(["val", "test"])].assign(fold=ONE, logit=float("nan"))
     part = Part("test", "test images", rows.reset_index(drop=True), data_of(config, moved), {})
-    return Subject(path, kind, {ONE: network}, part, manifest=manifest, config=config)
+    return Subject(path, title, {ONE: network}, part, manifest=manifest, config=config)
 
 
 def _with_predictions(subject: Subject, predictions: pd.DataFrame) -> Subject:
@@ -155,24 +154,8 @@ def _predicted(subject: Subject, data: DataConfig, cache: Path | None) -> Subjec
     return _with_predictions(subject, part.rows[["path"]].assign(logit=logits))
 
 
-def _folds(path: Path, moved: str | None) -> Subject:
-    jobs = read_jobs(path)
-    if FOLD not in varying(jobs) and not any(FOLD in job.settings for job in jobs):
-        raise NothingToEvaluate(
-            f"run={path}: its {len(jobs)} jobs differ in {', '.join(varying(jobs)) or 'nothing'}, not in {FOLD}. Give "
-            "the folder of one of them, or cross-validate its settings with +sweep=folds"
-        )
-    experiments = alike_but_for(FOLD, jobs)
-    if len(experiments) > 1:
-        keys = tuple(key for key in varying(jobs) if key != FOLD)
-        named = "; ".join(describe(bundle[0], keys) for bundle in experiments)
-        raise NothingToEvaluate(
-            f"run={path} holds the folds of {len(experiments)} experiments ({named}); the folds of one are expected. "
-            "summary.md there compares them; run the chosen one by itself"
-        )
-    finished = [job for job in jobs if job.status == "finished"]
-    if not finished:
-        raise NothingToEvaluate(f"run={path}: none of its {len(jobs)} folds is finished")
+def _folds(found: Folds, moved: str | None) -> Subject:
+    finished = found.finished
     table = out_of_fold(finished)
     config, manifest = finished[0].config, read_manifest(finished[0].run.manifest_file)
     rows = table.merge(manifest[["path", "source", "sha256"]], on="path", how="left")[list(ROWS)]
@@ -181,21 +164,21 @@ def _folds(path: Path, moved: str | None) -> Subject:
     note = f"Fold {', '.join(map(str, missing))} of {planned} is not finished: the images held out there do not count."
     part = Part("out_of_fold", "out-of-fold images", rows, data_of(config, moved), {})
     return Subject(
-        path,
+        found.folder,
         f"a cross-validation of {len(finished)} folds",
-        {ONE: path, **{int(job.config["data"]["fold"]): job.run.path for job in finished}},
+        {ONE: found.folder, **{int(job.config["data"]["fold"]): job.run.path for job in finished}},
         part,
         manifest=manifest,
         config=config,
-        folds_planned=planned,
         notes=(note,) if missing else (),
     )
 
 
 def read_collection(data: DataConfig, name: str, learned: pd.DataFrame | None = None) -> Part:
-    """The images of another data set, all of them or its own test part where it has one; logits are still to come.
+    """The images of another data set, all or, where it has one, its own test part. Logits are not predicted yet.
 
-    Images that are, even nearly, among those `learned` (rows of a manifest) are left out; the title says how many.
+    Images that are among those `learned` (rows of a manifest), or near-duplicates of them, are left out; the title says
+    how many.
 
     Raises:
         MissingImagesError: no images there, or in no class folder.

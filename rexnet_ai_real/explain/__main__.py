@@ -13,7 +13,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rexnet_ai_real.cli.arguments import DONE, SOME_FAILED, add_images, command, listed_paths
+from rexnet_ai_real.cli.arguments import add_images, listed_paths
+from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, command
 from rexnet_ai_real.detector.arguments import add_detector
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.explain.methods import METHODS

@@ -111,11 +111,13 @@ class Explainer:
 
     def _gradient_heat(self, images: Pixels, targets: NDArray[np.intp]) -> NDArray[np.float32]:
         """The mean of the networks' heat maps."""
+        from rexnet_ai_real.detector.engines.torch_engine import require_torch
         from rexnet_ai_real.models.cam import NoFeatureMap, heat_maps
 
-        batch = self.detector.torch_engine.normalised(images)
+        engine = require_torch(self.detector.engine, f"method={self.method}")
+        batch = engine.normalised(images)
         try:
-            maps = [heat_maps(net, batch, targets.tolist(), method=self.method) for net in self.detector.networks]
+            maps = [heat_maps(net, batch, targets.tolist(), method=self.method) for net in engine.networks]
         except NoFeatureMap as error:
             raise UserError(f"no heat map can be made of this detector: {error}") from error
         mean_map: NDArray[np.float32] = np.mean(maps, axis=0, dtype=np.float32)

@@ -1,1 +1,1 @@
-"""From a trained detector to the folder that others use: graphs, smaller variants, proof of parity, model card."""
+"""From a trained detector to a folder that others use: graphs, smaller variants, proof of parity, model card."""

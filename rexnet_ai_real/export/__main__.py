@@ -3,7 +3,7 @@
     python -m rexnet_ai_real.export outputs/baseline/2026-11-22_10-00-00 exported --formats onnx onnx-int8
     python -m rexnet_ai_real.export outputs/folds exported --average-weights --push-to-hub OWNER/NAME
 
-Every graph is compared with PyTorch on real images before it is written. The folder appears whole or not at all.
+Every graph is compared with PyTorch on real images first. The folder is written atomically: complete, or not at all.
 """
 
 import argparse
@@ -11,8 +11,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rexnet_ai_real.cli.arguments import DONE, INTERRUPTED, SOME_FAILED, command, positive
-from rexnet_ai_real.export.formats import FORMATS, PIXEL_TYPES
+from rexnet_ai_real.cli.arguments import positive
+from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, command
+from rexnet_ai_real.detector.backends import BACKENDS
+from rexnet_ai_real.export.request import PIXEL_TYPES, Request, check_request
+from rexnet_ai_real.runs.identify import identify
 
 if TYPE_CHECKING:
     from rexnet_ai_real.export.folder import Exported
@@ -21,14 +24,12 @@ if TYPE_CHECKING:
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0: written; 1: an export does not answer as the original; 2: a wrong command; 130: interrupted."""
     options = _parser().parse_args(arguments)
-    return command(lambda: export(options))
+    return command(lambda: export(options), "Nothing was written.")
 
 
 def export(options: argparse.Namespace) -> int:
     """Carry out the command."""
-    from rexnet_ai_real.export import folder, hub, parity  # seconds: --help needs none of it
-
-    request = folder.Request(
+    request = Request(
         formats=tuple(dict.fromkeys(options.formats)),
         images=options.images,
         count=options.count,
@@ -37,16 +38,17 @@ def export(options: argparse.Namespace) -> int:
         overwrite=options.overwrite,
         license=options.license,
     )
+    identify(options.model)
+    check_request(options.out, request)
+    from rexnet_ai_real.export import folder, hub, parity  # PyTorch takes seconds: --help and refusals need none of it
+
     if options.push_to_hub:
         hub.require_token()
     try:
         exported = folder.export(options.model, options.out, request)
     except parity.ParityFailed as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        print(error, file=sys.stderr)
         return SOME_FAILED
-    except KeyboardInterrupt:  # said here, since nothing can be resumed
-        print("\nInterrupted. Nothing was written.", file=sys.stderr)
-        return INTERRUPTED
     _show(exported)
     if options.push_to_hub:
         print(hub.push(exported.folder, options.push_to_hub, private=options.private))
@@ -67,30 +69,31 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--formats",
         nargs="+",
-        choices=tuple(FORMATS),
+        choices=tuple(backend.format for backend in BACKENDS.values()),
         default=["safetensors", "onnx"],
-        help="safetensors for PyTorch; onnx; onnx-int8, a third of the size; openvino (default: safetensors onnx)",
+        help="safetensors for PyTorch; onnx and openvino without it; onnx-int8 in a third of the size "
+        "(default: safetensors onnx)",
     )
     parser.add_argument(
         "--images",
         type=Path,
         metavar="FOLDER",
-        help="with ai/ and real/ in it, or where the run's images are now: to compare the formats on, and to choose "
-        "the ranges of onnx-int8 (default: the run's own)",
+        help="images to compare the formats on, and to choose the ranges of onnx-int8 on: a folder that holds ai/ and "
+        "real/, or the folder where the run's images are now (default: the run's own)",
     )
     parser.add_argument("--count", type=positive, default=1000, help="images to compare on, at most (default: 1000)")
     parser.add_argument(
-        "--input", choices=PIXEL_TYPES, default=PIXEL_TYPES[0], help="type of the graphs' input, 0 to 255 (uint8)"
+        "--input", choices=PIXEL_TYPES, default=PIXEL_TYPES[0], help="dtype of the graphs' input, 0 to 255 (uint8)"
     )
     parser.add_argument(
         "--average-weights",
         action="store_true",
-        help="of folds: one network with the mean of their weights, refused where it is not as good as all of them",
+        help="make one network with the mean weights of all folds; refused where it is not as good as all of them",
     )
-    parser.add_argument("--license", metavar="NAME", help="for the model card, as the Hub names it: apache-2.0")
+    parser.add_argument("--license", metavar="NAME", help="for the model card, as the Hub names it, such as apache-2.0")
     parser.add_argument("--overwrite", action="store_true", help="replace the exported folder at OUT")
     parser.add_argument("--push-to-hub", metavar="OWNER/NAME", help="upload the folder to the Hugging Face Hub")
-    parser.add_argument("--private", action="store_true", help="make the repository there private")
+    parser.add_argument("--private", action="store_true", help="make the repository on the Hub private")
     return parser
 
 

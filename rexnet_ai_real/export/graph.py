@@ -7,12 +7,14 @@ antialiasing, which made 1.3 on the first image; and it was no faster (30 agains
 
 import json
 from collections.abc import Sequence
-from typing import Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rexnet_ai_real.detector.backends import ONNX
 from rexnet_ai_real.detector.description import Description
 from rexnet_ai_real.detector.engines.engine import FINGERPRINT
 from rexnet_ai_real.detector.engines.graphs import IMAGES, LOGIT, MAP
@@ -20,6 +22,9 @@ from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.labels import AI, LABELS, REAL
 from rexnet_ai_real.models.cam import class_activation_map
+
+if TYPE_CHECKING:
+    from rexnet_ai_real.export.making import Making
 
 LOGITS: Final = "logits"
 """Output (N, 2), by class; `LOGIT` is their difference."""
@@ -74,12 +79,24 @@ def has_exact_map(network: nn.Module, size: int) -> bool:
     with torch.no_grad():
         try:
             found = class_activation_map(network, images).mean((1, 2))
-        except (ValueError, RuntimeError):  # a head of another kind, or features without places
+        except (ValueError, RuntimeError):  # another sort of head, or features without spatial positions
             return False
-        bias = _last_linear(network).bias
+        bias = _classifier(network).bias
         logits = network(images)
     found = found if bias is None else found + bias[AI] - bias[REAL]
     return torch.allclose(found, logits[:, AI] - logits[:, REAL], rtol=1e-3, atol=1e-4)
+
+
+def write_onnx(making: "Making", file: Path) -> None:
+    """Write the graph.
+
+    Raises:
+        ParityFailed: it does not answer as PyTorch does.
+    """
+    import onnx
+
+    onnx.save(making.graph, file)
+    making.require_exact(ONNX)
 
 
 def onnx_graph(networks: Sequence[nn.Module], description: Description, pixel_type: str = "uint8") -> Any:
@@ -87,7 +104,7 @@ def onnx_graph(networks: Sequence[nn.Module], description: Description, pixel_ty
 
     Args:
         networks: on the CPU, in evaluation mode.
-        description: what they are; stands in the metadata, so that the file explains itself.
+        description: of the detector; written into the metadata, so that the file explains itself.
         pixel_type: one of `PIXEL_TYPES`, of the input.
 
     Raises:
@@ -152,13 +169,13 @@ def _bare(model: Any) -> Any:
     return model
 
 
-def _last_linear(network: nn.Module) -> nn.Linear:
-    return [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
+def _classifier(network: nn.Module) -> nn.Linear:
+    return network.get_classifier()  # type: ignore[operator, no-any-return]
 
 
 def _evidence(network: nn.Module) -> Tensor:
     """What each channel says for "AI-generated" against "real", as the weight of a convolution (1, C, 1, 1)."""
-    weight = _last_linear(network).weight
+    weight = _classifier(network).weight
     return (weight[AI] - weight[REAL])[None, :, None, None]
 
 

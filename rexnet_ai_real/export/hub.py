@@ -9,7 +9,7 @@ from rexnet_ai_real.errors import UserError
 
 
 class NotPushed(UserError):
-    """The Hub did not take the folder; the message says why. The folder itself is whole."""
+    """The Hub did not accept the folder; the message says why. The folder itself is complete."""
 
 
 def require_token() -> None:
@@ -25,19 +25,19 @@ def require_token() -> None:
 
 
 def push(folder: Path, repository: str, *, private: bool, api: HfApi | None = None) -> str:
-    """Upload a folder as one commit; the repository is made where there is none. Returns its address.
+    """Upload a folder as one commit; the repository is made if it does not exist. Returns its address.
 
     Args:
         folder: from `export`.
         repository: OWNER/NAME.
-        private: of a new repository; one that is there stays as it is.
-        api: where to; by default the Hub, as HF_ENDPOINT and HF_TOKEN say.
+        private: of a new repository; an existing one stays as it is.
+        api: by default the Hub that HF_ENDPOINT and HF_TOKEN name.
 
     Raises:
         NotPushed: no token, no right, no connection, or no such owner.
     """
     api = api or HfApi()
-    again = f"{folder} is whole; when that is mended: hf upload {repository} {folder}"
+    again = f"{folder} is complete; when that is mended: hf upload {repository} {folder}"
     try:
         address = api.create_repo(repository, private=private, exist_ok=True)
         api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Exported by rexnet-ai-real")

@@ -19,13 +19,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rexnet_ai_real.detector.backends import INT8
 from rexnet_ai_real.detector.engines.graphs import IMAGES
 from rexnet_ai_real.images.preprocessing import Pixels
+
+if TYPE_CHECKING:
+    from rexnet_ai_real.export.making import Making
 
 CALIBRATION: Final = 128
 """Images that the ranges of the activations are read off."""
@@ -34,6 +38,18 @@ _FLOAT: Final = re.compile(r"(^|\.)(stem|features\.[0-3])\.")
 """Layers whose activations differ too much between channels for one range in 8 bits: 1.5 % of the weights."""
 _HEAD: Final = ("ReduceMean", "Gemm", "Gather", "Sub")
 """Operators from the features to the logits: 2,562 weights that would save nothing."""
+
+
+def write_int8(making: "Making", file: Path) -> None:
+    """Write the 8-bit graph, with ranges from images of the training.
+
+    Raises:
+        ParityFailed: its accuracy or AUROC is too far from that of PyTorch.
+    """
+    import onnx
+
+    onnx.save(quantised(making.graph, making.sample.training_like[:CALIBRATION]), file)
+    making.require_close(INT8, "leave onnx-int8 out of --formats, or give more --images")
 
 
 def quantised(model: Any, pixels: Pixels) -> Any:

@@ -1,4 +1,4 @@
-"""README.md of an exported detector: what it is, what was measured of it, and what it must not be used for."""
+"""README.md of an exported detector: what it is, what was measured, and what it must not be used for."""
 
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -7,23 +7,23 @@ from typing import Any, Final
 import yaml
 from jinja2 import Environment, StrictUndefined
 
+from rexnet_ai_real.detector.backends import BACKENDS
 from rexnet_ai_real.detector.description import Description
 from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS
 from rexnet_ai_real.export.graph import has_exact_map
 from rexnet_ai_real.export.int8 import CALIBRATION
 from rexnet_ai_real.export.parity import ACCURACY, AUROC, LOGIT, Parity
 from rexnet_ai_real.export.sample import Sample
-from rexnet_ai_real.export.source import Source
-from rexnet_ai_real.metrics.names import SAID
+from rexnet_ai_real.export.source import ExportSource
+from rexnet_ai_real.metrics.binary import METRICS
 from rexnet_ai_real.models.factory import build_trained
 
 TEMPLATE: Final = "model_card.md.jinja"
-_SHOWN: Final = ("accuracy", "balanced_accuracy", "f1", "auroc", "average_precision", "ece", "tpr_at_fpr5")
 _TAGS: Final = ("image-classification", "ai-generated-image-detection", "rexnet")
 
 
 def model_card(
-    source: Source,
+    source: ExportSource,
     sample: Sample,
     parities: Sequence[Parity],
     sizes: Mapping[str, int],
@@ -60,20 +60,20 @@ def model_card(
         report=source.report,
         measured=_measured(source.report),
         own=_own(source.report),
-        said=SAID,
-        shown=_SHOWN,
+        headlines=[metric for metric in METRICS.values() if metric.headline],
         collections=_collections(source.report),
         worst=_worst_corruption(source.report),
         sample=sample,
         calibrated_on=min(CALIBRATION, len(sample.training_like)),
         parities=parities,
         sizes=sizes,
+        files={backend.format: [f"`{file}`" for file in backend.files] for backend in BACKENDS.values()},
         pixel_type=pixel_type,
         bounds={"logit": LOGIT, "points": ACCURACY * 100, "auroc": AUROC},
     )
 
 
-def _front_matter(source: Source, license: str | None) -> str:
+def _front_matter(source: ExportSource, license: str | None) -> str:
     """Metadata as the Hub reads it."""
     training, report = source.stored.description.training, source.report
     plain: dict[str, Any] = {
@@ -87,9 +87,11 @@ def _front_matter(source: Source, license: str | None) -> str:
     if found:
         first = next(iter(training.get("networks", {}).values()), training)
         name = str(first.get("data", "unknown"))
-        kinds = {"accuracy": "accuracy", "f1": "f1", "auroc": "roc_auc"}
+        types = {"accuracy": "accuracy", "f1": "f1", "auroc": "roc_auc"}
         values = [
-            {"type": kind, "value": round(found[key]["value"], 4)} for key, kind in kinds.items() if _known(found[key])
+            {"type": type_, "value": round(found[key]["value"], 4)}
+            for key, type_ in types.items()
+            if _known(found[key])
         ]
         result = {
             "task": {"type": "image-classification"},
@@ -128,7 +130,7 @@ def _collections(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def _worst_corruption(report: Mapping[str, Any]) -> tuple[str, Mapping[str, Any], Mapping[str, Any]] | None:
-    """Title, accuracy without and accuracy with it."""
+    """Title of the worst corruption, accuracy without and with it."""
     found = report.get("robustness", {})
     accuracies = {
         c.title: found[c.name]["accuracy"] for c in CORRUPTIONS if _known(found.get(c.name, {}).get("accuracy"))

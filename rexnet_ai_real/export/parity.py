@@ -1,4 +1,4 @@
-"""Does an exported graph answer as the network in PyTorch does? Measured on images; what does not is not exported."""
+"""Whether an exported graph answers as the network in PyTorch does, measured on images. If not, it is not exported."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -16,7 +16,7 @@ from rexnet_ai_real.progress import track
 LOGIT: Final = 1e-4
 """Largest difference of a logit that an exact format may make."""
 MAP: Final = 1e-3
-"""Largest difference at a place of the map, in units of the logit: places reach 24 there, and were off by 4e-5."""
+"""Largest difference at a spatial position of the map, in units of the logit: values reach 24, and were off by 4e-5."""
 ACCURACY: Final = 0.01
 """Largest difference of accuracy, at P(AI) 0.5 before calibration, that a lossy one may make."""
 AUROC: Final = 0.01
@@ -30,7 +30,7 @@ class ParityFailed(UserError, ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What an engine says of a sample."""
+    """What an engine answers on a sample."""
 
     logits: NDArray[np.float32]
     """(n,)"""
@@ -111,7 +111,7 @@ def answers(engine: Engine, sample: Sample, *, maps: bool, title: str) -> Answer
 
 
 def compare(name: str, found: Answers, original: Answers, sample: Sample, calibration: Calibration) -> Parity:
-    """How far `found` is off.
+    """How far answers are off from those of the original.
 
     Raises:
         ParityFailed: logits that are not finite.

@@ -63,7 +63,7 @@ class Sample:
 
 
 def rows_of_run(manifest: pd.DataFrame, root: Path, *, folds: bool) -> list[ImageRow]:
-    """The images of a run that are still there: held-out ones first, then those of the training, by their hashes.
+    """The images of a run that still exist: held-out ones first, then those of the training, ordered by hash.
 
     Args:
         manifest: of the run.
@@ -124,7 +124,7 @@ def read_sample(rows: Sequence[ImageRow], preprocessing: Preprocessing, title: s
 
 
 def generated_sample(preprocessing: Preprocessing) -> Sample:
-    """Scenes drawn by this project: enough to tell that two programs compute the same, for nothing else."""
+    """Scenes drawn by this project: enough to show that two programs compute the same, and nothing else."""
     with TemporaryDirectory() as folder:
         root = make_images(Path(folder) / "scenes", count=SCENES, progress=False)
         sample = read_sample(rows_of_folder(root), preprocessing, "generated scenes")

@@ -1,4 +1,4 @@
-"""What is exported: the detector, the run that it comes from, and what an evaluation found of it."""
+"""What is exported: the detector, the run that it comes from, and the report of its evaluation."""
 
 import json
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rexnet_ai_real.data.manifest import read_manifest
-from rexnet_ai_real.detector.description import DETECTOR_FILE, read_description
+from rexnet_ai_real.detector.description import read_description
 from rexnet_ai_real.detector.storage import StoredDetector, read_detector
 from rexnet_ai_real.export.sample import (
     ImageRow,
@@ -18,13 +18,14 @@ from rexnet_ai_real.export.sample import (
     rows_of_run,
 )
 from rexnet_ai_real.runs.folder import RunFolder, data_of
+from rexnet_ai_real.runs.identify import DETECTOR_FILE, Checkpoint, Folds, NotADetector, Run, Saved, identify
 
 REPORT: Final = "report"
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
-    """A detector and what is known of it."""
+class ExportSource:
+    """A detector and what is known about it."""
 
     stored: StoredDetector
     origin: Path | None = None
@@ -33,10 +34,10 @@ class Source:
     """metrics.json of its evaluation; empty without one."""
 
     @classmethod
-    def open(cls, path: Path) -> "Source":
+    def open(cls, path: Path) -> "ExportSource":
         """Read a run folder, checkpoint, multirun of folds or saved detector, and the evaluation beside it.
 
-        A run that has been evaluated since brings the operating point that was fitted for it.
+        Of a run that has been evaluated, the operating point fitted there is taken.
 
         Raises:
             NotADetector: none of these, or damaged.
@@ -54,7 +55,7 @@ class Source:
         return cls(replace(stored, description=description), origin, report)
 
     def sample(self, images: Path | None, count: int) -> Sample:
-        """Images to calibrate and compare on: those of the run, or of a folder given; else generated scenes.
+        """Images to calibrate and compare on: those of the run, or of a folder given; otherwise generated scenes.
 
         Args:
             images: a folder with class folders, or where the images of the run are now.
@@ -72,7 +73,7 @@ class Source:
         return generated_sample(preprocessing)
 
     def _rows(self, moved: Path | None) -> list[ImageRow]:
-        """Of the run; none where it or its images are not known."""
+        """Images of the run; none where it or its manifest is unknown."""
         if self.origin is None:
             return []
         folds = not RunFolder(self.origin).config_file.is_file()
@@ -86,12 +87,16 @@ class Source:
 
 
 def _origin(path: Path) -> Path | None:
-    """The run or multirun that a path belongs to."""
-    if path.is_file():
-        folder = path.parent.parent
-    elif (path / DETECTOR_FILE).is_file():
-        folder = path.resolve().parent.parent if path.resolve().parent.name == REPORT else path
-    else:
-        folder = path
-    known = RunFolder(folder).config_file.is_file() or any(folder.glob("*/config.yaml"))
-    return folder if known else None
+    """The run folder or multirun that a detector comes from: report/detector lies in the one that was evaluated."""
+    match identify(path):
+        case Run(run) | Checkpoint(run=RunFolder() as run):
+            return run.path
+        case Folds(folder):
+            return folder
+        case Saved(folder) if folder.resolve().parent.name == REPORT:
+            try:
+                return _origin(folder.resolve().parent.parent)
+            except NotADetector:
+                return None
+        case _:
+            return None

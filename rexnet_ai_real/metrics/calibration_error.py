@@ -35,8 +35,8 @@ def ece_estimate(
 ) -> Estimate:
     """The value with an interval made of two parts.
 
-    The ends of the percentile interval `resampled` are reflected about the value, which takes the resamples' extra
-    error off once for the resamples and once for the sample. The lower end is 0 where a perfectly calibrated detector
+    The ends of the percentile interval `resampled` are reflected about the value. This removes the upward bias twice:
+    once for the resamples and once for the sample. The lower end is 0 where a perfectly calibrated detector
     would show as much by chance (consistency resampling, Broecker and Smith 2007; here the sums of the bins are drawn
     as normal, with the variance seen between duplicate groups). Over 300 simulations each, with 100, 200 and 1,000
     images of a calibrated and two overconfident detectors, 90 to 99 % of the intervals held the truth.

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rexnet_ai_real.labels import AI
-from rexnet_ai_real.metrics.binary import LOWER_IS_BETTER, METRICS, resampled_metrics, summarise
+from rexnet_ai_real.metrics.binary import METRICS, resampled_metrics, summarise
 from rexnet_ai_real.metrics.bootstrap import Estimate, percentile_interval
 from rexnet_ai_real.metrics.scores import FloatArray, Scores
 
@@ -41,7 +41,7 @@ class Predictions:
             raise ValueError(f"{len(images)} names for {len(scores)} images; expected one each")
         repeated = len(images) - len(set(images))
         if repeated:
-            raise ValueError(f"{repeated} names of images stand twice; a comparison needs one prediction per image")
+            raise ValueError(f"{repeated} image names are repeated; a comparison needs one prediction per image")
         return cls(tuple(images), scores)
 
 
@@ -73,12 +73,12 @@ class Comparison:
 
     n: int
     differences: dict[str, Difference]
-    """By metric, in the order of `metrics.METRICS`."""
+    """By metric, in the order of `METRICS`."""
     disagreements: tuple[Disagreement, ...]
-    """The widest apart in probability first."""
+    """Largest difference in probability first."""
 
     @property
-    def verdict(self) -> str:
+    def finding(self) -> str:
         """One sentence on AUROC and on the images that the two call differently."""
         right = sum(d.a_is_right for d in self.disagreements)
         calls = f"they call {len(self.disagreements)} of {self.n} images differently, A is right on {right} of these"
@@ -111,17 +111,17 @@ def compare(
     first, second = a.scores, Scores(a.scores.labels, b.scores.logits, a.scores.groups)
     samples_a = resampled_metrics(first, threshold=threshold_a, resamples=resamples, seed=seed)
     samples_b = resampled_metrics(second, threshold=threshold_b, resamples=resamples, seed=seed)
-    metrics_a = summarise(first, samples_a, threshold=threshold_a).estimates()
-    metrics_b = summarise(second, samples_b, threshold=threshold_b).estimates()
+    metrics_a = summarise(first, samples_a, threshold=threshold_a).estimates
+    metrics_b = summarise(second, samples_b, threshold=threshold_b).estimates
     samples = samples_a - samples_b
     lows, highs = percentile_interval(samples)
     differences = {}
-    for k, name in enumerate(METRICS):
+    for k, (name, metric) in enumerate(METRICS.items()):
         pair = (metrics_a[name], metrics_b[name])
         undefined = next((m.reason for m in pair if not m.defined), None)
         if undefined is None:
             d = Estimate(pair[0].value - pair[1].value, float(lows[k]), float(highs[k]))
-            differences[name] = Difference(*pair, d, _share_better(samples[:, k], name in LOWER_IS_BETTER))
+            differences[name] = Difference(*pair, d, _share_better(samples[:, k], metric.lower_is_better))
         else:
             differences[name] = Difference(*pair, Estimate.undefined(undefined), np.nan)
     return Comparison(len(first), differences, _disagreements(a, b, threshold_a, threshold_b))
@@ -135,8 +135,8 @@ def _in_order_of(a: Predictions, b: Predictions) -> Predictions:
             f"the two detectors were not run on the same images: {len(only_a)} are only in A and {len(only_b)} only "
             f"in B ({examples}). Predict the same images with both, or compare over their common folds"
         )
-    place = {image: k for k, image in enumerate(b.images)}
-    order = np.array([place[image] for image in a.images], dtype=np.int64)
+    row_of = {image: k for k, image in enumerate(b.images)}
+    order = np.array([row_of[image] for image in a.images], dtype=np.int64)
     ordered = b.scores.rows(order)
     differing = np.flatnonzero(ordered.labels != a.scores.labels)
     if differing.size:

@@ -49,7 +49,7 @@ class Reliability:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RiskCoverage:
-    """The error rate among the images that are answered when only the surest are (Geifman and El-Yaniv 2017)."""
+    """The error rate when only the most confident images are answered (Geifman and El-Yaniv 2017)."""
 
     risk: Band
     """x: coverage, the share of images answered; value: error rate among them."""
@@ -72,11 +72,11 @@ def roc_band(
     """
 
     def tpr(hits: FloatArray, total: FloatArray) -> FloatArray:
-        alarms = total - hits
-        if not hits[-1] or not alarms[-1]:
+        false_positives = total - hits
+        if not hits[-1] or not false_positives[-1]:
             return np.full(GRID.size, np.nan)
         # At equal rates np.interp takes the last point, the top of a vertical step.
-        fpr = np.append(0.0, alarms / alarms[-1])
+        fpr = np.append(0.0, false_positives / false_positives[-1])
         return np.asarray(np.interp(GRID, fpr, np.append(0.0, hits / hits[-1])))
 
     return _band(Scores.of(labels, logits, groups), tpr, resamples, seed)
@@ -130,14 +130,14 @@ def reliability(
     ai = scores.labels == AI
     counts = member.sum(axis=0)
     columns = np.concatenate([member, member * ai[:, None]], axis=1).astype(np.float32)
-    with np.errstate(invalid="ignore"):  # 0 / 0: nothing known of an empty bin
+    with np.errstate(invalid="ignore"):  # 0 / 0: an empty bin has no share
         predicted, value = scores.probabilities @ member / counts, ai @ member / counts
         draws = resampling_weights(scores.groups, resamples, seed) if len(scores) else ()
         drawn = np.concatenate([np.full((1, 2 * ECE_BINS), np.nan), *(weights @ columns for weights in draws)])
         low, high = percentile_interval(drawn[:, ECE_BINS:] / drawn[:, :ECE_BINS])
     for b in np.flatnonzero((counts > 0) & (low == high)):
         room = perfect_bound(scores.groups_among(bins == b))
-        # Neither 0 nor 1 and yet without width: one duplicate group that holds both classes tells nothing of others.
+        # Neither 0 nor 1 and yet without width: a single duplicate group with both classes says nothing about others.
         low[b], high[b] = (1 - room, 1.0) if value[b] == 1 else (0.0, room) if value[b] == 0 else (np.nan, np.nan)
     return Reliability(edges, counts.astype(np.int64), Band(predicted, value, low, high))
 
@@ -151,7 +151,7 @@ def risk_coverage(
     resamples: int = 2000,
     seed: int = 0,
 ) -> RiskCoverage:
-    """Error rate over the coverage 0.01 ... 1, the surest images (in log-odds from the threshold) first.
+    """Error rate over the coverage 0.01 ... 1, the images furthest from the threshold (in log-odds) first.
 
     Raises:
         ValueError: as `metrics.evaluate`, or a threshold outside (0, 1).

@@ -14,7 +14,7 @@ class Ranking:
 
     order: IntArray
     hits: FloatArray
-    """(n,) in ranked order: 1 where the image is of the kind that is counted (AI for a ROC curve), else 0."""
+    """(n,) in ranked order: 1 where the image is counted as a hit (an AI image for a ROC curve), else 0."""
     tie_ends: IntArray | None
     """(points,) position of the last image of each run of equal scores; None when all differ."""
 
@@ -34,7 +34,7 @@ class Ranking:
 def first_point(points: int, rows: int, reached: Callable[[IntArray], BoolArray]) -> IntArray:
     """For each row the first point where a condition holds that stays true once it is; `points` if it never is.
 
-    Bisection: 14 looks per row of 10,000 instead of a pass over all.
+    Bisection: 14 steps per row of 10,000 points instead of a pass over all.
     """
     low, high = np.zeros(rows, dtype=np.int64), np.full(rows, points)
     while np.any(low < high):

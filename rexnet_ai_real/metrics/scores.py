@@ -15,7 +15,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
-    """What a detector said of n images. Build it with `Scores.of`, which checks."""
+    """Logits of n images with their labels and groups. Build it with `Scores.of`, which checks them."""
 
     labels: IntArray
     """(n,) 0 real, 1 AI-generated."""
@@ -73,7 +73,7 @@ class Scores:
         return int(self.groups.max()) + 1 if self.groups.size else 0
 
     def rows(self, chosen: IntArray) -> "Scores":
-        """The images at these places, their groups numbered anew."""
+        """The images in these rows, with their groups renumbered."""
         groups = np.unique(self.groups[chosen], return_inverse=True)[1].astype(np.int64)
         return Scores(self.labels[chosen], self.logits[chosen], groups)
 

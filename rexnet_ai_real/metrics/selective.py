@@ -1,4 +1,4 @@
-"""What the unsure band is worth on other images: how many are answered, and how many of the answers are wrong."""
+"""The unsure band on other images: how many of them are answered, and how many of the answers are wrong."""
 
 from dataclasses import dataclass
 
@@ -41,7 +41,7 @@ def measure_answers(scores: Scores, verdicts: npt.NDArray[np.str_], *, resamples
 def _rate(k: int, n: int, low: float, high: float, independent: int) -> Estimate:
     if not n:
         return Estimate.undefined("no image is answered")
-    if k in (0, n):  # every resample agrees, which proves less than it seems
+    if k in (0, n):  # every resample gives the same, which is no proof of certainty
         room = perfect_bound(independent)
         return Estimate(k / n, 1 - room, 1.0) if k else Estimate(0.0, 0.0, room)
     return Estimate(k / n, float(low), float(high))

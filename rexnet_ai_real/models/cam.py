@@ -1,8 +1,8 @@
-"""Where in an image the evidence for a class lies: heat maps through the grad-cam library, and a head's exact map.
+"""Where in an image the evidence for a class lies: heat maps by the grad-cam library, and exact class-activation maps.
 
-The library runs an image with hooks on one layer. Left alone it switches the network to evaluation mode for good,
-discards gradients that training was about to use, swallows an IndexError inside `with`, and stretches each map to its
-own maximum, so that heat cannot be compared between images. Here the network stays as it was and heat stays raw.
+The library runs an image with hooks on one layer. By itself it leaves the network in evaluation mode, discards
+gradients that training was about to use, swallows an IndexError inside `with`, and scales each map to its own maximum,
+so that heat cannot be compared between images. Here the network stays as it was and heat is not scaled.
 """
 
 import sys
@@ -30,7 +30,7 @@ METHODS: Final[dict[str, type[BaseCAM]]] = {
 
 
 class NoFeatureMap(ValueError):
-    """A network whose last layer with places cannot be told, as a transformer has none: its layer must be named."""
+    """A network without a final feature map, such as a transformer: the layer to explain must be named."""
 
 
 def heat_maps(
@@ -41,20 +41,20 @@ def heat_maps(
     method: str = "gradcam",
     layer: nn.Module | None = None,
 ) -> NDArray[np.float32]:
-    """How much each place speaks for the target class, (N, H, W), zero or more, comparable between images.
+    """How much each spatial position speaks for the target class, (N, H, W), zero or more, comparable between images.
 
-    What is explained is the log-odds of the target against the other classes: of two classes the difference of their
-    logits, which decides, where one logit alone also holds what is common to both.
+    This explains the log-odds of the target against the other classes. With two classes that is the difference of the
+    logits, which decides; one logit alone also holds what both have in common.
 
     Works in training and evaluation mode, under `no_grad` and `inference_mode`, in bfloat16, channels_last and on
     compiled networks. Not on one network from several threads at once.
 
     Args:
         network: (N, 3, H, W) -> logits (N, classes).
-        images: normalised as in training, (N, 3, H, W); moved to the network's device and type.
+        images: normalised as in training, (N, 3, H, W); moved to the network's device and dtype.
         targets: one class for all images, or one for each.
         method: one of `METHODS`.
-        layer: a module that returns a map (N, C, h, w); by default what makes the final feature map.
+        layer: a module that returns a map (N, C, h, w); by default the one that returns the final feature map.
 
     Raises:
         ValueError: an unknown method, or targets that do not fit the images or the classes.
@@ -66,7 +66,7 @@ def heat_maps(
     if len(wanted) != len(images):
         raise ValueError(f"{len(wanted)} targets for {len(images)} images: give one class, or one for each image")
     network = getattr(network, "_orig_mod", network)
-    with _gradients_on_the_side(network):
+    with _gradients_of_activations(network):
         inputs = _like_weights(images, network).requires_grad_()
         explainer = METHODS[method](network, [layer or final_layer(network, inputs)], reshape_transform=_float_copy)
         raw: list[NDArray[np.float32]] = []
@@ -80,11 +80,11 @@ def heat_maps(
 
 
 def scaled(maps: NDArray[np.float32], *, shared: bool = False) -> NDArray[np.float32]:
-    """Heat from 0 to 1, for showing.
+    """Heat from 0 to 1, for display.
 
     Args:
         maps: (N, H, W), zero or more. An empty map stays empty.
-        shared: divide all by the one greatest heat, so that images compare; else each by its own.
+        shared: divide all maps by the greatest heat of any, so that images can be compared; otherwise each by its own.
     """
     greatest = maps.max(axis=None if shared else (1, 2), keepdims=True)
     result: NDArray[np.float32] = np.divide(maps, greatest, out=np.zeros_like(maps), where=greatest > 0)
@@ -95,48 +95,53 @@ def class_activation_map(network: nn.Module, images: Tensor, target: int = AI) -
     """The exact map of a two-class network that ends in average pooling and a linear layer (Zhou et al. 2016, eq. 2).
 
     Args:
-        network: has `forward_features` (N, 3, H, W) -> (N, C, h, w); its last linear layer reads the C means.
+        network: has `forward_features` (N, 3, H, W) -> (N, C, h, w), and `get_classifier` gives a linear layer over
+            the C means.
         images: normalised as in training, (N, 3, H, W).
-        target: the class that positive places speak for.
+        target: the class for which positive values speak.
 
     Returns:
-        (N, h, w), signed: its mean over all places, plus the difference of the two biases, is the logit of the target
-        minus the logit of the other class. GradCAM is its positive part divided by h * w.
+        (N, h, w), signed: its mean over all positions, plus the difference of the two biases, is the logit of the
+        target minus the logit of the other class. GradCAM is its positive part divided by h * w.
 
     Raises:
         ValueError: not such a network, or not one of its classes.
     """
-    evidence = map_weights(network, target)
-    return map_of_features(network.forward_features(images), evidence)  # type: ignore[operator]
+    weights = map_weights(network, target)
+    return map_of_features(network.forward_features(images), weights)  # type: ignore[operator]
 
 
-def map_of_features(features: Tensor, evidence: Tensor) -> Tensor:
+def map_of_features(features: Tensor, weights: Tensor) -> Tensor:
     """The map (N, h, w) from the final feature map (N, C, h, w) and `map_weights` (C,)."""
-    return torch.einsum("nchw,c->nhw", features, evidence.to(features.dtype))
+    return torch.einsum("nchw,c->nhw", features, weights.to(features.dtype))
 
 
 def map_weights(network: nn.Module, target: int = AI) -> Tensor:
-    """What each channel of the final feature map says for `target` against the other class, (C,).
+    """The evidence of each channel of the final feature map for `target` against the other class, (C,).
 
     Raises:
         ValueError: as `class_activation_map`.
     """
-    last = [module for module in network.modules() if isinstance(module, nn.Linear)][-1:]
-    if not last or last[0].out_features != 2 or last[0].in_features != network.num_features:
+    classifier = network.get_classifier() if hasattr(network, "get_classifier") else None  # type: ignore[operator]
+    if (
+        not isinstance(classifier, nn.Linear)
+        or classifier.out_features != 2
+        or classifier.in_features != network.num_features
+    ):
         raise ValueError(
             f"{type(network).__name__} has no exact map: expected average pooling and one linear layer to two classes; "
             "use heat_maps"
         )
     if target not in (REAL, AI):
         raise ValueError(f"target={target}: expected {REAL} (real) or {AI} (AI)")
-    return last[0].weight[target] - last[0].weight[1 - target]
+    return classifier.weight[target] - classifier.weight[1 - target]
 
 
 def final_layer(network: nn.Module, images: Tensor) -> nn.Module:
     """The module that returns the final feature map, the outermost if there are several.
 
     Raises:
-        NoFeatureMap: the network has no such map, as a transformer has none, or it is made outside any module.
+        NoFeatureMap: the network has no such map (a transformer), or computes it outside any module.
     """
     if not hasattr(network, "forward_features"):
         raise NoFeatureMap(f"{type(network).__name__} has no forward_features: name the layer to explain (layer=...)")
@@ -151,13 +156,13 @@ def final_layer(network: nn.Module, images: Tensor) -> nn.Module:
     finally:
         for hook in hooks:
             hook.remove()
-    makers = [module for module, output in returned if output is features]
-    if features.ndim != 4 or features.shape[1] != network.num_features or not makers:
+    candidates = [module for module, output in returned if output is features]
+    if features.ndim != 4 or features.shape[1] != network.num_features or not candidates:
         raise NoFeatureMap(
             f"{type(network).__name__}: forward_features returns {tuple(features.shape)}, not a feature map "
             f"(N, {network.num_features}, h, w) from one of its modules: name the layer to explain (layer=...)"
         )
-    return makers[-1]
+    return candidates[-1]
 
 
 class _LogOdds:
@@ -180,7 +185,7 @@ def _float_copy(activation: Tensor) -> Tensor:
 
 
 def _recorded(compute: Any, raw: list[NDArray[np.float32]]) -> Any:
-    """The library's own computation of a map (N, h, w), noted before it clips, stretches and enlarges it."""
+    """The library's own computation of a map (N, h, w), recorded before it is clipped, scaled and enlarged."""
 
     def record(*arguments: Any) -> NDArray[np.float32]:
         raw.append(np.asarray(compute(*arguments), dtype=np.float32))
@@ -195,7 +200,7 @@ def _like_weights(images: Tensor, network: nn.Module) -> Tensor:
 
 
 @contextmanager
-def _gradients_on_the_side(network: nn.Module) -> Iterator[None]:
+def _gradients_of_activations(network: nn.Module) -> Iterator[None]:
     """Evaluation mode with gradients for activations only; afterwards every mode, flag and gradient is as it was."""
     modes = [(module, module.training) for module in network.modules()]
     weights = [(weight, weight.requires_grad, weight.grad) for weight in network.parameters()]

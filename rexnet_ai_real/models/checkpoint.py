@@ -1,4 +1,4 @@
-"""Files that torch.save wrote, read as plain values: what asks to run code is not opened."""
+"""Files that torch.save wrote, read as plain values: a file that asks to run code is not opened."""
 
 import pickle
 import re
@@ -18,7 +18,7 @@ class AsksForCode(ValueError):
 
 
 class Damaged(ValueError):
-    """A truncated or changed file, or one of another kind."""
+    """A truncated or changed file, or one of another format."""
 
 
 def read_plain(path: Path) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from rexnet_ai_real.models.rexnet import ModelError, rexnet, unknown_name
+from rexnet_ai_real.models.architectures import ModelError, rexnet, unknown_name
 
 
 def build(
@@ -36,7 +36,7 @@ def build_trained(architecture: Mapping[str, Any], state: Mapping[str, Tensor]) 
     """The network of a detector's description with its weights.
 
     Raises:
-        TypeError, RuntimeError, ModelError: a description that names no network, or weights of another one.
+        TypeError, RuntimeError, ModelError: the description names no network, or the weights are of another one.
     """
     network = build(**architecture)
     network.load_state_dict(state)
@@ -48,7 +48,7 @@ def _timm_backbone(name: str, num_classes: int, dropout: float, drop_path: float
 
     if not timm.is_model(name):
         raise unknown_name(name, timm.list_models(), " (timm.list_models() has them all)")
-    # Not every backbone knows stochastic depth: timm takes any keyword and fails deep inside.
+    # Not every backbone has stochastic depth: timm accepts any keyword and fails deep inside.
     rates: dict[str, Any] = {"drop_rate": dropout} | ({"drop_path_rate": drop_path} if drop_path else {})
     try:
         model: nn.Module = timm.create_model(name, num_classes=num_classes, **rates)

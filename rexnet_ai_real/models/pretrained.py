@@ -1,7 +1,7 @@
 """Weights to start from: read safely from a file in one of two key layouts, or fetched by name from timm's hub page.
 
-This project's key layout is timm's; only the lite variant, which timm has not, adds `head.hidden`. The authors' own
-files (clovaai) hold the same tensors under the numbers of their sequentials.
+This project's key layout is timm's; only the lite variant, which timm lacks, adds `head.hidden`. The authors' own files
+(clovaai) hold the same tensors, numbered as in their sequentials.
 """
 
 import contextlib
@@ -17,8 +17,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.models.architectures import ARCHITECTURES, rexnet
 from rexnet_ai_real.models.checkpoint import AsksForCode, read_plain
-from rexnet_ai_real.models.rexnet import ARCHITECTURES, ReXNet, rexnet
+from rexnet_ai_real.models.rexnet import ReXNet
 
 State = dict[str, Tensor]
 
@@ -43,7 +44,7 @@ class UnreachableHubError(WeightsError, ConnectionError):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What was taken from where. `head` is False when the model kept its own last layer."""
+    """Which weights were loaded, and from where. `head` is False when the model kept its own last layer."""
 
     source: str
     layout: Literal["timm", "clovaai"]
@@ -67,7 +68,7 @@ def load_pretrained(model: nn.Module, name: str, weights: str | Path) -> Loaded:
 def load_weights(model: nn.Module, source: str | Path) -> Loaded:
     """Copy a file's weights into `model`, which keeps its own last layer where the class counts differ.
 
-    Takes .safetensors, .pth, .pt and .ckpt, told apart by content: a state dict in this project's, timm's or the
+    Takes .safetensors, .pth, .pt and .ckpt, recognised by content: a state dict in this project's, timm's or the
     authors' key layout, plain or inside a checkpoint, whose keys may carry the prefix of a wrapper. Nothing in the
     file is executed.
 
@@ -93,7 +94,7 @@ def load_imagenet(model: nn.Module, name: str) -> Loaded:
         published = ", ".join(n for n in ARCHITECTURES if timm.is_model_pretrained(n))
         raise WeightsError(f"model.weights=imagenet: none are published for {name}, but for {published}; or {BY_HAND}")
     file = _fetch(page)
-    # Built by timm, since it rewrites the keys of some backbones on the way.
+    # Built by timm, since it renames the keys of some backbones on loading.
     donor = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"file": str(file)})
     return _copy(model, donor.state_dict(), page)
 
@@ -102,18 +103,11 @@ def to_timm_layout(model: ReXNet) -> State:
     """The model's state dict for `timm.create_model(name, num_classes=...).load_state_dict`.
 
     Raises:
-        ValueError: a lite model, which timm has not.
+        ValueError: a lite model, which timm lacks.
     """
     if model.lite:
         raise ValueError("timm has no lite ReXNet; its weights can only go into another lite ReXNet")
     return model.state_dict()
-
-
-def to_clovaai_layout(model: ReXNet) -> State:
-    """The model's state dict under the keys of the authors' code, whose last layer is a 1x1 convolution."""
-    theirs = {ours: key for key, ours in _clovaai_keys(model).items()}
-    linear = {f"{name}.weight" for name, module in model.named_modules() if isinstance(module, nn.Linear)}
-    return {theirs[k]: v[:, :, None, None] if k in linear else v for k, v in model.state_dict().items()}
 
 
 def read_state_dict(path: Path) -> State:
@@ -187,7 +181,7 @@ def _in_own_layout(state: State, model: nn.Module) -> State:
 def _clovaai_keys(model: ReXNet) -> dict[str, str]:
     """The authors' key of each tensor -> this model's.
 
-    They number the layers in one sequential, each block again in one called `out`; activations take a number as well.
+    They number the layers in one sequential, each block again in one called `out`; activations are numbered too.
     """
     modules = {"stem.conv": "features.0", "stem.bn": "features.1"}
     for index, spec in enumerate(model.block_specs):
@@ -210,7 +204,7 @@ def _clovaai_keys(model: ReXNet) -> dict[str, str]:
 
 def _head_keys(model: nn.Module) -> set[str]:
     """Keys of the last layer, whose size depends on the number of classes."""
-    config: Any = getattr(model, "pretrained_cfg", None)  # timm's backbones say it there
+    config: Any = getattr(model, "pretrained_cfg", None)  # of timm's backbones
     names = config["classifier"] if config else "head.fc"
     return {f"{n}.{p}" for n in ([names] if isinstance(names, str) else names) for p in ("weight", "bias")}
 
@@ -224,7 +218,7 @@ def _head_to_keep(state: State, own: State, head: set[str]) -> set[str]:
 
 
 def _misfits(state: State, own: State, kept: set[str]) -> str:
-    """Which keys or shapes do not fit, the first few of each kind; empty when all do."""
+    """The keys and shapes that do not fit, the first few of each problem; empty when all fit."""
     missing = [key for key in own if key not in state and key not in kept]
     unknown = [key for key in state if key not in own and key not in kept]
     reshaped = [
@@ -232,8 +226,8 @@ def _misfits(state: State, own: State, kept: set[str]) -> str:
         for key in own
         if key in state and key not in kept and state[key].shape != own[key].shape
     ]
-    kinds = {"missing": missing, "unknown": unknown, "of another shape": reshaped}
-    return "; ".join(f"{len(keys)} tensors {kind}: {_few(keys)}" for kind, keys in kinds.items() if keys)
+    problems = {"missing": missing, "unknown": unknown, "of another shape": reshaped}
+    return "; ".join(f"{len(keys)} tensors {problem}: {_few(keys)}" for problem, keys in problems.items() if keys)
 
 
 def _advice(state: State, model: nn.Module) -> str:

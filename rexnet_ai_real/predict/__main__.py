@@ -15,7 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rexnet_ai_real.cli.arguments import DONE, SOME_FAILED, add_images, command, listed_paths, positive
+from rexnet_ai_real.cli.arguments import add_images, listed_paths, positive
+from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, command
 from rexnet_ai_real.detector.arguments import add_detector
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.text import Text
 
-from rexnet_ai_real.cli.arguments import close_stdout
+from rexnet_ai_real.cli.ending import close_stdout
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.labels import SHORT_WORDS
 from rexnet_ai_real.predict.records import CSV, JSON_LINES, Format

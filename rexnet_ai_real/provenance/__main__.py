@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from rexnet_ai_real.cli.arguments import DONE, SOME_FAILED, close_stdout, command
+from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, close_stdout, command
 from rexnet_ai_real.errors import UserError
 
 

@@ -1,4 +1,4 @@
-"""Where a result came from: versions, processor and revision, for metrics.json."""
+"""What a result was computed with: versions, device and revision of the code, for metrics.json."""
 
 import platform
 import subprocess
@@ -10,8 +10,9 @@ import torch
 _PACKAGES = ("rexnet-ai-real", "torch", "torchvision", "lightning", "timm", "torchmetrics")
 
 
-def environment(device: torch.device) -> dict[str, object]:
-    """Plain values that say on what a run was made."""
+def environment(device: torch.device | str) -> dict[str, object]:
+    """What a result was computed with, as plain values."""
+    device = torch.device(device)
     return {
         "python": platform.python_version(),
         **{package: version(package) for package in _PACKAGES},

@@ -1,28 +1,28 @@
 """What one training run leaves on disk, and how to read it back."""
 
+# Commands look for runs where YAML, Hydra and pandas need not be installed, so these are imported where they are used.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from rexnet_ai_real.config import DataConfig, SyntheticConfig
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.files import write_csv, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from rexnet_ai_real.config import DataConfig
+
 
 class NotARun(UserError, ValueError):
-    """The folder or file given holds no training run."""
+    """The folder given is no training run."""
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of one run, by name; nothing is read until asked for."""
+    """The files of one run, by name. Nothing is read before it is asked for."""
 
     path: Path
 
@@ -63,7 +63,7 @@ class RunFolder:
 
     @property
     def last_checkpoint(self) -> Path:
-        """End of the last epoch: where `resume` goes on."""
+        """End of the last epoch: where `resume` continues."""
         return self.checkpoints / "last.ckpt"
 
     @property
@@ -73,6 +73,8 @@ class RunFolder:
 
     def write_config(self, plain: dict[str, Any]) -> None:
         """Save the resolved configuration."""
+        import yaml
+
         write_text(self.config_file, yaml.safe_dump(plain, sort_keys=False))
 
     def read_config(self) -> dict[str, Any]:
@@ -81,6 +83,8 @@ class RunFolder:
         Raises:
             NotARun: no config.yaml here.
         """
+        import yaml
+
         if not self.config_file.is_file():
             raise NotARun(f"{self.path} is no run folder: it has no config.yaml")
         plain: dict[str, Any] = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
@@ -100,8 +104,10 @@ class RunFolder:
         return metrics
 
 
-def data_of(config: Mapping[str, Any], moved: str | None) -> DataConfig:
+def data_of(config: Mapping[str, Any], moved: str | None) -> "DataConfig":
     """The data settings of a run, with the folder of the images replaced where it has moved."""
+    from rexnet_ai_real.config import DataConfig, SyntheticConfig
+
     known = {f.name for f in fields(DataConfig)}
     plain = {key: value for key, value in config["data"].items() if key in known}
     data = DataConfig(**{**plain, "synthetic": SyntheticConfig(**plain["synthetic"])})

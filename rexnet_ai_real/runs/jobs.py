@@ -1,17 +1,17 @@
-"""The jobs of a multirun, as their folders tell: what was set, how far each came, what it is worth."""
+"""The jobs of a multirun, read from their folders: what was set, how far each job came, how good its result is."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Literal
-
-import pandas as pd
-import yaml
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ERROR_FILE: Final = "error.txt"
 OVERRIDES_FILE: Final = Path(".hydra", "overrides.yaml")
@@ -41,7 +41,7 @@ class Job:
 
     @cached_property
     def typed(self) -> dict[str, str]:
-        """Key to override as typed, without those that say how jobs are run and not what a job is."""
+        """Key to override as typed, without the keys that say how jobs are run rather than what a job is."""
         typed = {override.lstrip("+~").partition("=")[0]: override for override in self.overrides}
         return {key: override for key, override in typed.items() if key not in NOT_SETTINGS}
 
@@ -52,20 +52,20 @@ class Job:
 
     @cached_property
     def error(self) -> str | None:
-        """The first line of what went wrong; None where nothing did."""
+        """The first line of error.txt; None without one."""
         file = self.run.path / ERROR_FILE
         return file.read_text(encoding="utf-8").partition("\n")[0] if file.is_file() else None
 
     @property
     def status(self) -> Status:
-        """Finished: metrics.json is there; failed: an error is; else the job is running or was interrupted."""
+        """Failed: error.txt exists; finished: metrics.json does; unfinished: still running, or interrupted."""
         if self.error is not None:
             return "failed"
         return "finished" if self.metrics else "unfinished"
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
-        """metrics.json; empty where the job did not get so far."""
+        """metrics.json; empty where the job has not come that far."""
         return self.run.read_metrics() if self.run.metrics_file.is_file() else {}
 
     @cached_property
@@ -78,21 +78,23 @@ class Job:
         return self.run.read_config()
 
     @cached_property
-    def history(self) -> pd.DataFrame:
+    def history(self) -> "pd.DataFrame":
         """history.csv, one row per epoch; empty where no epoch was finished."""
+        import pandas as pd
+
         if not self.run.history_file.is_file():
             return pd.DataFrame(columns=["epoch", "val_loss", "seconds"], dtype=float)
         return pd.read_csv(self.run.history_file)
 
     @property
     def best(self) -> "pd.Series[Any] | None":
-        """The row of the history with the lowest validation loss; None where there is no loss to compare."""
+        """The row of the history with the lowest validation loss; None where no loss is known."""
         losses = self.history["val_loss"]
         return None if losses.isna().all() else self.history.loc[losses.idxmin()]
 
     @property
     def val_loss(self) -> float:
-        """The lowest validation loss; infinite where there is none, so that such jobs sort last."""
+        """The lowest validation loss; infinite where none is known, so that such jobs sort last."""
         return math.inf if self.best is None else float(self.best["val_loss"])
 
 
@@ -102,6 +104,8 @@ def read_jobs(folder: Path) -> list[Job]:
     Raises:
         NotASweep: there are none.
     """
+    import yaml
+
     files = folder.glob(f"*/{OVERRIDES_FILE.as_posix()}")
     jobs = [
         Job(RunFolder(file.parent.parent), tuple(yaml.safe_load(file.read_text(encoding="utf-8")) or ()))
@@ -109,8 +113,8 @@ def read_jobs(folder: Path) -> list[Job]:
     ]
     if not jobs:
         raise NotASweep(
-            f"{folder} holds no jobs of a sweep: expected what `python -m rexnet_ai_real.train -m ...` makes, "
-            "a folder with a run folder per job in it"
+            f"{folder} holds no jobs of a sweep: expected what `python -m rexnet_ai_real.train -m ...` makes, a folder "
+            "with a run folder for each job"
         )
     return sorted(jobs, key=lambda job: (not job.name.isdigit(), int(job.name) if job.name.isdigit() else 0, job.name))
 
@@ -122,16 +126,16 @@ def varying(jobs: Sequence[Job]) -> tuple[str, ...]:
 
 
 def alike_but_for(key: str, jobs: Sequence[Job]) -> list[list[Job]]:
-    """The jobs in bundles that differ in `key` alone; the order of bundles and of jobs within them stays."""
-    bundles: dict[tuple[tuple[str, str], ...], list[Job]] = {}
+    """Groups of jobs that differ in `key` alone; groups, and jobs within a group, stay in order."""
+    groups: dict[tuple[tuple[str, str], ...], list[Job]] = {}
     for job in jobs:
         rest = tuple(sorted((k, v) for k, v in job.settings.items() if k != key))
-        bundles.setdefault(rest, []).append(job)
-    return list(bundles.values())
+        groups.setdefault(rest, []).append(job)
+    return list(groups.values())
 
 
 def describe(job: Job, keys: tuple[str, ...]) -> str:
-    """What sets a job apart from its neighbours: lr=1e-4, patience=3."""
+    """The settings that set a job apart, in words: lr=1e-4, patience=3."""
     return ", ".join(f"{key.rpartition('.')[2]}={short(job.settings[key])}" for key in keys if key in job.settings)
 
 

@@ -1,4 +1,4 @@
-"""Multiruns: the summary that Hydra has written after the last job, and everything that it shows."""
+"""Multiruns: their search, and the summary written after the last job."""
 
 from rexnet_ai_real.sweep.callback import SweepSummary
 

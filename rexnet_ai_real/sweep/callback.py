@@ -1,4 +1,4 @@
-"""What Hydra calls around the jobs of a multirun, so that `train` need not know that it is part of one."""
+"""What Hydra calls around the jobs of a multirun, so that `train` does not depend on sweeps."""
 
 import atexit
 import logging
@@ -26,16 +26,16 @@ class SweepSummary(Callback):
     folder: Path
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Note where the jobs will be. Ctrl-C leaves Hydra without `on_multirun_end`: then the exit is the end."""
+        """Record the folder of the jobs. After Ctrl-C, when Hydra skips `on_multirun_end`, the exit summarises them."""
         self.folder = Path(config.hydra.sweep.dir)
         atexit.register(self.summarise_interrupted)
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """A job that is run again in its folder starts with a clean record."""
+        """Remove the error of an earlier attempt in this folder."""
         (Path(config.hydra.runtime.output_dir) / ERROR_FILE).unlink(missing_ok=True)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        """Write a failed job's error to its folder, and let the sweep go on: Hydra would raise it and drop the rest.
+        """Write a failed job's error to its folder, and continue: Hydra would raise it and skip the other jobs.
 
         The job then counts as one that returned NaN, which no sweeper takes for a good score.
         """
@@ -52,7 +52,7 @@ class SweepSummary(Callback):
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Summarise, and end with exit status 1 if a job failed.
 
-        Hydra turns exceptions of callbacks into warnings, so what went wrong leaves as SystemExit.
+        Hydra turns exceptions of callbacks into warnings, but lets SystemExit through.
         """
         atexit.unregister(self.summarise_interrupted)
         from rexnet_ai_real.sweep.report import report  # matplotlib takes a second that a single run need not wait for
@@ -69,7 +69,7 @@ class SweepSummary(Callback):
             raise SystemExit("\n".join(summary.problems))
 
     def summarise_interrupted(self) -> None:
-        """Write the summary of what there is when the process ends before the sweep does."""
+        """Write the summary of the jobs so far when the process ends before the sweep."""
         from rexnet_ai_real.sweep.report import report
 
         try:

@@ -2,16 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import pandas as pd
 
 from rexnet_ai_real.metrics.binary import Metrics, evaluate
 from rexnet_ai_real.runs.folds import out_of_fold
 from rexnet_ai_real.runs.jobs import Job
-
-SCORES: Final = {"loss": "nll", "accuracy": "accuracy", "f1": "f1", "auroc": "auroc"}
-"""Names in metrics.json, and those of the same metrics in `evaluation.metrics`."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +17,9 @@ class CrossValidation:
     jobs: tuple[Job, ...]
     """Finished ones, by fold."""
     folds: int
-    """Into how many parts the images were cut."""
+    """How many parts the images were divided into."""
     out_of_fold: pd.DataFrame
-    """COLUMNS; one row per image of the finished folds, in the order of the manifest."""
+    """One row per image of the finished folds, in the order of the manifest; columns as in `runs.folds.COLUMNS`."""
     pooled: Metrics
     """Of all out-of-fold predictions together, with intervals by duplicate group."""
 
@@ -34,12 +30,12 @@ class CrossValidation:
 
     @property
     def val_loss(self) -> float:
-        """Mean over the folds of the best validation loss: what settings are chosen by."""
+        """Mean over the folds of the best validation loss: settings are chosen by it."""
         return sum(job.val_loss for job in self.jobs) / len(self.jobs)
 
     def spread(self, name: str) -> tuple[float, float]:
-        """Mean and standard deviation (n - 1) over the folds' test metrics, by their name in metrics.json."""
-        values = pd.Series([job.metrics["test"][name] for job in self.jobs], dtype=float)
+        """Mean and standard deviation (n - 1) over the folds' values of one training metric on the test part."""
+        values = pd.Series([job.metrics["test"].get(name) for job in self.jobs], dtype=float)
         return float(values.mean()), float(values.std())
 
 

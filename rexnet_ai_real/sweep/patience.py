@@ -1,7 +1,6 @@
-"""What a smaller patience would have done, read from the history of a longer run: no retraining needed.
+"""What a smaller patience would have done, read from the history of a longer run, without training again.
 
-This holds because patience decides when a run ends and nothing else: the learning-rate schedule is laid out over
-trainer.max_epochs.
+This works because patience decides only when a run ends: the learning-rate schedule always spans trainer.max_epochs.
 """
 
 import math
@@ -11,22 +10,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Where a run with this patience ends; epochs are positions in its history, from 0."""
+    """Where a run with this patience ends; epochs are counted from 0."""
 
     patience: int
     stopped_at: int | None
-    """The last epoch trained; None: the run goes through all its epochs."""
+    """The last epoch trained; None: the run completes all its epochs."""
     kept: int
     """The epoch whose checkpoint is kept: the lowest validation loss up to then."""
     final: bool
-    """Every larger patience ends alike."""
+    """Every larger patience gives the same result."""
 
 
 def stopping_epoch(val_losses: Sequence[float], patience: int, min_delta: float = 0.0) -> tuple[int | None, int]:
     """The epoch after which Lightning's EarlyStopping ends a run, and the epoch that ModelCheckpoint then holds.
 
     A loss counts as better when it is lower than the best so far by more than `min_delta`; after `patience` epochs in a
-    row that were not better, or at once when a loss is not finite, the run stops. The checkpoint knows no `min_delta`.
+    row that were not better, or at once when a loss is not finite, the run stops. The checkpoint ignores `min_delta`.
 
     Args:
         val_losses: one per epoch; not empty.
@@ -57,13 +56,13 @@ def stopping_epoch(val_losses: Sequence[float], patience: int, min_delta: float 
 
 
 def stops(val_losses: Sequence[float], min_delta: float, *, complete: bool) -> list[Stop]:
-    """How a run ends under each patience from 1 up, as far as its history tells.
+    """How a run ends under each patience from 1 up, as far as its history shows.
 
     Args:
         val_losses: of the longest run, one per epoch; not empty.
         min_delta: as for `stopping_epoch`.
-        complete: the run went through all the epochs it was given, so that a larger patience changes nothing. Otherwise
-            what lies beyond this history is not known, and such a patience is left out.
+        complete: the run completed all its epochs, so that a larger patience changes nothing. Otherwise what would
+            come after this history is unknown, and such a patience is left out.
     """
     found: list[Stop] = []
     for patience in range(1, len(val_losses) + 1):

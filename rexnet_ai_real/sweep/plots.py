@@ -1,4 +1,4 @@
-"""Figures of a sweep: the best validation loss over two settings, and every job's curves over each other."""
+"""Figures of a sweep: the best validation loss over two settings, and the curves of every job in one panel."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from rexnet_ai_real.runs.jobs import PATIENCE, Job, describe, is_number, short
 
 DASHES: Final = ("-", (0, (4, 2)), (0, (1, 1.5)), "-.")
 SHOWN: Final = 10
-"""Curves with a colour and a name of their own; the legend of more could not be read."""
+"""Curves with their own colour and name; a legend of more would be unreadable."""
 
 
 def grid_keys(jobs: Sequence[Job], keys: Sequence[str]) -> tuple[str, str] | None:
@@ -73,7 +73,7 @@ def heat_map(jobs: Sequence[Job], across: str, up: str) -> Figure:
 def curves(jobs: Sequence[Job], keys: tuple[str, ...]) -> Figure:
     """Validation loss and F1 of every job over its epochs, the kept epoch marked; `jobs` come with the best first.
 
-    Jobs that differ in patience alone share a colour, since one is the beginning of the other.
+    Jobs that differ only in patience share a colour, since one curve is the beginning of the other.
     """
     run = [job for job in jobs if job.best is not None]
     named, others = run[:SHOWN], run[SHOWN:]

@@ -13,22 +13,22 @@ from rich.table import Table
 from rexnet_ai_real.figures import save
 from rexnet_ai_real.files import write_csv, write_text
 from rexnet_ai_real.markdown import markdown_table
+from rexnet_ai_real.metrics.training import METRICS, columns
 from rexnet_ai_real.runs.jobs import ERROR_FILE, FOLD, PATIENCE, describe, short
-from rexnet_ai_real.sweep.cross_validation import SCORES, CrossValidation
+from rexnet_ai_real.sweep.cross_validation import CrossValidation
 from rexnet_ai_real.sweep.plots import curves, grid_keys, heat_map
-from rexnet_ai_real.sweep.summary import VAL, Summary, command, summarise
+from rexnet_ai_real.sweep.summary import Summary, command, summarise
 
-COLUMNS: Final = ("status", "epochs", "best_epoch", *VAL, "test_accuracy", "test_f1", "test_auroc", "seconds")
 PATIENCE_RUNS: Final = 8
-"""Runs whose patience is told in summary.md; patience.csv has all."""
+"""Runs whose patience is in summary.md; patience.csv has all."""
 PATIENCE_TEXT: Final = (
     "Read from the longest run of each combination of the other settings; nothing was trained for it. `kept` is the "
     "epoch of the checkpoint, `last epoch` where training stops. Each patience by itself is in `patience.csv`."
 )
 POOLED: Final = (
     "Pooled: all out-of-fold predictions together (`out_of_fold.csv`); each image was predicted once, by the network "
-    "of the fold that held it out. The interval comes from drawing images anew, near-duplicates together; how much a "
-    "network changes when it is trained anew is not in it."
+    "of the fold that held it out. The interval comes from resampling images, near-duplicates together; it does not "
+    "include how much a network changes from one training to the next."
 )
 
 
@@ -50,7 +50,7 @@ def report(folder: Path) -> Summary:
 
 
 def draw(summary: Summary) -> list[Path]:
-    """Draw what there is to draw; the paths of the PNG files."""
+    """Draw the figures that the jobs allow; the paths of the PNG files."""
     if all(job.best is None for job in summary.jobs):
         return []
     figures = []
@@ -68,7 +68,9 @@ def markdown(summary: Summary, figures: Sequence[Path]) -> str:
         f"# Sweep of {len(summary.jobs)} jobs",
         f"{states}. Lowest validation loss first; epochs are counted from 1.",
     ]
-    parts.append(_markdown_table(("job", *summary.keys, *COLUMNS), summary.table))
+    tested = [f"test_{name}" for name, metric in METRICS.items() if metric.higher_is_better]
+    shown = ["job", *summary.keys, "status", "epochs", "best_epoch", *columns("val"), *tested, "seconds"]
+    parts.append(_markdown_table(shown, summary.table))
     parts.extend(_winner(summary))
     parts.extend(_failures(summary))
     parts.extend(_cross_validation(summary.folds, summary.keys))
@@ -82,12 +84,8 @@ def show(summary: Summary) -> None:
     table = Table(
         title=f"Sweep of {len(summary.jobs)} jobs, lowest validation loss first", title_justify="left", box=SIMPLE_HEAD
     )
-    numbers = (
-        "best_epoch",
-        "val_loss",
-        "val_accuracy",
-        "val_f1",
-    )  # not the test's: a glance at them is a choice by them
+    # Without the test's: whoever sees them in a ranking chooses by them.
+    numbers = ["best_epoch", *(f"val_{name}" for name, metric in METRICS.items() if metric.is_headline)]
     for column in ("job", "settings", "status"):
         table.add_column(column, overflow="fold", min_width=22 if column == "settings" else None)
     for column in numbers:
@@ -99,7 +97,7 @@ def show(summary: Summary) -> None:
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
     for result in summary.folds[:1]:
-        scores = ", ".join(f"{name} {getattr(result.pooled, score)}" for name, score in SCORES.items())
+        scores = ", ".join(f"{name} {getattr(result.pooled, metric.binary)}" for name, metric in METRICS.items())
         console.print(f"Out of fold, {result.pooled.n} images: {scores}", markup=False)
     if summary.winning_command:
         console.print(f"The winner again: {summary.winning_command}", markup=False)
@@ -107,15 +105,13 @@ def show(summary: Summary) -> None:
 
 
 def readable(column: str, value: Any) -> str:
-    """A cell as people read it: percent, as many digits as mean something, a dash for nothing."""
+    """A cell as people read it: percentages, rounded numbers, a dash where there is no value."""
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if column == "best_epoch":
         return f"{value:.0f}"
-    if column.endswith("accuracy"):
-        return f"{value:.1%}"
-    if column.endswith(("loss", "f1", "auroc")):
-        return f"{value:.4f}" if column.endswith("loss") else f"{value:.3f}"
+    if metric := METRICS.get(column.partition("_")[2]):
+        return f"{value:.1%}" if metric.is_percentage else f"{value:.{3 if metric.higher_is_better else 4}f}"
     return f"{value:.0f}" if column == "seconds" else short(str(value))
 
 
@@ -145,7 +141,7 @@ def _failures(summary: Summary) -> list[str]:
     differences = summary.problems[len(failed) :]
     texts = [
         f"Job {job.name}: `{job.error}`. The traceback is in [{job.name}/{ERROR_FILE}]({job.name}/{ERROR_FILE}). "
-        f"To run it once more, and then to write the summary anew:\n\n"
+        f"To run it again, and then to rewrite the summary:\n\n"
         f"```\n{command(job, f'output_dir={job.run.path}')}\npython -m rexnet_ai_real.sweep {summary.folder}\n```"
         for job in failed
     ]
@@ -156,13 +152,13 @@ def _cross_validation(folds: Sequence[CrossValidation], keys: Sequence[str]) -> 
     if not folds:
         return []
     settings = [key for key in keys if key != FOLD]
-    head = [*settings, "folds", "images", "", *(_heading(name) for name in SCORES)]
+    head = [*settings, "folds", "images", "", *(_heading(name) for name in METRICS)]
     rows = []
     for result in folds:
         start = [short(result.jobs[0].settings.get(key, "–")) for key in settings]
         start += [f"{len(result.jobs)} of {result.folds}", str(result.pooled.n)]
-        spread = [" ± ".join(f"{number:.3f}" for number in result.spread(name)) for name in SCORES]
-        pooled = [str(getattr(result.pooled, score)) for score in SCORES.values()]
+        spread = [" ± ".join(f"{number:.3f}" for number in result.spread(name)) for name in METRICS]
+        pooled = [str(getattr(result.pooled, metric.binary)) for metric in METRICS.values()]
         rows.append([*start, "mean ± sd over folds", *spread])
         rows.append([*start, "pooled, 95 % interval", *pooled])
     texts = ["## Cross-validation", markdown_table(head, rows), POOLED]
@@ -179,11 +175,11 @@ def _patience(summary: Summary) -> list[str]:
     if table.empty:
         return []
     settings = [key for key in summary.keys if key != PATIENCE]
-    told = [job.name for job in summary.jobs if job.name in set(table["job"])][:PATIENCE_RUNS]
-    outcomes = table[table["job"].isin(told)].groupby(["job", "kept"], sort=False)
+    shown = [job.name for job in summary.jobs if job.name in set(table["job"])][:PATIENCE_RUNS]
+    outcomes = table[table["job"].isin(shown)].groupby(["job", "kept"], sort=False)
     rows = [
         {
-            **{column: rows[column].iloc[0] for column in (*settings, "job", "kept", *VAL)},
+            **{column: rows[column].iloc[0] for column in (*settings, "job", "kept", *columns("val"))},
             "patience": f"{rows['patience'].iloc[0]} and more"
             if rows["final"].iloc[-1]
             else _span(rows["patience"].tolist()),
@@ -194,7 +190,7 @@ def _patience(summary: Summary) -> list[str]:
     return [
         "## What a smaller patience would have kept",
         PATIENCE_TEXT,
-        _markdown_table([*settings, "job", "patience", "last epoch", "kept", *VAL], pd.DataFrame(rows)),
+        _markdown_table([*settings, "job", "patience", "last epoch", "kept", *columns("val")], pd.DataFrame(rows)),
     ]
 
 

@@ -1,21 +1,19 @@
-"""What a sweep came to: its jobs ranked, what each patience would have kept, folds merged."""
+"""The result of a sweep: its jobs ranked, what each patience would have kept, folds merged."""
 
 import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pandas as pd
 
+from rexnet_ai_real.metrics.training import METRICS, columns
 from rexnet_ai_real.runs.folds import FoldsDiffer
 from rexnet_ai_real.runs.jobs import ERROR_FILE, FOLD, PATIENCE, Job, alike_but_for, read_jobs, varying
 from rexnet_ai_real.sweep.cross_validation import CrossValidation, cross_validate
 from rexnet_ai_real.sweep.patience import stops
-
-VAL: Final = ("val_loss", "val_accuracy", "val_f1", "val_auroc")
-TEST: Final = ("test_loss", "test_accuracy", "test_f1", "test_auroc")
 
 
 @dataclass(frozen=True)
@@ -86,8 +84,8 @@ def _row(job: Job, keys: Sequence[str]) -> dict[str, Any]:
         "status": job.status,
         "epochs": len(job.history),
         "best_epoch": None if best is None else int(best["epoch"]),
-        **{name: math.nan if best is None else float(best[name]) for name in VAL},
-        **{name: test.get(name.removeprefix("test_"), math.nan) for name in TEST},
+        **{name: math.nan if best is None else float(best.get(name, math.nan)) for name in columns("val")},
+        **{f"test_{name}": test.get(name, math.nan) for name in METRICS},
         "seconds": job.metrics.get("seconds", job.history["seconds"].sum()),
         "overrides": shlex.join(job.typed.values()),
         "error": job.error or "",
@@ -114,12 +112,12 @@ def _patience_table(jobs: Sequence[Job], keys: Sequence[str]) -> pd.DataFrame:
                     "stopped_at": stopped_at,
                     "kept": int(kept["epoch"]),
                     "final": stop.final,
-                    **{name: float(kept[name]) for name in VAL},
+                    **{name: float(kept.get(name, math.nan)) for name in columns("val")},
                 }
             )
-    columns = (*keys, "job", "patience", "stopped_at", "kept", "final", *VAL)
+    header = [*keys, "job", "patience", "stopped_at", "kept", "final", *columns("val")]
     whole = dict.fromkeys(("patience", "stopped_at", "kept"), "Int64")  # may be empty, never 3.0
-    return pd.DataFrame(rows, columns=list(columns)).astype(whole)
+    return pd.DataFrame(rows, columns=header).astype(whole)
 
 
 def _merge_folds(jobs: Sequence[Job]) -> tuple[list[CrossValidation], list[str]]:
@@ -131,5 +129,5 @@ def _merge_folds(jobs: Sequence[Job]) -> tuple[list[CrossValidation], list[str]]
                 merged.append(cross_validate(finished))
         except FoldsDiffer as error:
             differences.append(f"Folds were not merged: {error}")
-    # Fewer folds are other images: their mean cannot be compared with that of all folds, so they come last.
+    # Fewer folds cover other images: their mean cannot be compared with that of all folds, so they come last.
     return sorted(merged, key=lambda result: (len(result.missing), result.val_loss)), differences

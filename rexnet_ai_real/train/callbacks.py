@@ -1,4 +1,4 @@
-"""What a run shows while it trains: the history of its epochs, and images for TensorBoard."""
+"""What a run records while it trains: the history of its epochs, and images for TensorBoard."""
 
 import copy
 import csv
@@ -24,16 +24,20 @@ from rexnet_ai_real.figures import pixels
 from rexnet_ai_real.files import write_atomically
 from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.images.transforms import denormalise
+from rexnet_ai_real.metrics.training import METRICS, columns
 from rexnet_ai_real.train.classifier import Classifier
 from rexnet_ai_real.train.figures import image_grid
 
-METRICS = tuple(f"{stage}/{name}" for stage in ("train", "val") for name in ("loss", "accuracy", "f1", "auroc"))
-COLUMNS = ("epoch", *(metric.replace("/", "_") for metric in METRICS), "lr", "seconds", "images_per_second")
 GRID_IMAGES = 32
 
 
+def history_columns() -> tuple[str, ...]:
+    """The columns of history.csv."""
+    return ("epoch", *columns("train"), *columns("val"), "lr", "seconds", "images_per_second")
+
+
 class History(L.Callback):
-    """One row per epoch, in memory, in history.csv and in every checkpoint, so that a resumed run has them all.
+    """One row per epoch, in memory, in history.csv and in every checkpoint, so that a resumed run has all of them.
 
     `epoch` counts from 1; `lr` is that of the epoch's last step; `seconds` are those of training and validation,
     `images_per_second` of training alone. The file is complete after every epoch.
@@ -61,7 +65,7 @@ class History(L.Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        """Note the learning rate before the schedule moves it on."""
+        """Record the learning rate before the schedule changes it."""
         self._lr = float(trainer.optimizers[0].param_groups[0]["lr"])
 
     def on_train_batch_end(
@@ -75,18 +79,18 @@ class History(L.Callback):
         """Add the row and write the file. Lightning saves checkpoints after this, so they hold the row."""
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
-        metrics = [float(trainer.callback_metrics[metric]) for metric in METRICS]
+        metrics = [float(trainer.callback_metrics[f"{part}/{name}"]) for part in ("train", "val") for name in METRICS]
         seconds = time.monotonic() - self._started
         rate = self._images / max(self._trained - self._started, 1e-9)
         values = (trainer.current_epoch + 1, *metrics, self._lr, round(seconds, 3), round(rate, 2))
-        self.rows.append(dict(zip(COLUMNS, values, strict=True)))
+        self.rows.append(dict(zip(history_columns(), values, strict=True)))
         if trainer.is_global_zero:
             self.write()
 
     def write(self) -> None:
-        """Save the rows, whole or not at all."""
+        """Save the rows atomically."""
         with write_atomically(self.path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer = csv.DictWriter(file, history_columns(), lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows)
 
@@ -95,44 +99,44 @@ class History(L.Callback):
         return {"rows": [dict(row) for row in self.rows]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from the rows of a checkpoint, forgetting any that came after it was saved."""
+        """Continue from the rows of a checkpoint; rows of later epochs are dropped."""
         self.rows = [dict(row) for row in state_dict["rows"]]
 
 
 class SeedOfEpoch(L.Callback):
-    """Random changes and dropout depend on the epoch alone: a resumed run goes on as if it had not been interrupted."""
+    """Random changes and dropout depend on the epoch alone, so that a resumed run equals one without interruption."""
 
     def __init__(self, seed: int) -> None:
-        """`seed`: of the run."""
+        """`seed`: that of the run."""
         self.seed = seed
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The first epoch of a resumed run begins with no other hook."""
+        """Needed for the first epoch of a resumed run, which calls no other hook before its batches."""
         self.on_train_epoch_start(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Each process its own."""
+        """Each process gets its own seed."""
         torch.manual_seed((self.seed * 1_000_003 + trainer.current_epoch) * 1_009 + trainer.global_rank)
 
 
 class TensorBoardImages(L.Callback):
-    """For TensorBoard: the network's graph, a training batch as it sees it, precision and recall of each validation.
+    """For TensorBoard: the network's graph, a training batch as it sees it, precision and recall of each epoch.
 
     Does nothing without a TensorBoard logger.
     """
 
     def __init__(self) -> None:
-        """Takes what it needs from the classifier that it watches."""
-        self._begun = False
+        """Reads what it needs from the classifier."""
+        self._started = False
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        """With the first batch: the graph and the grid."""
+        """Add the graph and the grid of images, with the first batch only."""
         writer = _writer(trainer.logger)
-        if self._begun or writer is None:
+        if self._started or writer is None:
             return
-        self._begun = True
+        self._started = True
         classifier = cast(Classifier, pl_module)
         preprocessing = Preprocessing.from_plain(classifier.hparams["preprocessing"])
         images, labels = batch[0][:GRID_IMAGES].detach().cpu(), batch[1][:GRID_IMAGES].tolist()
@@ -142,13 +146,13 @@ class TensorBoardImages(L.Callback):
         _add_graph(writer, classifier.network, images[:1].float())
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """From the probabilities that the AUROC of this validation has gathered (of this process, under DDP)."""
+        """Add the curve from the probabilities that AUROC has collected (under DDP, those of this process)."""
         writer = _writer(trainer.logger)
         if trainer.sanity_checking or writer is None:
             return
         state = cast(Classifier, pl_module).val_metrics["auroc"].metric_state
         probabilities, labels = dim_zero_cat(state["preds"]), dim_zero_cat(state["target"])
-        if probabilities.isnan().any():  # the training has diverged: there is no order to draw a curve from
+        if probabilities.isnan().any():  # the training has diverged: there is nothing to rank
             return
         writer.add_pr_curve("val/precision_recall", labels.cpu(), probabilities.float().cpu(), trainer.global_step)
 
@@ -174,15 +178,11 @@ def log_hyperparameters(logger: Logger | None, config: TrainConfig, metrics: Map
     """
     if (writer := _writer(logger)) is None:
         return
-    best = {
-        f"best/{part}/{name}": float(metrics[part][name])
-        for part in ("val", "test")
-        for name in ("loss", "accuracy", "f1", "auroc")
-    }
+    best = {f"best/{part}/{name}": float(metrics[part][name]) for part in ("val", "test") for name in METRICS}
     for name, value in best.items():
         writer.add_scalar(name, value)
-    # Written in pieces, since add_hparams opens a run of its own, and since its first piece fixes the columns. Left
-    # out, TensorBoard looks at all runs and puts the settings that differ in front.
+    # Not by add_hparams, which opens a run of its own and writes a first record that fixes the columns. Without that
+    # record TensorBoard looks at all runs and puts the settings that differ first.
     _, started, ended = hparams(settings_that_matter(config), best)  # type: ignore[no-untyped-call]
     for summary in (started, ended):
         writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
@@ -202,8 +202,8 @@ def settings_that_matter(config: TrainConfig) -> dict[str, int | float | str]:
         "model": model.name,
         "weights": Path(model.weights).name if model.weights else "none",
         "dropout": model.dropout,
+        "optimizer": " ".join([optimizer.name, *(f"{name}={value}" for name, value in optimizer.options.items())]),
         "lr": optimizer.lr,
-        "momentum": optimizer.momentum,
         "weight_decay": optimizer.weight_decay,
         "schedule": config.schedule.name,
         "patience": config.early_stopping.patience,

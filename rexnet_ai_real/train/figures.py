@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,58 +20,51 @@ from rexnet_ai_real.images.heat import colour_bar, overlay
 from rexnet_ai_real.images.preprocessing import DECODE_MARGIN, Preprocessing
 from rexnet_ai_real.images.transforms import denormalise, to_tensor
 from rexnet_ai_real.labels import AI, REAL
+from rexnet_ai_real.metrics.training import METRICS
 from rexnet_ai_real.models.cam import heat_maps, scaled
 
 
-def learning_curve(history: pd.DataFrame, quantity: str) -> Figure:
-    """One quantity over the epochs, training and validation, with the epoch of the lowest validation loss marked.
+def learning_curve(history: pd.DataFrame, name: str) -> Figure:
+    """One metric over the epochs, training and validation, with the epoch of the lowest validation loss marked.
 
     Args:
         history: a run's history.csv, one row per epoch, epochs counted from 1.
-        quantity: loss, accuracy, f1 or auroc; columns train_... and val_... of `history`.
+        name: of a training metric; its columns are train_NAME and val_NAME.
     """
-    axis_label, is_share = _QUANTITIES[quantity]
+    metric = METRICS[name]
     with styled():
         figure = Figure()
         axes = figure.subplots()
         epochs = history["epoch"]
-        train, val = history[f"train_{quantity}"], history[f"val_{quantity}"]
+        train, val = history[f"train_{name}"], history[f"val_{name}"]
         axes.plot(epochs, train, color=BLUE, linestyle="--", marker="o", label="training")
         axes.plot(epochs, val, color=VERMILLION, marker="s", label="validation")
         if history["val_loss"].notna().any():
             row = history["val_loss"].idxmin()
             best_epoch, best = int(epochs[row]), float(val[row])
-            value = f"{best:.1%}" if is_share else f"{best:.3f}"
+            value = f"{best:.1%}" if metric.is_percentage else f"{best:.3f}"
             axes.axvline(best_epoch, color="#4D4D4D", linestyle=":", linewidth=1.2, zorder=1)
             star: dict[str, Any] = {"marker": "*", "markersize": 13, "color": VERMILLION, "markeredgecolor": "black"}
             axes.plot(best_epoch, best, linestyle="none", zorder=4, label=f"best epoch {best_epoch} ({value})", **star)
-        axes.set(xlabel="epoch", ylabel=axis_label)
+        axes.set(xlabel="epoch", ylabel=metric.title)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_xlim(float(epochs.min()) - 0.5, float(epochs.max()) + 0.5)
-        if is_share:
+        if metric.is_percentage:
             axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         figure.legend(loc="outside upper center", ncols=3, columnspacing=1.4, handlelength=2.2)
     return figure
 
 
-_QUANTITIES: Final = {
-    "loss": ("cross-entropy loss", False),
-    "accuracy": ("accuracy", True),
-    "f1": ("F1 of the AI class", False),
-    "auroc": ("AUROC", False),
-}
-
-
 def confusion(labels: ArrayLike, probabilities: ArrayLike) -> Figure:
-    """How many images of each class were taken for which, as counts and as shares of the true class.
+    """How many images of each class were assigned to which, as counts and as shares of the true class.
 
     Args:
         labels: true classes (N,), 0 for real and 1 for AI.
-        probabilities: P(AI) (N,); above 0.5 means that the detector says AI.
+        probabilities: P(AI) (N,); above 0.5 means a prediction of AI.
     """
-    true, said = np.asarray(labels, dtype=int), (np.asarray(probabilities) > 0.5).astype(int)
+    true, predicted = np.asarray(labels, dtype=int), (np.asarray(probabilities) > 0.5).astype(int)
     counts = np.zeros((2, 2), dtype=int)
-    np.add.at(counts, (true, said), 1)
+    np.add.at(counts, (true, predicted), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     with styled():
         figure = Figure(figsize=(3.5, 3.5))
@@ -116,7 +109,7 @@ def image_grid(images: NDArray[np.float32], labels: Sequence[int], columns: int 
 
 @dataclass(frozen=True, slots=True)
 class HeatImage:
-    """An image, where the evidence for the detector's verdict lies, and the verdict."""
+    """An image, its heat map and the prediction."""
 
     image: NDArray[np.float32]
     """(H, W, 3), from 0 to 1."""
@@ -129,17 +122,17 @@ class HeatImage:
 
     @property
     def prediction(self) -> int:
-        """The class that the detector says."""
+        """The predicted class."""
         return AI if self.probability > 0.5 else REAL
 
     @property
     def correct(self) -> bool:
-        """Whether that is the truth."""
+        """Whether the prediction is right."""
         return self.prediction == self.label
 
 
 def heat_panel(images: Sequence[HeatImage], columns: int = 4) -> Figure:
-    """Each image over its heat map, with truth, verdict and its probability: correct ones first, wrong ones below.
+    """Each image over its heat map, with true class, prediction and probability: right ones first, wrong ones below.
 
     Raises:
         ValueError: no images.
@@ -154,17 +147,17 @@ def heat_panel(images: Sequence[HeatImage], columns: int = 4) -> Figure:
     pitch = width / columns
     with styled():
         figure = Figure(figsize=(width, height))
-        figure.set_layout_engine("none")  # placed by hand: tiles of one size
+        figure.set_layout_engine("none")  # positions are computed here, so that all tiles have one size
 
-        def place(left: float, bottom: float, wide: float, high: float) -> Axes:
+        def axes_at(left: float, bottom: float, wide: float, high: float) -> Axes:
             return figure.add_axes((left / width, bottom / height, wide / width, high / height))
 
         for row, shown_in_row in enumerate(rows):
             top = height - row * row_height - title
             for column, shown in enumerate(shown_in_row):
                 left = column * pitch + (pitch - tile) / 2
-                _draw_pair(place(left, top - tile, tile, tile), place(left, top - 2 * tile, tile, tile), shown)
-        _draw_scale(place(width / 2 - 1.2, 0.33, 2.4, 0.1))
+                _draw_pair(axes_at(left, top - tile, tile, tile), axes_at(left, top - 2 * tile, tile, tile), shown)
+        _draw_scale(axes_at(width / 2 - 1.2, 0.33, 2.4, 0.1))
     return figure
 
 
@@ -216,7 +209,7 @@ def cam_panel(network: nn.Module, root: Path, predictions: pd.DataFrame, preproc
     Args:
         network: (N, 3, H, W) -> logits (N, 2).
         root: the folder that the paths of the images start from.
-        predictions: rows of predictions.csv from which to choose; `shown_rows` says how.
+        predictions: rows of predictions.csv from which `shown_rows` chooses.
         preprocessing: of the run.
     """
     rows = shown_rows(predictions)
@@ -226,5 +219,5 @@ def cam_panel(network: nn.Module, root: Path, predictions: pd.DataFrame, preproc
     targets = [AI if logit > 0 else REAL for logit in rows["logit"]]
     heat = scaled(heat_maps(network, images, targets))
     shown = denormalise(images, preprocessing).permute(0, 2, 3, 1).numpy()
-    facts = zip(shown, heat, rows["label"], rows["probability"], strict=True)
-    return heat_panel([HeatImage(image, h, int(label), float(p)) for image, h, label, p in facts])
+    rows_shown = zip(shown, heat, rows["label"], rows["probability"], strict=True)
+    return heat_panel([HeatImage(image, h, int(label), float(p)) for image, h, label, p in rows_shown])

@@ -1,4 +1,4 @@
-"""What the best checkpoint of a run is worth: predictions, metrics, figures, and a summary on the screen."""
+"""The result of a run, from its best checkpoint: predictions, metrics, figures, and a summary on the terminal."""
 
 import logging
 from itertools import chain
@@ -17,6 +17,7 @@ from rexnet_ai_real import figures
 from rexnet_ai_real.config import TrainConfig
 from rexnet_ai_real.data.datamodule import ImageDataModule
 from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
+from rexnet_ai_real.metrics.training import METRICS
 from rexnet_ai_real.models.cam import NoFeatureMap
 from rexnet_ai_real.progress import track
 from rexnet_ai_real.runs.environment import environment
@@ -26,8 +27,6 @@ from rexnet_ai_real.train.classifier import Classifier, classification_metrics
 from rexnet_ai_real.train.figures import cam_panel, confusion, learning_curve
 
 log = logging.getLogger(__name__)
-
-METRICS = ("loss", "accuracy", "f1", "auroc")
 
 
 def write_outcome(
@@ -56,8 +55,9 @@ def write_outcome(
         "environment": environment(trainer.strategy.root_device),
     }
     folder.write_metrics(metrics)
-    shown = draw(folder, classifier, data, history, predictions)
-    log_figures(trainer.logger, shown, step=len(history))
+    if config.figures:
+        drawn = draw(folder, classifier, data, history, predictions)
+        log_figures(trainer.logger, drawn, step=len(history))
     log_hyperparameters(trainer.logger, config, metrics)
     show(folder, metrics)
 
@@ -65,22 +65,22 @@ def write_outcome(
 def predict(trainer: L.Trainer, classifier: Classifier, data: ImageDataModule, checkpoint: Path) -> pd.DataFrame:
     """Path, label, split, logit and probability of validation and test images under a checkpoint.
 
-    On one device, by the code that users predict with: of several processes each would see its share of the images.
+    On one device and by the code that users predict with: each of several processes would see only its share.
     """
     classifier.load_state_dict(torch.load(checkpoint, "cpu", weights_only=True)["state_dict"])
     device = str(trainer.strategy.root_device)
     engine = TorchEngine.of([classifier.network], data.preprocessing, device, str(trainer.precision))
     loaders = data.predict_dataloader()
     batches = track(chain.from_iterable(loaders), "Predicting", sum(map(len, loaders)))
-    found = [(rows, engine.logits(pixels.numpy())) for pixels, _, rows in batches]
-    indices = torch.cat([rows for rows, _ in found])
-    logits = torch.cat([torch.from_numpy(logits) for _, logits in found]).double()
+    results = [(rows, engine.logits(pixels.numpy())) for pixels, _, rows in batches]
+    indices = torch.cat([rows for rows, _ in results])
+    logits = torch.cat([torch.from_numpy(logits) for _, logits in results]).double()
     rows = data.manifest.loc[indices.numpy(), ["path", "label", "split"]]
     return rows.assign(logit=logits.numpy(), probability=logits.sigmoid().numpy())
 
 
 def metrics_of(rows: pd.DataFrame) -> dict[str, float | int]:
-    """Loss, accuracy, F1, AUROC and n of predictions; the same torchmetrics as during training."""
+    """The metrics of training over rows of predictions.csv, and their number n."""
     logits = torch.tensor(rows["logit"].to_numpy())
     labels = torch.tensor(rows["label"].to_numpy())
     measured = classification_metrics()(logits.sigmoid(), labels)
@@ -95,9 +95,9 @@ def draw(
     history: pd.DataFrame,
     predictions: pd.DataFrame,
 ) -> dict[str, Figure]:
-    """The figures of the study, saved and handed back; without heat maps where the network has none to show."""
+    """Draw and save the figures of the study; no heat maps where the network has no final feature map."""
     test = predictions[predictions["split"] == "test"]
-    drawn = {name: learning_curve(history, name) for name in ("loss", "accuracy", "f1")}
+    drawn = {name: learning_curve(history, name) for name, metric in METRICS.items() if metric.is_headline}
     drawn["confusion"] = confusion(test["label"], test["probability"])
     try:
         drawn["cam"] = cam_panel(classifier.network, data.root, test, data.preprocessing)
@@ -109,7 +109,7 @@ def draw(
 
 
 def show(folder: RunFolder, metrics: dict[str, Any]) -> None:
-    """Print what came out and where it lies."""
+    """Print the metrics and where everything is."""
     table = Table(title=f"best epoch {metrics['best_epoch']} of {metrics['epochs']}", title_justify="left")
     for column in ("", *METRICS, "n"):
         table.add_column(column, justify="left" if not column else "right")
@@ -117,7 +117,6 @@ def show(folder: RunFolder, metrics: dict[str, Any]) -> None:
         table.add_row(split, *(f"{metrics[split][name]:.4f}" for name in METRICS), str(metrics[split]["n"]))
     console = Console()
     console.print(table)
-    console.print(
-        f"[bold]{folder.path}[/]: figures, predictions, metrics, checkpoints", highlight=False, soft_wrap=True
-    )
+    shown = "figures, " if folder.figures.is_dir() else ""
+    console.print(f"[bold]{folder.path}[/]: {shown}predictions, metrics, checkpoints", highlight=False, soft_wrap=True)
     console.print("[dim]All runs in the dashboard: tensorboard --logdir outputs[/]", highlight=False, soft_wrap=True)

@@ -1,19 +1,22 @@
 """What computes a detector's logits: PyTorch, or an exported graph on ONNX Runtime or OpenVINO."""
 
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rexnet_ai_real.detector.backends import BACKENDS
-from rexnet_ai_real.detector.description import NotADetector
+from rexnet_ai_real.detector.backends import BACKENDS, TORCH, Backend
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.images.preprocessing import Pixels
+from rexnet_ai_real.runs.identify import NotADetector
+
+if TYPE_CHECKING:
+    import torch
 
 FINGERPRINT: Final = "fingerprint"
 """Key in the metadata of an exported graph: of the detector that it was exported from."""
+AUTO: Final = "auto"
 
 
 class Engine(Protocol):
@@ -23,6 +26,10 @@ class Engine(Protocol):
     def backend(self) -> str:
         """One of `BACKENDS`."""
 
+    @property
+    def device(self) -> "torch.device | str":
+        """Where it computes."""
+
     def logits(self, images: Pixels) -> NDArray[np.float32]:
         """Uncalibrated log-odds of "AI-generated" (N,), from images (N, size, size, 3) in RGB, not normalised."""
 
@@ -30,48 +37,71 @@ class Engine(Protocol):
         """The same logits, and the exact class-activation map (N, h, w) for "AI-generated", signed.
 
         Raises:
-            UserError: a network that has no such map.
+            UserError: the network has no such map.
         """
 
 
-def choose_backend(folder: Path, backend: str) -> str:
+def choose_backend(folder: Path, name: str) -> Backend:
     """The backend that runs an exported folder: the one asked for, or with "auto" the first that can.
 
     Raises:
-        UserError: a backend that there is not, or whose library is not installed.
+        UserError: no such backend, or its library is not installed.
         NotADetector: the folder has no file for it.
     """
-    if backend == "auto":
-        exported = [name for name, (file, _) in BACKENDS.items() if (folder / file).is_file()]
-        ready = [name for name in exported if find_spec(BACKENDS[name][1])]
+    if name == AUTO:
+        exported = [backend for backend in BACKENDS.values() if (folder / backend.file).is_file()]
         if not exported:
-            files = ", ".join(file for file, _ in BACKENDS.values())
+            files = ", ".join(backend.file for backend in BACKENDS.values())
             raise NotADetector(f"{folder} has none of {files}: its weights are missing. Save or export it again")
+        ready = [backend for backend in exported if backend.is_installed]
         if not ready:
-            libraries = " or ".join(dict.fromkeys(BACKENDS[name][1] for name in exported))
+            libraries = " or ".join(dict.fromkeys(backend.library for backend in exported))
             raise UserError(f"{folder} needs {libraries}, which is not installed: install {libraries} with pip")
         return ready[0]
-    if backend not in BACKENDS:
-        raise UserError(f"backend={backend}: expected auto or one of {', '.join(BACKENDS)}")
-    file, library = BACKENDS[backend]
-    if not (folder / file).is_file():
+    backend = _known(name)
+    if not (folder / backend.file).is_file():
         raise NotADetector(
-            f"{folder} has no {file}, which backend={backend} runs: export the detector with --formats "
-            f"{'safetensors' if backend == 'torch' else backend}"
+            f"{folder} has no {backend.file}, which backend={name} runs: export the detector with --formats "
+            f"{backend.format}"
         )
-    if not find_spec(library):
-        raise UserError(f"backend={backend} needs {library}, which is not installed: install {library} with pip")
+    if not backend.is_installed:
+        raise UserError(
+            f"backend={name} needs {backend.library}, which is not installed: install {backend.library} with pip"
+        )
     return backend
 
 
-def check_fingerprint(file: Path, found: str | None, expected: str) -> None:
-    """Stop where a graph and the description beside it are not of one detector.
+def require_exported(path: Path, name: str) -> None:
+    """Refuse to run on a backend that needs an exported file what is not exported.
+
+    Args:
+        path: of a run, a checkpoint or a multirun, all of which run on PyTorch alone.
+        name: of the backend asked for.
 
     Raises:
-        NotADetector: they are not.
+        UserError: the backend is not PyTorch.
+    """
+    if name != AUTO and (backend := _known(name)) is not TORCH:
+        raise UserError(
+            f"backend={name} runs exported detectors, and {path} is none: export it first with "
+            f"python -m rexnet_ai_real.export {path} OUT --formats {backend.format}"
+        )
+
+
+def check_fingerprint(file: Path, found: str | None, expected: str) -> None:
+    """Refuse a graph that is not of the detector that the description beside it is of.
+
+    Raises:
+        NotADetector: their fingerprints differ.
     """
     if found != expected:
         raise NotADetector(
             f"{file} does not belong to the detector.json beside it: one of them was changed or is of another "
             "detector. Export the detector again"
         )
+
+
+def _known(name: str) -> Backend:
+    if name not in BACKENDS:
+        raise UserError(f"backend={name}: expected auto or one of {', '.join(BACKENDS)}")
+    return BACKENDS[name]

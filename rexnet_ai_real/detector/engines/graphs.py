@@ -6,20 +6,64 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rexnet_ai_real.detector.description import NotADetector
+from rexnet_ai_real.detector.backends import INT8, ONNX, OPENVINO, Backend
+from rexnet_ai_real.detector.description import Description
 from rexnet_ai_real.detector.engines.engine import FINGERPRINT, check_fingerprint
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.images.preprocessing import Pixels
+from rexnet_ai_real.runs.identify import NotADetector
 
 IMAGES, LOGIT, MAP = "images", "logit", "cam"
 """Input (N, size, size, 3) and two of the outputs, (N,) and (N, h, w), by their names in the graph."""
+
+
+def open_onnx(folder: Path, description: Description, device: str, precision: str) -> "GraphEngine":
+    """model.onnx on ONNX Runtime.
+
+    Args:
+        folder: of an exported detector.
+        description: its detector.json.
+        device: auto or cpu.
+        precision: auto or 32-true.
+
+    Raises:
+        NotADetector: damaged, or of another detector.
+        UserError: another device or precision.
+    """
+    return _on_onnx(ONNX, folder, description, device, precision)
+
+
+def open_int8(folder: Path, description: Description, device: str, precision: str) -> "GraphEngine":
+    """model.int8.onnx on ONNX Runtime; all else as `open_onnx`."""
+    return _on_onnx(INT8, folder, description, device, precision)
+
+
+def open_openvino(folder: Path, description: Description, device: str, precision: str) -> "GraphEngine":
+    """openvino/model.xml on OpenVINO.
+
+    `precision` is auto (bfloat16 where the processor has it), bf16-mixed or 32-true; all else as `open_onnx`.
+    """
+    _check_device(OPENVINO, device)
+    return GraphEngine(OPENVINO.name, OpenVinoGraph(folder / OPENVINO.file, description.fingerprint, precision))
+
+
+def _on_onnx(backend: Backend, folder: Path, description: Description, device: str, precision: str) -> "GraphEngine":
+    _check_device(backend, device)
+    if precision not in ("auto", "32-true"):
+        raise UserError(f"precision={precision}: backend={backend.name} computes as it was exported; leave it out")
+    return GraphEngine(backend.name, OnnxGraph(folder / backend.file, description.fingerprint))
+
+
+def _check_device(backend: Backend, device: str) -> None:
+    if device not in ("auto", "cpu"):
+        raise UserError(f"device={device}: backend={backend.name} runs on the CPU; use backend=torch")
 
 
 class Graph(Protocol):
     """A graph of either library."""
 
     outputs: tuple[str, ...]
-    type: type[np.generic]
+    dtype: type[np.generic]
     """Of the input: uint8, or float32 from 0 to 255."""
 
     def run(self, images: NDArray[Any], outputs: list[str]) -> list[NDArray[np.float32]]:
@@ -27,7 +71,9 @@ class Graph(Protocol):
 
 
 class GraphEngine:
-    """Batches through one graph."""
+    """A detector as one graph, on the CPU."""
+
+    device = "cpu"
 
     def __init__(self, backend: str, graph: Graph) -> None:
         """`graph` has the inputs and outputs that `export` gives it."""
@@ -46,7 +92,7 @@ class GraphEngine:
         return logits, maps
 
     def _run(self, images: Pixels, outputs: list[str]) -> list[NDArray[np.float32]]:
-        return self.graph.run(images.astype(self.graph.type, copy=False), outputs)
+        return self.graph.run(images.astype(self.graph.dtype, copy=False), outputs)
 
 
 class OnnxGraph:
@@ -69,7 +115,7 @@ class OnnxGraph:
         found = self.session.get_modelmeta().custom_metadata_map
         check_fingerprint(file, found.get(FINGERPRINT), fingerprint)
         self.outputs = tuple(output.name for output in self.session.get_outputs())
-        self.type = _type("uint8" in self.session.get_inputs()[0].type)
+        self.dtype = _dtype("uint8" in self.session.get_inputs()[0].type)
 
     def run(self, images: NDArray[Any], outputs: list[str]) -> list[NDArray[np.float32]]:
         """As `Graph.run`."""
@@ -85,11 +131,6 @@ class OpenVinoGraph:
 
     def __init__(self, file: Path, fingerprint: str, precision: str) -> None:
         """Read and compile the graph.
-
-        Args:
-            file: model.xml.
-            fingerprint: of the detector.
-            precision: auto (bfloat16 where the processor has it), bf16-mixed or 32-true.
 
         Raises:
             NotADetector: damaged, or of another detector than `fingerprint` says.
@@ -107,7 +148,7 @@ class OpenVinoGraph:
         except RuntimeError as error:
             raise NotADetector(_damaged(file, error)) from error
         self.outputs = tuple(output.any_name for output in self.compiled.outputs)
-        self.type = _type("u8" in str(self.compiled.input(IMAGES).element_type))
+        self.dtype = _dtype("u8" in str(self.compiled.input(IMAGES).element_type))
         self.request = self.compiled.create_infer_request()
 
     def run(self, images: NDArray[Any], outputs: list[str]) -> list[NDArray[np.float32]]:
@@ -116,7 +157,7 @@ class OpenVinoGraph:
         return [np.array(made[name]) for name in outputs]
 
 
-def _type(is_uint8: bool) -> type[np.generic]:
+def _dtype(is_uint8: bool) -> type[np.generic]:
     return np.uint8 if is_uint8 else np.float32
 
 

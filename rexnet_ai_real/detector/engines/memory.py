@@ -1,4 +1,4 @@
-"""Memory that PyTorch frees on a CPU stays with the process: handing it back and getting it again costs page faults."""
+"""Keep memory that PyTorch frees on a CPU in the process: returning it to the system and asking again is slow."""
 
 import ctypes
 import platform
@@ -13,10 +13,10 @@ _MORE: Final = 256 << 20
 
 
 def keep_freed_memory() -> bool:
-    """Have glibc keep large blocks for the next step, and say whether it does; elsewhere nothing changes.
+    """Make glibc keep large blocks for the next step. Returns whether it does; without glibc nothing changes.
 
-    Activations are freed and asked for again with every batch. By default each goes back to the system and comes back
-    page by page: a training step took 1.7 times as long (benchmarks/RESULTS.md).
+    Activations are freed and allocated again with every batch. By default each block returns to the system and comes
+    back page by page: a training step took 1.7 times as long (benchmarks/RESULTS.md).
     """
     if platform.libc_ver()[0] != "glibc":
         return False

@@ -1,4 +1,4 @@
-"""A detector's networks in PyTorch."""
+"""A detector on PyTorch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rexnet_ai_real.detector.engines.device import AUTOCAST, autocast, best_device, best_precision
+from rexnet_ai_real.detector.engines.engine import Engine
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing
 from rexnet_ai_real.images.transforms import normalise, unit_range
@@ -22,7 +23,7 @@ class TorchEngine:
     networks: tuple[nn.Module, ...]
     """In evaluation mode, on `device`: normalised images (N, 3, H, W) -> logits (N, 2)."""
     preprocessing: Preprocessing
-    """That of the training."""
+    """The same as in training."""
     device: torch.device
     precision: str
     """bf16-mixed, 16-mixed or 32-true."""
@@ -32,17 +33,17 @@ class TorchEngine:
     def of(
         cls, networks: Sequence[nn.Module], preprocessing: Preprocessing, device: str, precision: str
     ) -> "TorchEngine":
-        """Networks made ready for inference on a device.
+        """Prepare networks for inference on a device.
 
         Args:
             networks: on the CPU; they are changed.
-            preprocessing: that of their training.
-            device: auto, or a device of PyTorch's: cpu, cuda, cuda:1, mps.
+            preprocessing: the same as in their training.
+            device: auto, or a PyTorch device: cpu, cuda, cuda:1, mps.
             precision: auto (as in training: bfloat16 products where the processor has them), bf16-mixed, 16-mixed or
                 32-true.
 
         Raises:
-            UserError: a device or a precision that there is not.
+            UserError: no such device or precision.
         """
         chosen = _device(device)
         if precision not in ("auto", *AUTOCAST):
@@ -102,6 +103,23 @@ class TorchEngine:
     def normalised(self, images: Pixels) -> Tensor:
         """Pixels (N, size, size, 3) -> what the networks see, (N, 3, size, size), on `device`."""
         return normalise(unit_range(torch.from_numpy(images).to(self.device)), self.preprocessing)
+
+
+def require_torch(engine: Engine, purpose: str) -> TorchEngine:
+    """The engine, where it is PyTorch.
+
+    Args:
+        engine: of a detector.
+        purpose: what needs PyTorch, to begin the message with: "Saving a detector".
+
+    Raises:
+        UserError: it is another engine.
+    """
+    if not isinstance(engine, TorchEngine):
+        raise UserError(
+            f"{purpose} needs PyTorch, and this detector runs on backend={engine.backend}: load it with backend=torch"
+        )
+    return engine
 
 
 def _device(name: str) -> torch.device:

@@ -1,4 +1,4 @@
-"""Facts of an image file that show no pixel: size, format, compression, metadata. What a careless set gives away."""
+"""File facts that need no pixels: size, format, compression, metadata. Careless data sets differ in them by class."""
 
 import hashlib
 import warnings

@@ -2,7 +2,7 @@
 
 A map that explains the detector finds the decisive regions better than chance, and better than the guess that they lie
 in the middle. And the map of a network with random weights looks different (Adebayo et al. 2018, "Sanity checks for
-saliency maps"): where it does not, maps show the edges of images, whatever was learnt.
+saliency maps"): where it does not, maps show the edges of images, whatever was learned.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,7 +30,7 @@ _NAMES: Final = {"random": "random order", "centre": "order from the centre"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Course:
+class Curve:
     """The mean probability of the predicted class while cells are hidden or shown in one order."""
 
     direction: Direction
@@ -55,21 +55,21 @@ class ExplanationAudit:
     grid: int
     shares: FloatArray
     """(steps + 1,) of the cells hidden or shown, 0 to 1."""
-    courses: tuple[Course, ...]
+    curves: tuple[Curve, ...]
     """One for each direction and order."""
     effect: Estimate
-    """By how much blurring the whole image lowers the probability of the predicted class: the room for any order."""
+    """By how much blurring the whole image lowers P(predicted class): the largest effect that any order can have."""
     similarity: Estimate
     """Mean rank correlation over the cells between the maps of the network and of one with random weights."""
     examples: tuple[Example, ...]
 
-    def course(self, direction: Direction, order: Order) -> Course:
-        """One of the courses."""
-        return next(each for each in self.courses if (each.direction, each.order) == (direction, order))
+    def curve(self, direction: Direction, order: Order) -> Curve:
+        """One of the curves."""
+        return next(each for each in self.curves if (each.direction, each.order) == (direction, order))
 
     def advantages(self, prior: Order) -> dict[Direction, Estimate]:
         """By how much the heat maps are better than a prior, above zero; undefined for themselves."""
-        found = {direction: self.course(direction, prior).advantage for direction in DIRECTIONS}
+        found = {direction: self.curve(direction, prior).advantage for direction in DIRECTIONS}
         return {direction: advantage for direction, advantage in found.items() if advantage is not None}
 
     def beats(self, prior: Order) -> bool:
@@ -82,30 +82,30 @@ class ExplanationAudit:
         return self.similarity.high < ALIKE
 
     @property
-    def verdict(self) -> str:
-        """The finding in words."""
+    def finding(self) -> str:
+        """In plain words."""
         lost = [prior for prior in PRIORS if not self.beats(prior)]
         if lost:
             names = " or ".join(_NAMES[prior] for prior in lost)
-            finding = f"The heat maps are not shown to beat {names}: do not read them as explanations."
+            answer = f"The heat maps are not shown to beat {names}: do not read them as explanations."
         elif not self.depends_on_weights:
-            finding = "The heat maps beat both priors, but are not shown to differ from those of random weights."
+            answer = "The heat maps beat both priors, but are not shown to differ from those of random weights."
         else:
-            finding = "The heat maps find what the detector uses: they beat both priors and depend on what was learnt."
+            answer = "The heat maps find what the detector uses: they beat both priors and depend on what was learned."
         compared = "; ".join(
             f"over {_NAMES[prior]} " + ", ".join(f"{d} {_signed(a)}" for d, a in self.advantages(prior).items())
             for prior in PRIORS
         )
         return (
-            f"{finding} Their advantage in the mean probability of the predicted class ({self.n} images, "
+            f"{answer} Their advantage in the mean probability of the predicted class ({self.n} images, "
             f"{self.method}, {self.grid} x {self.grid} cells): {compared}. Blurring whole images lowers that "
-            f"probability by {self.effect}, which is the room there is. Rank correlation with the maps of random "
+            f"probability by {self.effect}, the largest possible effect. Rank correlation with the maps of random "
             f"weights: {self.similarity}."
         )
 
     def plain(self) -> dict[str, object]:
-        """For JSON: settings, curves, areas, advantages, the verdict."""
-        courses = [
+        """For JSON: settings, curves, areas, advantages, the finding."""
+        curves = [
             {
                 "direction": each.direction,
                 "order": each.order,
@@ -113,11 +113,11 @@ class ExplanationAudit:
                 "area": each.area.plain(),
                 "advantage": each.advantage.plain() if each.advantage else None,
             }
-            for each in self.courses
+            for each in self.curves
         ]
         settings = {name: getattr(self, name) for name in ("n", "n_groups", "method", "grid")}
         measured = {"effect": self.effect.plain(), "similarity": self.similarity.plain()}
-        return settings | {"shares": self.shares.tolist(), "courses": courses} | measured | {"verdict": self.verdict}
+        return settings | {"shares": self.shares.tolist(), "curves": curves} | measured | {"finding": self.finding}
 
 
 def evaluate_explanations(
@@ -145,10 +145,10 @@ def evaluate_explanations(
         detector: of all images, or one for each image, as in a cross-validation, those of one detector in a row.
             The heat map of several networks is the mean of their maps.
         method: one of `cam.METHODS`.
-        grid: cells along each side; 7 are the places of ReXNet's final map at 224 px.
+        grid: cells along each side; 7 are the spatial positions of ReXNet's final map at 224 px.
         steps: from the untouched to the blurred image, at least 2.
         batch_size: images that go through the network together.
-        examples: how many images are kept for a figure, drawn by lot.
+        examples: how many images are kept for a figure, drawn at random.
         resamples: of the bootstrap by group.
         seed: of the random orders, the random weights, the bootstrap and the examples.
         progress: show a bar on stderr.
@@ -192,8 +192,8 @@ def summarise(
     traces: Traces, groups: IntArray, *, method: str, grid: int, resamples: int, seed: int
 ) -> ExplanationAudit:
     """Means with intervals from what was measured of each image; groups (n,) are numbered from 0."""
-    n, steps = len(traces.courses), traces.courses.shape[-1] - 1
-    flat, shape = traces.courses.reshape(n, -1), traces.courses.shape[1:]
+    n, steps = len(traces.curves), traces.curves.shape[-1] - 1
+    flat, shape = traces.curves.reshape(n, -1), traces.curves.shape[1:]
     defined = ~np.isnan(traces.similarity)
     columns = np.column_stack([flat, np.where(defined, traces.similarity, 0.0), defined])
 
@@ -218,26 +218,26 @@ def summarise(
     )
     n_groups = int(groups.max()) + 1
 
-    def estimate(ends: Sequence[FloatArray], place: int = 0) -> Estimate:
-        value, low, high = (float(end[place]) for end in ends)
+    def estimate(ends: Sequence[FloatArray], row: int = 0) -> Estimate:
+        value, low, high = (float(end[row]) for end in ends)
         if np.isnan(value):
             return Estimate.undefined("all maps of random weights are flat")
         if n_groups == 1:
             return Estimate(value, np.nan, np.nan, "one duplicate group only: no interval")
         return Estimate(value, low, high)
 
-    courses = []
-    for place, (direction, order) in enumerate((d, o) for d in DIRECTIONS for o in ORDERS):
-        curve = [end.reshape(-1, steps + 1)[place] for end in means]
-        advantage = None if order == "heat" else estimate(gains, place)
-        courses.append(Course(direction, order, curve[0], curve[1], curve[2], estimate(areas, place), advantage))
+    curves = []
+    for row, (direction, order) in enumerate((d, o) for d in DIRECTIONS for o in ORDERS):
+        mean, low, high = (end.reshape(-1, steps + 1)[row] for end in means)
+        advantage = None if order == "heat" else estimate(gains, row)
+        curves.append(Curve(direction, order, mean, low, high, estimate(areas, row), advantage))
     return ExplanationAudit(
         n=n,
         n_groups=n_groups,
         method=method,
         grid=grid,
         shares=np.linspace(0, 1, steps + 1),
-        courses=tuple(courses),
+        curves=tuple(curves),
         effect=estimate(effect),
         similarity=estimate(similarity),
         examples=traces.examples,

@@ -1,4 +1,4 @@
-"""Heat maps put to the test on batches of images: courses of probability, likeness to random weights, examples."""
+"""Tests heat maps on batches of images: probability curves, similarity to random weights, examples."""
 
 import copy
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,14 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from rexnet_ai_real.detector.detector import Detector
-from rexnet_ai_real.evaluate.audits.regions import Regions, class_probabilities, course, ordered, predicted_classes
+from rexnet_ai_real.evaluate.audits.regions import (
+    Regions,
+    class_probabilities,
+    networks_of,
+    ordered,
+    predicted_classes,
+    probability_curves,
+)
 from rexnet_ai_real.images.transforms import denormalise
 from rexnet_ai_real.metrics.scores import FloatArray, IntArray
 from rexnet_ai_real.models.cam import heat_maps, scaled
@@ -26,7 +33,7 @@ DIRECTIONS: Final[tuple[Direction, ...]] = ("deletion", "insertion")
 SHOWN_SHARE: Final = 0.3
 """Share of the cells that is hidden in the images of an example."""
 
-_RANDOM_DRAWS: Final = 2  # random orders whose courses are averaged: one more halves the variance that chance adds
+_RANDOM_DRAWS: Final = 2  # random orders whose curves are averaged: one more halves the variance that chance adds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +66,7 @@ class Example:
 class Traces:
     """What was measured of each image."""
 
-    courses: FloatArray
+    curves: FloatArray
     """(n, directions, orders, steps + 1): the probability of the predicted class."""
     similarity: FloatArray
     """(n,): rank correlation over the cells with the map of random weights; NaN where one of the maps is flat."""
@@ -69,7 +76,7 @@ class Traces:
     def joined(cls, parts: Sequence["Traces"]) -> "Traces":
         """One after the other."""
         return cls(
-            np.concatenate([part.courses for part in parts]),
+            np.concatenate([part.curves for part in parts]),
             np.concatenate([part.similarity for part in parts]),
             tuple(example for part in parts for example in part.examples),
         )
@@ -88,34 +95,36 @@ class HeatProbe:
     @classmethod
     def of(cls, detector: Detector, images: Tensor, *, method: str, grid: int, steps: int, seed: int) -> "HeatProbe":
         """`images` (N, 3, H, W) are those to which the random networks' batch norms are fitted."""
-        images = images.to(detector.device)
-        untrained = tuple(random_weights(network, images, seed) for network in detector.networks)
+        engine = networks_of(detector)
+        images = images.to(engine.device)
+        untrained = tuple(random_weights(network, images, seed) for network in engine.networks)
         return cls(detector, untrained, method, grid, steps)
 
     def measure(self, images: Tensor, random: np.random.Generator, examples: Iterable[int] = ()) -> Traces:
         """Images (N, 3, H, W), and the rows of those to keep as examples."""
         regions = Regions.of(images, self.grid)
         targets = predicted_classes(self.detector, images)
-        maps = _mean_maps(self.detector.networks, images, targets, self.method)
-        heat, lots = regions.mean_heat(maps), np.zeros((len(images), regions.cells))
+        maps = _mean_maps(networks_of(self.detector).networks, images, targets, self.method)
+        heat, no_scores = regions.mean_heat(maps), np.zeros((len(images), regions.cells))
         orders: dict[Order, list[IntArray]] = {
             "heat": [ordered(heat, random)],
-            "random": [ordered(lots, random) for _ in range(_RANDOM_DRAWS)],
+            "random": [ordered(no_scores, random) for _ in range(_RANDOM_DRAWS)],
             "centre": [ordered(regions.nearness(), random)],
         }
         untouched, hidden = (
             class_probabilities(self.detector, each, targets) for each in (regions.images, regions.hidden)
         )
 
-        def mean_course(order: Order) -> FloatArray:
-            drawn = [course(self.detector, regions, o, targets, self.steps, (untouched, hidden)) for o in orders[order]]
+        def mean_curves(order: Order) -> FloatArray:
+            ends = (untouched, hidden)
+            drawn = [probability_curves(self.detector, regions, o, targets, self.steps, ends) for o in orders[order]]
             return np.asarray(np.mean(drawn, axis=0))
 
         untrained = regions.mean_heat(_mean_maps(self.untrained, images, targets, self.method))
         first = {name: orders[name][0] for name in ORDERS}
         kept = tuple(self._example(regions, first, targets, maps, row) for row in examples)
-        courses = np.stack([mean_course(order) for order in ORDERS], axis=2)
-        return Traces(courses, rank_correlation(heat, untrained), kept)
+        curves = np.stack([mean_curves(order) for order in ORDERS], axis=2)
+        return Traces(curves, rank_correlation(heat, untrained), kept)
 
     def _example(
         self,

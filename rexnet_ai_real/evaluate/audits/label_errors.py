@@ -27,18 +27,12 @@ _NAME: Final = 26  # characters of a file name that fit below a cell
 
 @dataclass(frozen=True, slots=True)
 class SuspectedLabel:
-    """An image whose label the detector, trained without it, contradicts with confidence."""
+    """An image whose label is contradicted with confidence by a detector that was not trained on it."""
 
     path: str
     given: Label
-    suggested: Label
     probability: float
     """Out-of-fold P(AI-generated)."""
-
-    @property
-    def self_confidence(self) -> float:
-        """Probability of the given label: the lower, the more suspect."""
-        return self.probability if self.given == LABELS[AI] else 1 - self.probability
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +45,11 @@ class LabelAudit:
     """Estimated number of wrong labels among the n: off-diagonal of the calibrated confident joint (eq. 3)."""
 
     @property
-    def verdict(self) -> str:
-        """The finding in plain words."""
+    def finding(self) -> str:
+        """In plain words."""
         if not self.suspects:
             return (
-                f"None of the {self.n} labels is contradicted with confidence by detectors trained without the image."
+                f"None of the {self.n} labels is contradicted with confidence by a detector that was not trained on it."
             )
         named = [sum(suspect.given == label for suspect in self.suspects) for label in LABELS]
         first = self.suspects[0]
@@ -63,7 +57,7 @@ class LabelAudit:
             f"{len(self.suspects)} of {self.n} labels are suspect "
             f"({named[REAL]} given as real, {named[AI]} given as AI); "
             f"most of all {first.path}, given as {NAMES[LABELS.index(first.given)]}, P(AI) {first.probability:.2f}. "
-            "A detector that errs on hard images looks the same: judge them by eye before changing a label."
+            "Hard images that the detector gets wrong look the same: check each by eye before changing a label."
         )
 
 
@@ -100,10 +94,7 @@ def find_label_errors(paths: Sequence[str], labels: npt.ArrayLike, probabilities
     ].sum()
     suspect = np.flatnonzero(counted & (believed != given) & (p.argmax(axis=1) != given))
     ranked = suspect[np.argsort(p[suspect, given[suspect]], kind="stable")]
-    suspects = [
-        SuspectedLabel(paths[row], LABELS[given[row]], LABELS[1 - given[row]], float(p_ai[row]))
-        for row in ranked.tolist()
-    ]
+    suspects = (SuspectedLabel(paths[row], LABELS[given[row]], float(p_ai[row])) for row in ranked.tolist())
     return LabelAudit(len(paths), tuple(suspects), float(expected))
 
 

@@ -1,8 +1,9 @@
 """Regions of images, orders in which to look at them, and the class probability as they are hidden one by one.
 
 Region deletion and insertion (Petsiuk et al. 2018, RISE), with two choices of our own. What is hidden is blurred, in
-both directions: blanks have edges and colours that no photograph has, which a detector of synthetic images may take
-for evidence. And regions are cells of a grid rather than pixels: evidence comes from final maps of 7 x 7 places.
+both directions: blank cells have edges and colours that no photograph has, and a detector of synthetic images may take
+these for evidence. And regions are cells of a grid rather than pixels, since the final feature map has only 7 x 7
+spatial positions.
 """
 
 import math
@@ -15,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rexnet_ai_real.detector.detector import Detector
+from rexnet_ai_real.detector.engines.torch_engine import TorchEngine, require_torch
 from rexnet_ai_real.labels import AI, REAL
 
 Array = npt.NDArray[np.float64]
@@ -28,7 +30,7 @@ class Regions:
     """(N, 3, H, W), normalised."""
     hidden: Tensor
     """The same, blurred."""
-    places: Tensor
+    cell_of: Tensor
     """(H, W): the number of the cell, row by row, that a pixel lies in."""
     grid: int
     """Cells along each side."""
@@ -55,10 +57,10 @@ class Regions:
 
     def mean_heat(self, maps: npt.NDArray[np.float32]) -> Array:
         """Heat maps (N, H, W) -> mean heat of each cell (N, cells)."""
-        places = self.places.reshape(-1).numpy()
+        cell_of = self.cell_of.reshape(-1).numpy()
         flat = maps.reshape(len(maps), -1).astype(np.float64)
-        sums = np.stack([np.bincount(places, heat, minlength=self.cells) for heat in flat])
-        return np.asarray(sums / np.bincount(places, minlength=self.cells))
+        sums = np.stack([np.bincount(cell_of, heat, minlength=self.cells) for heat in flat])
+        return np.asarray(sums / np.bincount(cell_of, minlength=self.cells))
 
     def nearness(self) -> Array:
         """How near to the middle each cell lies, (N, cells): the prior of photographers, who centre what matters."""
@@ -68,7 +70,7 @@ class Regions:
 
     def view(self, order: npt.NDArray[np.int64], count: int, *, insertion: bool = False) -> Tensor:
         """The first `count` cells in `order` (N, cells) hidden; with insertion, all others hidden."""
-        first = torch.from_numpy(np.argsort(order, axis=1) < count)[:, self.places][:, None]
+        first = torch.from_numpy(np.argsort(order, axis=1) < count)[:, self.cell_of][:, None]
         return torch.where(first ^ insertion, self.hidden, self.images)
 
 
@@ -77,7 +79,7 @@ def blurred(images: Tensor, sigma: float) -> Tensor:
 
     Down the columns, then along the rows: torchvision's one kernel of 97 x 97 takes 7 times as long (0.14 s an image).
     """
-    reach = min(math.ceil(3 * sigma), *(side - 1 for side in images.shape[-2:]))  # a mirror shows no more
+    reach = min(math.ceil(3 * sigma), *(side - 1 for side in images.shape[-2:]))  # reflection padding allows no more
     weights = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=images.device) / sigma) ** 2)
     kernel = (weights / weights.sum()).view(1, 1, -1, 1)
     padded = F.pad(images, [reach] * 4, mode="reflect").flatten(0, 1)[:, None]
@@ -85,9 +87,18 @@ def blurred(images: Tensor, sigma: float) -> Tensor:
 
 
 def ordered(scores: Array, random: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Cells (N, cells) from the highest score to the lowest; ties, such as those of an empty heat map, by lot."""
-    lots = random.random(scores.shape)
-    return np.asarray(np.lexsort((lots, -scores), axis=-1), dtype=np.int64)
+    """Cells (N, cells) from the highest score to the lowest; ties, as in an empty heat map, in random order."""
+    tie_breaker = random.random(scores.shape)
+    return np.asarray(np.lexsort((tie_breaker, -scores), axis=-1), dtype=np.int64)
+
+
+def networks_of(detector: Detector) -> TorchEngine:
+    """The networks in PyTorch, which regions and heat maps are tested on.
+
+    Raises:
+        UserError: the detector is an exported graph.
+    """
+    return require_torch(detector.engine, "The test of heat maps")
 
 
 def class_probabilities(detector: Detector, images: Tensor, targets: npt.NDArray[np.int64]) -> Array:
@@ -96,7 +107,7 @@ def class_probabilities(detector: Detector, images: Tensor, targets: npt.NDArray
     Raises:
         ValueError: the detector gives logits that are not finite.
     """
-    logits = detector.logits(images).double().numpy()
+    logits = networks_of(detector).logits_of(images).double().numpy()
     if not np.isfinite(logits).all():
         raise ValueError("the detector gives logits that are not finite: look at its weights and at its precision")
     return detector.calibration.probabilities(np.where(targets == AI, logits, -logits))
@@ -104,10 +115,10 @@ def class_probabilities(detector: Detector, images: Tensor, targets: npt.NDArray
 
 def predicted_classes(detector: Detector, images: Tensor) -> npt.NDArray[np.int64]:
     """The likelier class of each image, (N,)."""
-    return np.where(detector.logits(images).numpy() > 0, AI, REAL).astype(np.int64)
+    return np.where(networks_of(detector).logits_of(images).numpy() > 0, AI, REAL).astype(np.int64)
 
 
-def course(
+def probability_curves(
     detector: Detector,
     regions: Regions,
     order: npt.NDArray[np.int64],

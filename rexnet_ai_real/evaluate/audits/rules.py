@@ -1,4 +1,4 @@
-"""The strongest rule of one or two conditions on file facts, in words: what a lazy detector could have learned."""
+"""The strongest rule of one or two conditions on file facts, in words: a shortcut that a detector may have learned."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from rexnet_ai_real.labels import AI, LABELS, REAL, Label
 
 _CUTS = 24  # thresholds tried per number: its 24 inner quantiles
-_COMMON = 0.02  # a value is worth an "is" of its own when at least this share of the images has it
-_WORTH_A_CONDITION = 0.02  # balanced accuracy that a second condition must add to be worth its words
+_COMMON = 0.02  # share of the images that must have a value for "is" and "is not" to be tried
+_WORTH_A_CONDITION = 0.02  # balanced accuracy that a second condition must add
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Feature:
 
     @property
     def varies(self) -> bool:
-        """Whether it can tell any file from any other."""
+        """Whether any two files differ in it."""
         values = self.values
         return len(values) > 1 and not bool(
             np.all((values == values[0]) | ((values != values) & (values[0] != values[0])))
@@ -94,7 +94,7 @@ class Rule:
 def strongest_rule(features: Sequence[Feature], labels: NDArray[np.int64]) -> Rule | None:
     """The rule of at most two conditions with the best balanced accuracy on these files; None where no feature varies.
 
-    Every pair is tried, so the winner flatters itself: judge it on files that were not searched.
+    Every pair is tried, so the best one looks better here than it is: measure it on files that were not searched.
     """
     conditions = [condition for feature in features for condition in _conditions(feature)]
     if not conditions:

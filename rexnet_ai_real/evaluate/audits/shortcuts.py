@@ -1,7 +1,7 @@
 """The shortcut audit: how well the classes can be told apart without seeing a pixel.
 
 A detector trained on a careless set may have learned that one class is PNG and the other JPEG. If a classifier that
-sees only what the files say of themselves does well, part of any detector's figure on them may be owed to the files.
+sees only what the files say of themselves does well, part of any detector's accuracy on them may be due to the files.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -34,7 +34,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class FactStrength:
-    """What one fact alone says of the class: out-of-fold AUROC of a small decision tree on it."""
+    """How well one fact alone tells the classes apart: out-of-fold AUROC of a small decision tree on it."""
 
     name: str
     auroc: Estimate
@@ -71,29 +71,29 @@ class FileAudit:
     """(n,) out-of-fold log-odds of "AI-generated" by file facts alone, for a paired comparison with a detector's."""
 
     @property
-    def verdict(self) -> str:
-        """The finding in plain words."""
+    def finding(self) -> str:
+        """In plain words."""
         if not self.facts:
             return f"All {self.n} files have the same size, format and compression: only pixels can tell them apart."
-        return " ".join([self._classifier_verdict, self._rule_verdict, *self._format_verdict()])
+        return " ".join([self._on_classifier, self._on_rule, *self._on_formats()])
 
     @property
-    def _classifier_verdict(self) -> str:
+    def _on_classifier(self) -> str:
         best = f" (strongest: {self.facts[0].name}, {self.facts[0].auroc.value:.2f} alone)"
-        finding = f"AUROC {_interval(self.auroc)}, 0.50 being chance"
+        measured = f"AUROC {_interval(self.auroc)}, 0.50 being chance"
         if self.auroc.low <= 0.5:
-            return f"Without a pixel, file facts do not tell the classes apart beyond chance: {finding}."
+            return f"Without a pixel, file facts do not tell the classes apart beyond chance: {measured}."
         if self.auroc.value < 0.6:
-            return f"Without a pixel, file facts tell the classes apart a little: {finding}{best}."
+            return f"Without a pixel, file facts tell the classes apart a little: {measured}{best}."
         if self.auroc.value < 0.9:
-            return f"Without a pixel, file facts tell the classes apart in part: {finding}{best}."
+            return f"Without a pixel, file facts tell the classes apart in part: {measured}{best}."
         return (
-            f"Without a pixel, file facts nearly give the class away: {finding}{best}. "
+            f"Without a pixel, file facts nearly give the class away: {measured}{best}. "
             "A detector's figures on these files prove little until both classes are re-encoded alike."
         )
 
     @property
-    def _rule_verdict(self) -> str:
+    def _on_rule(self) -> str:
         held_out = f"rules found this way have a balanced accuracy of {_interval(self.rule_balanced_accuracy)} held out"
         if self.rule is None or self.rule_balanced_accuracy.low <= 0.5:
             return f"No rule of one or two conditions is better than chance ({held_out})."
@@ -102,7 +102,7 @@ class FileAudit:
             f"({self.rule_right} of {self.n}); {held_out}."
         )
 
-    def _format_verdict(self) -> Iterator[str]:
+    def _on_formats(self) -> Iterator[str]:
         if len(self.containers) > 1:
             real, ai = (sum(getattr(tally, label) for tally in self.containers) for label in LABELS)
             shares = ", ".join(f"{each.name} {each.real} of {real} and {each.ai} of {ai}" for each in self.containers)

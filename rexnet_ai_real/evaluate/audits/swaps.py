@@ -1,28 +1,24 @@
 """The swap test: does the verdict change when the same images come in other files?
 
-Every image is written again as PNG, as JPEG 90 and at a common size. A detector of images should not care; one
-that has learned files loses true positives or true negatives, most of all when each class comes in the other's format.
-PNG removes the container but not the traces that an earlier JPEG left in the pixels: a fall under JPEG 90 or at the
-common size, where such traces are overwritten or smoothed, tells of those.
+Every image is re-encoded as PNG, as JPEG 90 and at a common size. A detector of images should not care; one that has
+learned files loses true positives or true negatives, most of all when each class comes in the other's format. PNG
+removes the container but keeps the traces that an earlier JPEG left in the pixels. JPEG 90 and the common size
+overwrite or smooth these traces, so a loss there shows that the detector relied on them.
 """
 
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rexnet_ai_real.evaluate.cached_logits import Predict, Prepare, corrupted_logits
 from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS, NONE, Corruption
-from rexnet_ai_real.evaluate.part import LabelledImage
 from rexnet_ai_real.images.decode import decode
-from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.labels import AI
-from rexnet_ai_real.metrics.binary import METRICS, evaluate_scores, resampled_metrics
+from rexnet_ai_real.metrics.binary import METRICS, resampled_metrics, summarise
 from rexnet_ai_real.metrics.bootstrap import Estimate, percentile_interval
 from rexnet_ai_real.metrics.scores import FloatArray, Scores
 
@@ -44,7 +40,7 @@ PNG: Final = Corruption("swap-png", "PNG", 1, "", _as_png)
 JPEG: Final = next(corruption for corruption in CORRUPTIONS if corruption.name == "jpeg-90")
 RESIZED: Final = Corruption(f"swap-{COMMON_SIDE}px", "size", 1, f"{COMMON_SIDE} x {COMMON_SIDE}", _at_common_size)
 ENCODINGS: Final = (NONE, PNG, JPEG, RESIZED)
-"""How each image is written; the columns of the logits that `swap_audit` takes."""
+"""How each image is encoded; the columns of the logits that `swap_audit` takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +63,7 @@ SWAPS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """What a swap did to a detector at its fixed threshold: rate after, and after minus before (paired by image)."""
+    """Effect of a swap on a detector at its fixed threshold: the rate after it, and after minus before (paired)."""
 
     swap: Swap
     tpr: Estimate
@@ -96,54 +92,21 @@ class SwapAudit:
     shifts: tuple[Shift, ...]
 
     @property
-    def verdict(self) -> str:
-        """The finding in plain words."""
+    def finding(self) -> str:
+        """In plain words."""
         worst = max(self.shifts, key=lambda shift: shift.size)
         moved = [shift for shift in self.shifts if shift.beyond_chance]
         if not moved:
             return (
-                f"Writing the {self.n} images to other files moves neither TPR nor TNR beyond chance; "
-                f"the largest shift is {worst.size:.2f} ({worst.swap.title})."
+                f"Re-encoding the {self.n} images changes neither TPR nor TNR beyond chance; "
+                f"the largest change is {worst.size:.2f} ({worst.swap.title})."
             )
         worst = max(moved, key=lambda shift: shift.size)
         return (
-            f"The verdict depends on the file: of {len(self.shifts)} ways of writing the {self.n} images anew, "
-            f"{len(moved)} move TPR or TNR beyond chance, most of all {worst.swap.title} "
+            f"The verdict depends on the file: {len(moved)} of {len(self.shifts)} ways of re-encoding the {self.n} "
+            f"images change TPR or TNR beyond chance, most of all {worst.swap.title} "
             f"(TPR {_signed(worst.tpr_shift)}, TNR {_signed(worst.tnr_shift)})."
         )
-
-
-def swap_test(
-    images: Sequence[LabelledImage],
-    predict: Predict,
-    *,
-    threshold: float,
-    fingerprint: str,
-    cache: Path,
-    prepare: Prepare = lambda image: image,
-    workers: int | None = None,
-    max_pixels: int = MAX_PIXELS,
-    resamples: int = 2000,
-    seed: int = 0,
-    progress: bool = True,
-) -> SwapAudit:
-    """Write the images anew, predict, and measure the shifts. Arguments and errors as in `evaluate_robustness`.
-
-    Predictions are kept in `cache`: an interrupted call goes on where it stopped.
-    """
-    logits = corrupted_logits(
-        images,
-        predict,
-        fingerprint=fingerprint,
-        cache=cache,
-        corruptions=ENCODINGS,
-        prepare=prepare,
-        workers=workers,
-        max_pixels=max_pixels,
-        progress=progress,
-    )
-    labels, groups = [image.label for image in images], [image.group for image in images]
-    return swap_audit(labels, logits, groups, threshold=threshold, resamples=resamples, seed=seed)
 
 
 def swap_audit(
@@ -179,19 +142,19 @@ def swap_audit(
 def _rates_and_shifts(
     before: Scores, after: Scores, threshold: float, resamples: int, seed: int
 ) -> tuple[list[Estimate], list[Estimate]]:
-    old, new = (
-        evaluate_scores(scores, threshold=threshold, resamples=resamples, seed=seed).estimates()
-        for scores in (before, after)
-    )
     # The same groups and seed give the same resamples, so the differences are paired.
     draws = [
-        resampled_metrics(scores, threshold=threshold, resamples=resamples, seed=seed) for scores in (after, before)
+        resampled_metrics(scores, threshold=threshold, resamples=resamples, seed=seed) for scores in (before, after)
     ]
-    lows, highs = percentile_interval(draws[0] - draws[1])
+    old, new = (
+        summarise(scores, samples, threshold=threshold).estimates
+        for scores, samples in zip((before, after), draws, strict=True)
+    )
+    lows, highs = percentile_interval(draws[1] - draws[0])
     rates, shifts = [], []
     for name in ("recall", "specificity", "auroc"):
         rates.append(new[name])
-        at, difference = METRICS.index(name), new[name].value - old[name].value
+        at, difference = list(METRICS).index(name), new[name].value - old[name].value
         undefined = Estimate.undefined(new[name].reason)
         shifts.append(Estimate(difference, lows[at], highs[at]) if new[name].defined else undefined)
     return rates, shifts

@@ -1,4 +1,4 @@
-"""What every part of a report works with: settings, subject, measured images, operating point, places for files."""
+"""What every section works with: settings, subject, measured images, operating point, folders."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,7 +13,7 @@ from rexnet_ai_real.evaluate.corruptions import Corruption
 from rexnet_ai_real.evaluate.fitting import Fitted, fit
 from rexnet_ai_real.evaluate.part import ONE, Part, measure
 from rexnet_ai_real.evaluate.prediction import predicted_logits
-from rexnet_ai_real.evaluate.report.document import Gallery
+from rexnet_ai_real.evaluate.report.gallery import Gallery
 from rexnet_ai_real.evaluate.subject import NothingToEvaluate, Subject, open_subject, read_collection
 from rexnet_ai_real.metrics.binary import Metrics
 from rexnet_ai_real.metrics.scores import FloatArray
@@ -37,14 +37,14 @@ class Evaluation:
 
     @classmethod
     def open(cls, settings: EvaluateConfig) -> "Evaluation":
-        """Read what is at settings.run and predict what is not predicted yet.
+        """Read what is at settings.run and predict the images that have no predictions yet.
 
         Raises:
             UserError: the path holds nothing that can be evaluated, or no image of the data set is usable.
         """
         path = Path(settings.run).expanduser()
         given = Path(settings.output_dir).expanduser() if settings.output_dir else None
-        subject = open_subject(path, settings.data, given / "cache" if given else None)
+        subject = open_subject(path, settings.data, given / "cache" if given else None, settings.backend)
         folder = given or subject.folder / "report"
         part, cache = subject.held_out, folder / "cache"
         if settings.data.name != OWN:
@@ -52,7 +52,7 @@ class Evaluation:
             part = _predicted(read_collection(settings.data, name, subject.learned), subject, settings, cache)
         if part is None:
             raise NothingToEvaluate(
-                f"run={path}: {subject.kind} has no images of its own; say which: data=folder data.root=PATH"
+                f"run={path}: {subject.title} has no images of its own; name some: data=folder data.root=PATH"
             )
         fitted = fit(subject, settings)
         finite = np.isfinite(part.logits)
@@ -89,7 +89,7 @@ class Evaluation:
         return self.folder / "cache"
 
     def logits(self, part: Part, corruptions: tuple[Corruption, ...], title: str) -> FloatArray:
-        """Logits of a part's images under corruptions, (n, corruptions), predicted where they are not kept."""
+        """Logits of a part's images under corruptions, (n, corruptions), from the cache or predicted."""
         data = self.settings.data
         return predicted_logits(
             part, self.detector, corruptions=corruptions, cache=self.cache, settings=data, title=title

@@ -1,4 +1,4 @@
-"""Figures of an audit of explanations: the courses of probability, and examples of what hiding by each order does."""
+"""Figures of an audit of explanations: probability curves, and examples of what hiding in each order does."""
 
 from typing import Final
 
@@ -24,25 +24,25 @@ _TITLES: Final = {
 }
 
 
-def courses_figure(audit: ExplanationAudit) -> Figure:
+def curves_figure(audit: ExplanationAudit) -> Figure:
     """The mean probability of the predicted class with 95 % bands, while cells are hidden and while they come back."""
     with styled():
         figure = Figure(figsize=(7.2, 3.4))
         panels = figure.subplots(1, 2, sharey=True)
         for panel, direction in zip(panels, DIRECTIONS, strict=True):
             for order in ORDERS:
-                each = audit.course(direction, order)
-                said, colour, marker, dashes = _LOOK[order]
-                label = f"{said}, area {each.area.value:.3f}"
+                each = audit.curve(direction, order)
+                title, colour, marker, dashes = _LOOK[order]
+                label = f"{title}, area {each.area.value:.3f}"
                 panel.plot(audit.shares, each.mean, color=colour, marker=marker, linestyle=dashes, label=label)
                 panel.fill_between(audit.shares, each.low, each.high, color=colour, alpha=0.13, linewidth=0)
-            title, label = _TITLES[direction]
-            panel.set(title=title, xlabel=label, xlim=(0, 1))
+            heading, label = _TITLES[direction]
+            panel.set(title=heading, xlabel=label, xlim=(0, 1))
             panel.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
             # Both curves leave a corner free: below the falling one on the left, below the rising one on the right.
             panel.legend(loc="lower left" if direction == "deletion" else "lower right", handlelength=2.6)
         panels[0].set_ylabel("P(predicted class)")
-        low = min(float(np.min(each.low)) for each in audit.courses)
+        low = min(float(np.min(each.low)) for each in audit.curves)
         panels[0].set_ylim(max(0.0, low - 0.2), 1.01)  # room for the legend below the curves
     return figure
 
@@ -61,8 +61,8 @@ def examples_figure(audit: ExplanationAudit) -> Figure:
         grid = figure.subplots(len(audit.examples), columns, squeeze=False)
         for row, example in zip(grid, audit.examples, strict=True):
             _draw_row(list(row), example)
-        said = (_LOOK[order][0] for order in ORDERS)
-        heads = ["image", "heat", *(f"{SHOWN_SHARE:.0%} blurred:\n{name}" for name in said)]
+        titles = (_LOOK[order][0] for order in ORDERS)
+        heads = ["image", "heat", *(f"{SHOWN_SHARE:.0%} blurred:\n{name}" for name in titles)]
         for axes, head in zip(grid[0], heads, strict=True):
             axes.set_title(head, fontsize=9, pad=4)
     return figure

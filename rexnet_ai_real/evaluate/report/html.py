@@ -8,7 +8,8 @@ from typing import Any, Final
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from rexnet_ai_real.evaluate.report.document import Block, Cell, Document, Illustration, Signed, known, written
+from rexnet_ai_real.evaluate.report.document import Block, Cell, Document, Illustration, Signed
+from rexnet_ai_real.evaluate.report.formatting import known, written
 from rexnet_ai_real.metrics.bootstrap import Estimate
 
 TEMPLATE: Final = "report.html.jinja"
@@ -19,7 +20,7 @@ def html(document: Document) -> str:
     """The text of report.html. All words are escaped: a file name may hold anything."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"cell": _cell, "data_uri": _data_uri, "bar": _bar, "rows": _rows}
-    environment.filters["kind"] = lambda block: type(block).__name__
+    environment.filters["type"] = lambda block: type(block).__name__
     template = files("rexnet_ai_real.evaluate.report").joinpath(TEMPLATE).read_text(encoding="utf-8")
     return environment.from_string(template).render(document=document)
 
@@ -50,7 +51,7 @@ def _bar(cell: Cell) -> Markup:
 
 
 def _rows(blocks: Sequence[Block]) -> list[list[Block]]:
-    """Small figures that follow each other stand side by side; every other block stands alone."""
+    """Consecutive small figures share a row; every other block has its own."""
 
     def is_small(block: Block) -> bool:
         return isinstance(block, Illustration) and not block.wide and block.mime == "image/svg+xml"

@@ -2,14 +2,14 @@
 
 from rexnet_ai_real.evaluate.report.document import (
     Block,
+    Caution,
     Document,
     Illustration,
-    Note,
     Paragraph,
     Section,
     Table,
-    written,
 )
+from rexnet_ai_real.evaluate.report.formatting import written
 from rexnet_ai_real.markdown import markdown_table
 
 
@@ -27,16 +27,17 @@ def _opening(document: Document) -> str:
 
 
 def _section(section: Section) -> list[str]:
-    failed = [f"> **Not made, or not whole:** {_line(section.failed)}"] if section.failed else []
-    return [f"## {section.title}", *failed, f"**{_line(section.finding)}**", *map(_block, section.blocks)]
+    found = section.found
+    failed = [f"> **Missing or incomplete:** {_line(found.failed)}"] if found.failed else []
+    return [f"## {section.title}", *failed, f"**{_line(found.finding)}**", *map(_block, found.blocks)]
 
 
 def _block(block: Block) -> str:
     match block:
         case Paragraph(words):
             return _line(words)
-        case Note(kind, words):
-            return f"> **{'Failed' if kind == 'failed' else 'Caution'}:** {_line(words)}"
+        case Caution(words):
+            return f"> **Caution:** {_line(words)}"
         case Table():
             return _table(block)
         case Illustration(name=name, caption=caption):

@@ -1,27 +1,21 @@
 """The first paragraph of a report: what was found, what it is worth, the largest risk, all from measured values."""
 
 from collections.abc import Sequence
-from typing import Final
 
-from rexnet_ai_real.evaluate.report.document import Risk, Section, percent
+from rexnet_ai_real.evaluate.report.document import Risk, Section
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
+from rexnet_ai_real.evaluate.report.formatting import percent
+from rexnet_ai_real.evaluate.report.sections import SECTIONS
 from rexnet_ai_real.evaluate.report.sections.metrics import majority
 from rexnet_ai_real.metrics.binary import Metrics
 
-_UNTESTED: Final = {
-    "collections": "whether it holds beyond the collection that it comes from (others=[PATH,...])",
-    "shortcuts": "whether it has learned files instead of images",
-    "robustness": "whether it survives compression and resizing",
-}
-"""What a report without a section cannot know, the gravest first."""
-
 
 def opening(evaluation: Evaluation, sections: Sequence[Section]) -> tuple[tuple[str, str], ...]:
-    """Plain words for somebody who reads nothing else: (lead, sentences), together one paragraph."""
+    """For readers who stop after the first paragraph: (lead, sentences) for each of its parts."""
     at_half, at_threshold = evaluation.measured
-    risks = [risk for section in sections for risk in section.risks]
-    made = {section.key for section in sections if section.metrics}
-    untested = [words for key, words in _UNTESTED.items() if key not in made]
+    risks = [risk for section in sections for risk in section.found.risks]
+    made = {section.key for section in sections if section.found.metrics}
+    untested = [entry.untested for entry in SECTIONS.values() if entry.untested and entry.key not in made]
     return (
         ("What was found", _found(evaluation, at_half)),
         ("What it is worth", _worth(evaluation, at_half, at_threshold)),
@@ -29,16 +23,17 @@ def opening(evaluation: Evaluation, sections: Sequence[Section]) -> tuple[tuple[
     )
 
 
-def largest_risk(risks: Sequence[Risk], untested: Sequence[str]) -> str:
-    """The two largest of the measured risks, and what nobody asked."""
+def largest_risk(risks: Sequence[Risk], untested: Sequence[Risk]) -> str:
+    """The two largest of the measured risks, and what was not tested, the gravest first."""
     ranked = sorted(risks, key=lambda risk: -risk.size)
+    names = [risk.words for risk in sorted(untested, key=lambda risk: -risk.size)]
     words = ["none of the tests below shows a loss beyond chance; what they do not test stays open."]
     if ranked:
         words = [f"{risk.words}." for risk in ranked[:1]] + [f"Next: {risk.words}." for risk in ranked[1:2]]
     elif untested:
         words = []
     if untested:
-        words.append(f"{'Also untested' if ranked else 'unknown, since untested'}: {'; '.join(untested)}.")
+        words.append(f"{'Also untested' if ranked else 'unknown, since untested'}: {'; '.join(names)}.")
     return " ".join(words)
 
 
@@ -49,9 +44,9 @@ def _found(evaluation: Evaluation, metrics: Metrics) -> str:
     if evaluation.subject.is_cross_validation and len(evaluation.part.folds) > 1:
         whose = ", each by a network that had not seen it,"
     images = f"of {metrics.n:,} images ({metrics.n_ai:,} AI-generated, {metrics.n_real:,} real){whose}"
-    words = f"{images} the detector calls {percent(metrics.accuracy)} correctly."
+    words = f"{images} the detector classifies {percent(metrics.accuracy)} correctly."
     if not metrics.auroc.defined:
-        return f"{words} How well it ranks cannot be said: {metrics.auroc.reason}."
+        return f"{words} How well it ranks images cannot be measured: {metrics.auroc.reason}."
     return (
         f"{words} Shown one AI-generated and one real image, it tells which is which {metrics.auroc.value:.1%} of "
         f"the time (AUROC {metrics.auroc})."
@@ -63,13 +58,13 @@ def _worth(evaluation: Evaluation, at_half: Metrics, at_threshold: Metrics) -> s
     if not (at_half.n_ai and at_half.n_real):
         return f"images of one class ({name}) alone cannot show it."
     points = 100 * (at_half.accuracy.value - share)
-    better = "" if at_half.accuracy.low > share else ", which is not more than chance may give"
+    better = "" if at_half.accuracy.low > share else ", which may be chance"
     added = f"adds {points:.1f} points" if points > 0 else f"does not even reach that ({points:.1f} points)"
     words = f"always answering “{name}” would be right on {share:.1%} of the same images; the detector {added}{better}."
     if evaluation.has_threshold:
         alarms = 1 - at_threshold.specificity.value
         words += (
-            f" At its threshold it wrongly accuses {alarms:.1%} of real images and finds "
+            f" At its threshold it calls {alarms:.1%} of real images AI and finds "
             f"{at_threshold.recall.value:.1%} of the AI-generated ones."
         )
     return words

@@ -19,7 +19,7 @@ _GREY = "#7F7F7F"
 
 
 def reliability_figure(before: Reliability, after: Reliability | None) -> Figure:
-    """What share of images was AI where the detector said so with a probability of p; below, how often it said p."""
+    """Observed share of AI images over the predicted P(AI); below, the number of images."""
     with styled():
         figure = Figure(figsize=(4.6, 4.9))
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -59,7 +59,7 @@ def roc_figure(band: Band, auroc: Estimate, point: tuple[float, float] | None) -
 
 
 def pr_figure(band: Band, average_precision: Estimate, share: float) -> Figure:
-    """Precision over recall; `share`: of AI among the images, which is what guessing reaches."""
+    """Precision over recall; `share`: of AI among the images, which is the precision of guessing."""
     with styled():
         figure = Figure(figsize=(4.4, 4.2))
         axes = figure.subplots()
@@ -72,11 +72,11 @@ def pr_figure(band: Band, average_precision: Estimate, share: float) -> Figure:
 
 
 def risk_coverage_figure(found: RiskCoverage, answers: tuple[float, float] | None, target: float | None) -> Figure:
-    """Error rate when only the surest images are answered; the star: coverage and error of the unsure band."""
+    """Error rate when only the most confident images are answered; the star: coverage and error of the unsure band."""
     with styled():
         figure = Figure(figsize=(4.8, 3.6))
         axes = figure.subplots()
-        _curve(axes, found.risk, BLUE, "surest images first")
+        _curve(axes, found.risk, BLUE, "most confident images first")
         if target is not None:
             axes.axhline(target, color=_GREY, linewidth=1, linestyle=":", label="error rate promised")
         if answers:
@@ -114,10 +114,10 @@ def interval_figure(rows: Mapping[str, Estimate], title: str, *, chance: float |
     with styled():
         figure = Figure(figsize=(5.6, 0.9 + 0.36 * len(rows)))
         axes = figure.subplots()
-        for place, estimate in enumerate(rows.values()):
+        for row, estimate in enumerate(rows.values()):
             if estimate.defined:
                 ends = np.nan_to_num([[estimate.value - estimate.low], [estimate.high - estimate.value]])
-                axes.errorbar(estimate.value, place, xerr=ends, fmt="o", color=BLUE if place else VERMILLION, capsize=3)
+                axes.errorbar(estimate.value, row, xerr=ends, fmt="o", color=BLUE if row else VERMILLION, capsize=3)
         if chance is not None:
             axes.axvline(chance, color=_GREY, linestyle="--", linewidth=1)
         axes.set_yticks(range(len(rows)), list(rows))

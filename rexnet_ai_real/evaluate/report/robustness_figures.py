@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from rexnet_ai_real.evaluate.corruptions import NONE
 
-# Okabe and Ito's colours stay apart in the common kinds of colour blindness; markers tell the lines apart in print.
+# Okabe and Ito's colours stay distinct in the common forms of colour blindness; markers tell the lines apart in print.
 _LOOK: Final = {
     "accuracy": ("Accuracy", "#000000", "o"),
     "auroc": ("AUROC", "#0072B2", "s"),
@@ -55,7 +55,7 @@ def heat_figure(table: pd.DataFrame, metric: str = "accuracy") -> Figure:
     panel.set_yticks(range(len(families)), families)
     panel.tick_params(length=0)
     panel.spines[:].set_visible(False)
-    title = f"{_LOOK[metric][0]} with 95% interval, {untouched.n} images; untouched {_said(untouched)}"
+    title = f"{_LOOK[metric][0]} with 95% interval, {untouched.n} images; untouched {_value(untouched)}"
     panel.set_title(title, fontsize=10, loc="left")
     figure.colorbar(shades, ax=panel, shrink=0.5, extend="min", pad=0.01)
     return figure
@@ -68,17 +68,17 @@ def _families(table: pd.DataFrame) -> list[str]:
 def _panel(panel: Axes, table: pd.DataFrame, family: str, metrics: tuple[str, ...]) -> None:
     rows = table[table.family.isin((family, NONE.family))].sort_values("severity")
     ticks = rows[rows.metric == metrics[0]]
-    places = dict(zip(ticks.corruption, range(len(ticks)), strict=True))
+    positions = dict(zip(ticks.corruption, range(len(ticks)), strict=True))
     for number, metric in enumerate(metrics):
         line = rows[rows.metric == metric]
-        said, colour, marker = _LOOK[metric]
-        x = line.corruption.map(places)
+        title, colour, marker = _LOOK[metric]
+        x = line.corruption.map(positions)
         if family in _UNORDERED:
             ends = [line.value - line.low, line.high - line.value]
             apart = x + 0.16 * (number - (len(metrics) - 1) / 2)
-            panel.errorbar(apart, line.value, ends, fmt=marker, ms=4, color=colour, elinewidth=1, label=said)
+            panel.errorbar(apart, line.value, ends, fmt=marker, ms=4, color=colour, elinewidth=1, label=title)
         else:
-            panel.plot(x, line.value, marker=marker, ms=4, lw=1.5, color=colour, label=said)
+            panel.plot(x, line.value, marker=marker, ms=4, lw=1.5, color=colour, label=title)
             panel.fill_between(x, line.low, line.high, color=colour, alpha=0.13, lw=0)
     panel.axhline(0.5, color="0.6", lw=0.8, ls=":")
     labels = [setting.replace(" px ", " px\n") or "as is" for setting in ticks.setting]
@@ -96,8 +96,8 @@ def _cell(panel: Axes, column: int, row: int, cell: Any, shades: ScalarMappable,
     luma = 0.299 * shade[0] + 0.587 * shade[1] + 0.114 * shade[2]
     style: dict[str, Any] = {"ha": "center", "va": "center", "color": "black" if luma > 0.5 else "white"}
     panel.text(column, row - 0.2, cell.setting, fontsize=8, **style)
-    panel.text(column, row + 0.18, _said(cell), fontsize=8, fontweight="bold" if framed else "normal", **style)
+    panel.text(column, row + 0.18, _value(cell), fontsize=8, fontweight="bold" if framed else "normal", **style)
 
 
-def _said(cell: Any) -> str:
+def _value(cell: Any) -> str:
     return f"{cell.value:.2f} [{cell.low:.2f}, {cell.high:.2f}]" if math.isfinite(cell.value) else "undefined"

@@ -1,1 +1,20 @@
-"""The parts of a report, one module each: a function that takes an `Evaluation` and gives a `Section`."""
+"""The sections of a report, one module each: a function from an `Evaluation` to `Findings`, and its entry."""
+
+from typing import Final
+
+from rexnet_ai_real.evaluate.report.section_entry import SectionEntry
+from rexnet_ai_real.evaluate.report.sections import (
+    calibration,
+    collections,
+    comparison,
+    explanations,
+    metrics,
+    robustness,
+    shortcuts,
+)
+
+SECTIONS: Final[dict[str, SectionEntry]] = {
+    module.SECTION.key: module.SECTION
+    for module in (metrics, calibration, comparison, shortcuts, robustness, collections, explanations)
+}
+"""By key, in the report's order. A new section is a module, and its name in this list."""

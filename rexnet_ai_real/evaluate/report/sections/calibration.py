@@ -1,10 +1,13 @@
-"""When to act and when to say "unsure": operating point, reliability, and what the unsure band is worth."""
+"""The threshold and the unsure band: operating point, reliability, and how good the answers are."""
+
+from typing import Final
 
 import numpy as np
 
 from rexnet_ai_real.detector.calibration import Calibration
-from rexnet_ai_real.evaluate.report.document import Block, Cell, Note, Paragraph, Risk, Section, Table, percent
+from rexnet_ai_real.evaluate.report.document import Block, Caution, Cell, Findings, Paragraph, Risk, Table
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
+from rexnet_ai_real.evaluate.report.formatting import percent
 from rexnet_ai_real.evaluate.report.plots import (
     histogram_figure,
     pr_figure,
@@ -12,22 +15,22 @@ from rexnet_ai_real.evaluate.report.plots import (
     risk_coverage_figure,
     roc_figure,
 )
+from rexnet_ai_real.evaluate.report.section_entry import SectionEntry
 from rexnet_ai_real.metrics.bootstrap import Estimate
 from rexnet_ai_real.metrics.curves import pr_band, reliability, risk_coverage, roc_band
 from rexnet_ai_real.metrics.selective import Answers, measure_answers
 
 
-def section(evaluation: Evaluation) -> Section:
-    """The operating point, what was promised of it, and what the measured images say."""
+def findings(evaluation: Evaluation) -> Findings:
+    """The operating point: what was promised, and what was measured."""
     part, settings = evaluation.part, evaluation.settings
     answers = measure_answers(part.scores, part.verdicts, resamples=settings.resamples, seed=settings.seed)
     fitted = evaluation.fitted
     blocks: list[Block] = [Paragraph(fitted.source)]
     if fitted.failed is None:
         blocks += _operating_point(evaluation, answers)
-        blocks += [Note("caution", note) for note in evaluation.calibration.notes]
-    return Section(
-        "calibration",
+        blocks += [Caution(note) for note in evaluation.calibration.notes]
+    return Findings(
         _finding(evaluation, answers),
         (*blocks, *_figures(evaluation, answers)),
         {
@@ -40,22 +43,25 @@ def section(evaluation: Evaluation) -> Section:
     )
 
 
+SECTION: Final = SectionEntry("calibration", "At which threshold, and when “unsure”?", findings)
+
+
 def _finding(evaluation: Evaluation, answers: Answers) -> str:
     if evaluation.fitted.failed:
         return "No operating point could be fitted; the figures below are of the detector as it was trained."
     _, chosen = evaluation.measured
     words = (
-        f"At the threshold it finds {percent(chosen.recall)} of AI images and wrongly accuses "
-        f"{percent(_complement(chosen.specificity))} of real ones."
+        f"At the threshold it finds {percent(chosen.recall)} of AI images and calls "
+        f"{percent(_complement(chosen.specificity))} of real ones AI."
     )
     target = evaluation.calibration.error_target
     if target is None or not answers.coverage.defined:
         return words
     if not answers.answered:
-        return f"{words} An error rate of {target:.0%} cannot be promised at any coverage: it is “unsure” of all."
+        return f"{words} An error rate of {target:.0%} cannot be promised at any coverage: every answer is “unsure”."
     return (
-        f"{words} Allowed to say “unsure”, it answers {percent(answers.coverage)} and errs on {percent(answers.error)} "
-        f"of these; {target:.0%} at most was promised."
+        f"{words} When “unsure” is allowed, it answers {percent(answers.coverage)} of the images and is wrong on "
+        f"{percent(answers.error)} of these; at most {target:.0%} was promised."
     )
 
 
@@ -76,11 +82,13 @@ def _operating_point(evaluation: Evaluation, answers: Answers) -> list[Block]:
         rows.append(("“Unsure” from P(AI)", _spread(used, "unsure_low"), stored.unsure_low))
         rows.append(("“Unsure” below P(AI)", _spread(used, "unsure_high"), min(stored.unsure_high, 1.0)))
     measured: list[tuple[Cell, ...]] = [
-        ("Real images wrongly accused (FPR)", _complement(chosen.specificity), f"of {chosen.n_real:,} real images"),
+        ("Real images called AI (FPR)", _complement(chosen.specificity), f"of {chosen.n_real:,} real images"),
         ("AI images found (TPR)", chosen.recall, f"of {chosen.n_ai:,} AI images"),
     ]
     if banded:
-        measured.append(("Answered with the unsure band", answers.coverage, f"{answers.answered:,} of {chosen.n:,}"))
+        measured.append(
+            ("Answered (the others are “unsure”)", answers.coverage, f"{answers.answered:,} of {chosen.n:,}")
+        )
         measured.append(("Wrong among the answers", answers.error, f"{answers.wrong:,} of {answers.answered:,}"))
     promises = f"The threshold: {stored.threshold_rule}." + (f" The unsure band: {stored.band_rule}." if banded else "")
     columns: tuple[str, ...] = ("", here, "Stored with the detector")
@@ -89,7 +97,7 @@ def _operating_point(evaluation: Evaluation, answers: Answers) -> list[Block]:
     return [
         Table(columns, tuple(rows), "The operating point."),
         Paragraph(promises),
-        Table(("", "Measured", ""), tuple(measured), "What it does on the images measured here.", bars=1),
+        Table(("", "Measured", ""), tuple(measured), "Results on the images measured here.", bars=1),
     ]
 
 
@@ -111,13 +119,14 @@ def _figures(evaluation: Evaluation, answers: Answers) -> list[Block]:
         gallery.add(
             reliability_figure(raw, after),
             "reliability",
-            "Reliability. Points on the diagonal keep what they say. ECE after calibration "
-            f"{at_half.ece}; bars are 95% intervals, the counts below are the detector's after calibration.",
+            "Reliability. Points on the diagonal are perfectly calibrated. ECE after calibration "
+            f"{at_half.ece}. Bars are 95% intervals; the histogram below counts images after calibration.",
         ),
         gallery.add(
             histogram_figure(part.scores, evaluation.calibrations),
             "scores",
-            "Scores of both classes, with the threshold" + (" (mean over folds)." if len(part.folds) > 1 else "."),
+            "Calibrated P(AI) of both classes, with the threshold"
+            + (" (mean over folds)." if len(part.folds) > 1 else "."),
         ),
     ]
     if at_half.n_real and at_half.n_ai:
@@ -133,7 +142,7 @@ def _figures(evaluation: Evaluation, answers: Answers) -> list[Block]:
             gallery.add(
                 pr_figure(pr_band(*columns, **bootstrap), at_half.average_precision, at_half.n_ai / at_half.n),
                 "precision_recall",
-                "Precision and recall with a pointwise 95% band. Precision holds for this share of AI images only.",
+                "Precision and recall with a pointwise 95% band. Precision applies to this share of AI images only.",
             )
         )
     margins = part.margin_scores
@@ -143,7 +152,7 @@ def _figures(evaluation: Evaluation, answers: Answers) -> list[Block]:
         gallery.add(
             risk_coverage_figure(risk, star, evaluation.calibration.error_target),
             "risk_coverage",
-            f"Errors when only the surest images are answered; area under the curve {risk.aurc}.",
+            f"Error rate when only the most confident images are answered. Area under the curve: {risk.aurc}.",
         )
     )
     return drawn

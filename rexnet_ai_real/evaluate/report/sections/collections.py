@@ -1,14 +1,15 @@
-"""Does it hold elsewhere: other collections, and each of their sources."""
+"""Does it hold on other collections: the metrics of each, and of its sources."""
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluate.part import Part, measure
-from rexnet_ai_real.evaluate.report.document import Block, Cell, Paragraph, Risk, Section, Table
+from rexnet_ai_real.evaluate.report.document import Block, Cell, Findings, Paragraph, Risk, Table
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
 from rexnet_ai_real.evaluate.report.plots import interval_figure
+from rexnet_ai_real.evaluate.report.section_entry import SectionEntry
 from rexnet_ai_real.evaluate.report.sections.metrics import metrics_of
 from rexnet_ai_real.evaluate.report.sections.sources import source_blocks
 from rexnet_ai_real.evaluate.subject import read_collection
@@ -16,8 +17,8 @@ from rexnet_ai_real.metrics.binary import Metrics
 from rexnet_ai_real.metrics.bootstrap import Estimate
 
 
-def section(evaluation: Evaluation) -> Section:
-    """Metrics of every folder in settings.others; one that cannot be read leaves the others standing."""
+def findings(evaluation: Evaluation) -> Findings:
+    """Metrics of every folder in settings.others; one that cannot be read does not cost the others."""
     own, own_chosen = evaluation.measured
     found: list[tuple[Part, Metrics, Metrics]] = []
     failures: list[str] = []
@@ -42,15 +43,24 @@ def section(evaluation: Evaluation) -> Section:
         sources = source_blocks(part, resamples=evaluation.settings.resamples, seed=evaluation.settings.seed)
         blocks += [Paragraph(f"The sources of {part.title}:"), *sources.blocks] if sources.blocks else []
         metrics[part.name] = metrics_of(at_half, chosen) | ({"sources": sources.plain()} if sources.scores else {})
-        risks += [*_fall(own, at_half, part), *(Risk(r.size, f"on {part.name}, {r.words}") for r in sources.risks)]
-    return Section(
-        "collections",
+        risks += [*_drop(own, at_half, part), *(Risk(r.size, f"on {part.name}, {r.words}") for r in sources.risks)]
+    return Findings(
         _finding(own, found),
         tuple(blocks),
         metrics,
         tuple(risks),
         "; ".join(failures) or None,
     )
+
+
+SECTION: Final = SectionEntry(
+    "collections",
+    "Does it hold on other collections?",
+    findings,
+    needs="others",
+    by_images=True,
+    untested=Risk(0.3, "whether it holds beyond the collection that it was trained on (others=[PATH,...])"),
+)
 
 
 def _names(folders: list[str]) -> dict[str, str]:
@@ -67,20 +77,20 @@ def _names(folders: list[str]) -> dict[str, str]:
 def _finding(own: Metrics, found: list[tuple[Part, Metrics, Metrics]]) -> str:
     ranked = [(part, at_half.auroc) for part, at_half, _ in found if at_half.auroc.defined]
     if not ranked or not own.auroc.defined:
-        return "On none of them could an AUROC be measured."
+        return "No AUROC could be measured on any of them."
     part, worst = min(ranked, key=lambda pair: pair[1].value)
     chance = " It is not shown to be better than chance there." if worst.low <= 0.5 else ""
-    words = f"its AUROC is {worst}, against {own.auroc} on the images of the collection that it comes from.{chance}"
+    words = f"its AUROC is {worst}, against {own.auroc} on the collection that it was trained on.{chance}"
     return f"On {part.title} {words}" if len(ranked) == 1 else f"Worst on {part.title}: {words}"
 
 
 def _whose(evaluation: Evaluation) -> Paragraph:
-    who = "The detector, with its operating point unchanged,"
+    who = "The detector is applied, with its operating point unchanged,"
     if evaluation.subject.is_cross_validation:
-        who = "The networks of all folds, averaged, with the operating point that is stored with them,"
+        who = "The average of the networks of all folds is applied, with the operating point that is stored with them,"
     return Paragraph(
-        f"{who} on images from elsewhere. Of a collection with a test part of its own, "
-        "that is taken; images that it was trained on, and near-duplicates of them, are left out."
+        f"{who} to images from elsewhere. Where a collection has a test set of its own, only that is used. Images that "
+        "the detector was trained on, and near-duplicates of them, are left out."
     )
 
 
@@ -90,7 +100,7 @@ def _table(overview: list[tuple[str, Metrics, Metrics]]) -> Table:
         counts = f"{half.n_ai:,} + {half.n_real:,}"
         rows.append((name, counts, half.auroc, half.accuracy, chosen.recall, chosen.specificity, half.ece))
     columns = ("Images", "AI + real", "AUROC", "Accuracy at 0.5", "TPR at threshold", "TNR at threshold", "ECE")
-    return Table(columns, tuple(rows), "The same detector and threshold everywhere.", bars=2)
+    return Table(columns, tuple(rows), "The same detector and the same threshold on every row.", bars=2)
 
 
 def _figure(evaluation: Evaluation, overview: list[tuple[str, Metrics, Metrics]]) -> list[Block]:
@@ -99,12 +109,12 @@ def _figure(evaluation: Evaluation, overview: list[tuple[str, Metrics, Metrics]]
     return [evaluation.gallery.add(figure, "collections", "AUROC here and elsewhere; the dashed line is chance.")]
 
 
-def _fall(own: Metrics, elsewhere: Metrics, part: Part) -> list[Risk]:
+def _drop(own: Metrics, elsewhere: Metrics, part: Part) -> list[Risk]:
     if not (own.auroc.defined and elsewhere.auroc.defined):
         return []
-    fall = own.auroc.value - elsewhere.auroc.value
+    drop = own.auroc.value - elsewhere.auroc.value
     if elsewhere.auroc.high >= own.auroc.value:  # within what its size leaves open
         return []
     kept = Estimate(elsewhere.auroc.value, elsewhere.auroc.low, elsewhere.auroc.high)
     chance = ", not shown to be better than chance" if kept.low <= 0.5 else ""
-    return [Risk(fall, f"on {part.title} its AUROC falls from {own.auroc.value:.3f} to {kept}{chance}")]
+    return [Risk(drop, f"on {part.title} its AUROC falls from {own.auroc.value:.3f} to {kept}{chance}")]

@@ -1,4 +1,4 @@
-"""Is it better than another one: both on the same images, by a paired bootstrap, and the images they call apart."""
+"""Is it better than another one: a paired bootstrap on the same images, and the images on which the two disagree."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,18 +9,18 @@ import pandas as pd
 from rexnet_ai_real.config import OWN
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluate.part import Part
-from rexnet_ai_real.evaluate.report.document import Cell, Paragraph, Section, Signed, Table
+from rexnet_ai_real.evaluate.report.document import Cell, Findings, Paragraph, Signed, Table
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
+from rexnet_ai_real.evaluate.report.section_entry import SectionEntry
 from rexnet_ai_real.figures import NAMES
 from rexnet_ai_real.files import write_csv
-from rexnet_ai_real.metrics.binary import LOWER_IS_BETTER
+from rexnet_ai_real.metrics.binary import METRICS
 from rexnet_ai_real.metrics.comparison import Comparison, Predictions, compare
-from rexnet_ai_real.metrics.names import SAID
 
 SHOWN: Final = 25
 
 
-def section(evaluation: Evaluation) -> Section:
+def findings(evaluation: Evaluation) -> Findings:
     """The evaluated detector (A) beside settings.against (B); calling an image AI at calibrated P(AI) 0.5."""
     against = Path(str(evaluation.settings.against)).expanduser()
     other = Evaluation.open(
@@ -28,14 +28,13 @@ def section(evaluation: Evaluation) -> Section:
     )
     if evaluation.settings.data.name == OWN and other.part.name != evaluation.part.name:
         raise UserError(
-            f"against={against}: {other.part.title} of {other.subject.kind} cannot be compared with "
+            f"against={against}: {other.part.title} of {other.subject.title} cannot be compared with "
             f"{evaluation.part.title}: give two runs, or two cross-validations"
         )
     settings = evaluation.settings
     found = compare(_named(evaluation.part), _named(other.part), resamples=settings.resamples, seed=settings.seed)
-    return Section(
-        "comparison",
-        found.verdict,
+    return Findings(
+        found.finding,
         (
             Paragraph(f"A is this detector, {evaluation.subject.path}; B is {against}. {found.n:,} images, paired."),
             _differences(found),
@@ -50,6 +49,14 @@ def section(evaluation: Evaluation) -> Section:
     )
 
 
+SECTION: Final = SectionEntry(
+    "comparison",
+    "Is it better than the other one?",
+    findings,
+    needs="against",
+)
+
+
 def _named(part: Part) -> Predictions:
     return Predictions.of(part.rows["path"].tolist(), part.scores.labels, part.scores.logits, part.scores.groups)
 
@@ -57,9 +64,10 @@ def _named(part: Part) -> Predictions:
 def _differences(found: Comparison) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for name, d in found.differences.items():
-        lower = " (lower is better)" if name in LOWER_IS_BETTER else ""
+        metric = METRICS[name]
+        title = f"{metric.title} (lower is better)" if metric.lower_is_better else metric.title
         share = "–" if d.a_better != d.a_better else f"{d.a_better:.0%}"
-        rows.append((SAID[name] + lower, d.a, d.b, Signed(d.difference), share))
+        rows.append((title, d.a, d.b, Signed(d.difference), share))
     caption = "The last column: share of resamples in which A is better, ties counting half."
     return Table(("Metric", "A", "B", "A − B", "A better"), tuple(rows), caption)
 
@@ -71,6 +79,6 @@ def _disagreements(found: Comparison, folder: Path) -> Table:
     ]
     columns = ["path", "truth", "probability_a", "probability_b", "right"]
     write_csv(folder / "disagreements.csv", pd.DataFrame(listed, columns=columns))
-    caption = "Images that one calls AI and the other real, the widest apart first"
+    caption = "Images that one calls AI and the other real, largest difference first"
     caption += f": {SHOWN} of {len(listed)}, all are in disagreements.csv." if len(listed) > SHOWN else "."
     return Table(("Image", "Truth", "P(AI) of A", "P(AI) of B", "Right"), tuple(listed[:SHOWN]), caption, folded=True)

@@ -1,25 +1,28 @@
-"""Do the heat maps explain anything: deletion and insertion against two priors, and a network of random weights."""
+"""Do the heat maps explain the verdicts: deletion and insertion against two priors, and a network of random weights."""
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Final
 
 from torch import Tensor
 
 from rexnet_ai_real.evaluate.audits.explanations import PRIORS, ExplanationAudit, evaluate_explanations
 from rexnet_ai_real.evaluate.audits.heat_probe import DIRECTIONS, ORDERS
 from rexnet_ai_real.evaluate.part import Part
-from rexnet_ai_real.evaluate.report.document import Cell, Paragraph, Risk, Section, Signed, Table, split_lead
+from rexnet_ai_real.evaluate.report.document import Cell, Findings, Paragraph, Risk, Signed, Table
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
-from rexnet_ai_real.evaluate.report.explanation_figures import courses_figure, examples_figure
+from rexnet_ai_real.evaluate.report.explanation_figures import curves_figure, examples_figure
+from rexnet_ai_real.evaluate.report.formatting import split_lead
+from rexnet_ai_real.evaluate.report.section_entry import SectionEntry
 from rexnet_ai_real.images.decode import UnreadableImage, decode
 from rexnet_ai_real.images.preprocessing import DECODE_MARGIN
 from rexnet_ai_real.images.transforms import evaluation_transform
 
-_SAID = {"heat": "by the heat map", "random": "at random", "centre": "from the centre"}
+_ORDER_TITLES = {"heat": "by the heat map", "random": "at random", "centre": "from the centre"}
 
 
-def section(evaluation: Evaluation) -> Section:
-    """Regions are hidden, or shown, in the order of the heat map and in two that know nothing of the detector."""
+def findings(evaluation: Evaluation) -> Findings:
+    """Regions are hidden or restored in the order of the heat map and in two orders that ignore the detector."""
     settings = evaluation.settings
     drawn = evaluation.part.drawn(settings.sample)
     part = replace(drawn, rows=drawn.rows.sort_values("fold", kind="stable").reset_index(drop=True))
@@ -32,25 +35,32 @@ def section(evaluation: Evaluation) -> Section:
         seed=settings.seed,
     )
     words = (
-        f"The regions of {found.n:,} images are blurred away, or brought back, step by step: in the order that the "
-        "heat map gives, at random, and from the centre outwards. A heat map that shows what the detector uses makes "
-        "its probability fall fastest in deletion, and rise fastest in insertion."
+        f"The regions of {found.n:,} images are blurred (deletion) or restored (insertion) step by step: in the order "
+        "of the heat map, in random order, and from the centre outwards. If the heat map shows what the detector uses, "
+        "its order makes the probability fall fastest in deletion and rise fastest in insertion."
     )
     gallery = evaluation.gallery
-    lead, rest = split_lead(found.verdict)
-    return Section(
-        "explanations",
+    lead, rest = split_lead(found.finding)
+    return Findings(
         lead,
         (
             Paragraph(words),
-            gallery.add(courses_figure(found), "explanation_curves", "Probability of the predicted class, 95% bands."),
+            gallery.add(curves_figure(found), "explanation_curves", "Probability of the predicted class, 95% bands."),
             Paragraph(rest),
             _table(found),
-            gallery.add(examples_figure(found), "explanation_examples", "Images drawn by lot.", photographs=True),
+            gallery.add(examples_figure(found), "explanation_examples", "Images drawn at random.", photographs=True),
         ),
         found.plain(),
         _risks(found),
     )
+
+
+SECTION: Final = SectionEntry(
+    "explanations",
+    "Do the heat maps explain the verdicts?",
+    findings,
+    costly="heat maps",
+)
 
 
 def _prepared(part: Part, evaluation: Evaluation) -> Iterator[Tensor]:
@@ -68,17 +78,17 @@ def _table(found: ExplanationAudit) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for direction in DIRECTIONS:
         for order in ORDERS:
-            course = found.course(direction, order)
-            advantage = Signed(course.advantage) if course.advantage else None
-            rows.append((direction, _SAID[order], course.area, advantage))
+            curve = found.curve(direction, order)
+            advantage = Signed(curve.advantage) if curve.advantage else None
+            rows.append((direction, _ORDER_TITLES[order], curve.area, advantage))
     return Table(
         ("", "Order", "Area under the curve", "Advantage of the heat map"),
         tuple(rows),
-        "Low is good in deletion, high in insertion; an advantage above zero speaks for the heat map.",
+        "Low is good in deletion, high in insertion; an advantage above zero is in favour of the heat map.",
     )
 
 
 def _risks(found: ExplanationAudit) -> tuple[Risk, ...]:
     if all(found.beats(prior) for prior in PRIORS):
         return ()
-    return (Risk(0.01, "its heat maps are not shown to say where it looks: do not read them as explanations"),)
+    return (Risk(0.01, "its heat maps are not shown to mark what it uses: do not read them as explanations"),)

@@ -1,25 +1,28 @@
-"""How good is it: every metric with its interval, fold by fold and source by source."""
+"""How good is it: every metric with its interval, overall, by fold and by source."""
+
+from typing import Final
 
 import pandas as pd
 
-from rexnet_ai_real.evaluate.part import DECISIONS, Part
-from rexnet_ai_real.evaluate.report.document import Block, Note, Paragraph, Risk, Section, Table, percent
+from rexnet_ai_real.evaluate.part import Part
+from rexnet_ai_real.evaluate.report.document import Block, Caution, Findings, Paragraph, Risk, Table
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
+from rexnet_ai_real.evaluate.report.formatting import percent
+from rexnet_ai_real.evaluate.report.section_entry import SectionEntry
 from rexnet_ai_real.evaluate.report.sections.sources import source_blocks
 from rexnet_ai_real.figures import NAMES
 from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.metrics.binary import METRICS, Metrics, evaluate
 from rexnet_ai_real.metrics.bootstrap import Estimate
-from rexnet_ai_real.metrics.names import SAID
 
 
-def section(evaluation: Evaluation) -> Section:
+def findings(evaluation: Evaluation) -> Findings:
     """Metrics of the measured images."""
     at_half, at_threshold = evaluation.measured
     part = evaluation.part
     blocks: list[Block] = [Paragraph(_whose(evaluation))]
     blocks.append(_metrics_table(at_half, at_threshold, evaluation.has_threshold))
-    blocks += [Note("caution", warning) for warning in (*evaluation.subject.notes, *at_half.warnings)]
+    blocks += [Caution(warning) for warning in (*evaluation.subject.notes, *at_half.warnings)]
     blocks.append(_confusion(part))
     if len(part.folds) > 1:
         blocks.append(_fold_table(evaluation))
@@ -28,21 +31,27 @@ def section(evaluation: Evaluation) -> Section:
     if evaluation.left_out:
         failed = (
             f"{evaluation.left_out} of {evaluation.left_out + len(part)} logits are NaN or infinite; these images "
-            "are left out of everything. A trained detector gives finite logits: look at its loss and its precision"
+            "are left out of everything. A trained detector gives finite logits: check its training loss and precision"
         )
-    return Section(
-        "metrics",
+    return Findings(
         _finding(at_half),
         (*blocks, *found.blocks),
-        metrics_of(at_half, at_threshold) | ({"sources": found.plain()} if found.scores else {}),
+        {part.name: metrics_of(at_half, at_threshold) | ({"sources": found.plain()} if found.scores else {})},
         (*_risks(at_half), *found.risks),
         failed,
     )
 
 
+SECTION: Final = SectionEntry("metrics", "How good is it?", findings, by_images=True)
+
+
 def metrics_of(at_half: Metrics, at_threshold: Metrics) -> dict[str, object]:
-    """For metrics.json: each metric, and the decisions at the operating point as `..._at_threshold`."""
-    chosen = {f"{name}_at_threshold": getattr(at_threshold, name).plain() for name in DECISIONS}
+    """For metrics.json: each metric, and those that depend on the threshold a second time as `..._at_threshold`."""
+    chosen = {
+        f"{name}_at_threshold": at_threshold.estimates[name].plain()
+        for name, metric in METRICS.items()
+        if metric.at_threshold
+    }
     return at_half.plain() | chosen
 
 
@@ -55,31 +64,31 @@ def majority(metrics: Metrics) -> tuple[str, float]:
 def _finding(metrics: Metrics) -> str:
     name, share = majority(metrics)
     return (
-        f"It calls {percent(metrics.accuracy)} of {metrics.n:,} images correctly; always answering “{name}” would be "
-        f"right on {share:.1%}. AUROC {metrics.auroc}."
+        f"It classifies {percent(metrics.accuracy)} of {metrics.n:,} images correctly; always answering “{name}” would "
+        f"be right on {share:.1%}. AUROC {metrics.auroc}."
     )
 
 
 def _whose(evaluation: Evaluation) -> str:
     metrics, _ = evaluation.measured
     near = metrics.n - metrics.n_groups
-    repeats = f" {near:,} of them are near-duplicates of another one, and are drawn together with it." if near else ""
-    who = "These images"
+    repeats = f" {near:,} of them are near-duplicates of others and are resampled together with them." if near else ""
+    who = ""
     if evaluation.subject.is_cross_validation and len(evaluation.part.folds) > 1:
-        who = "Each image was predicted once, by the network of the fold that held it out. The images"
+        who = "Each image was predicted once, by the network of the fold that held it out. "
     return (
-        f"{who} are {metrics.n:,} in number, {metrics.n_ai:,} AI-generated and {metrics.n_real:,} real.{repeats} "
-        f"Intervals hold 95% of {metrics.resamples:,} bootstrap resamples of the images; how much a network changes "
-        "when it is trained anew is not in them. AI-generated is the positive class."
+        f"{who}There are {metrics.n:,} images: {metrics.n_ai:,} AI-generated and {metrics.n_real:,} real.{repeats} "
+        f"Each interval covers 95% of {metrics.resamples:,} bootstrap resamples of the images. It does not include how "
+        "much the network would change if it were trained again. AI-generated is the positive class."
     )
 
 
 def _metrics_table(at_half: Metrics, at_threshold: Metrics, has_threshold: bool) -> Table:
     rows: list[tuple[str | Estimate, ...]] = []
-    for name in METRICS:
-        cells: tuple[str | Estimate, ...] = (SAID[name], getattr(at_half, name))
+    for name, metric in METRICS.items():
+        cells: tuple[str | Estimate, ...] = (metric.title, at_half.estimates[name])
         if has_threshold:
-            cells = (*cells, getattr(at_threshold, name) if name in DECISIONS else "")
+            cells = (*cells, at_threshold.estimates[name] if metric.at_threshold else "")
         rows.append(cells)
     columns = ("Metric", "At P(AI) 0.5")
     return Table(
@@ -109,11 +118,11 @@ def _fold_table(evaluation: Evaluation) -> Table:
         calibration = evaluation.fitted.calibrations[fold]
         rows.append((str(fold), len(here), found.accuracy, found.auroc, calibration.temperature, calibration.threshold))
     spread = pd.DataFrame([(row[2].value, row[3].value) for row in rows])
-    said = [f"{mean:.3f} ± {sd:.3f}" for mean, sd in zip(spread.mean(), spread.std(), strict=True)]
+    means = [f"{mean:.3f} ± {sd:.3f}" for mean, sd in zip(spread.mean(), spread.std(), strict=True)]
     return Table(
         ("Fold", "Images", "Accuracy", "AUROC", "Temperature", "Threshold"),
-        (*rows, ("mean ± sd", "", *said, "", "")),
-        "Each fold by itself. Temperature and threshold come from the other folds.",
+        (*rows, ("mean ± sd", "", *means, "", "")),
+        "Each fold on its own. Its temperature and threshold were fitted on the other folds.",
     )
 
 

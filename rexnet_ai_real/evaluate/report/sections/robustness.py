@@ -1,4 +1,4 @@
-"""Does it survive the way to the reader: compressed, resized, blurred, cropped and passed on."""
+"""Does it survive what happens to images on their way: compression, resizing, blur, cropping, sharing."""
 
 from dataclasses import replace
 from typing import Any, Final
@@ -7,9 +7,10 @@ import pandas as pd
 
 from rexnet_ai_real.evaluate.audits.robustness import CELL_METRICS, Robustness, summarise_robustness
 from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS, NONE
-from rexnet_ai_real.evaluate.report.document import Cell, Paragraph, Risk, Section, Table
+from rexnet_ai_real.evaluate.report.document import Cell, Findings, Paragraph, Risk, Table
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
 from rexnet_ai_real.evaluate.report.robustness_figures import curves_figure, heat_figure
+from rexnet_ai_real.evaluate.report.section_entry import SectionEntry
 from rexnet_ai_real.figures import styled
 from rexnet_ai_real.metrics.bootstrap import Estimate
 
@@ -17,28 +18,28 @@ _RATES: Final = ("recall", "specificity")
 """Measured at the chosen threshold."""
 
 
-def section(evaluation: Evaluation) -> Section:
+def findings(evaluation: Evaluation) -> Findings:
     """Accuracy, AUROC, TPR and TNR at the fixed threshold under every corruption."""
     part, settings = evaluation.part.drawn(evaluation.settings.sample), evaluation.settings
-    raw, images = evaluation.logits(part, CORRUPTIONS, "Corrupted images"), part.images()
+    raw = evaluation.logits(part, CORRUPTIONS, "Corrupted images")
+    labels, groups = part.rows["label"], part.rows["group"].astype(str)
     at_half, at_threshold = (
-        summarise_robustness(images, logits, threshold=0.5, resamples=settings.resamples, seed=settings.seed)
+        summarise_robustness(labels, logits, groups, threshold=0.5, resamples=settings.resamples, seed=settings.seed)
         for logits in (part.calibrated(raw), part.margins(raw))
     )
     rates = at_threshold.table[at_threshold.table["metric"].isin(_RATES)]
     found = replace(at_half, table=pd.concat([at_half.table[~at_half.table["metric"].isin(_RATES)], rates]))
-    chosen = f", drawn by their hashes from {len(evaluation.part):,}," if len(part) < len(evaluation.part) else ""
+    chosen = f" (a random sample of {len(evaluation.part):,})" if len(part) < len(evaluation.part) else ""
     words = (
-        f"Each of {len(part):,} {part.title}{chosen} passes every corruption at full size, before it is resized for "
-        "the network; both classes pass the same ones. Accuracy is that of calling an image AI at P(AI) 0.5. For TPR "
-        "and TNR the threshold stays where it was chosen: a loss of TPR means that AI images slip through, a loss of "
-        "TNR that real ones are accused."
+        f"Each of {len(part):,} {part.title}{chosen} undergoes every corruption at full size, before it is resized for "
+        "the network. Both classes undergo the same corruptions. Accuracy is measured at P(AI) 0.5, TPR and TNR at the "
+        "chosen threshold: a lower TPR means that more AI images are missed, a lower TNR that more real images are "
+        "called AI."
     )
     with styled():
         heat, curves = heat_figure(found.table), curves_figure(found.table)
-    return Section(
-        "robustness",
-        found.verdict,
+    return Findings(
+        found.finding,
         (
             Paragraph(words),
             evaluation.gallery.add(heat, "robustness_table", "Accuracy under every corruption; the worst is framed."),
@@ -48,6 +49,15 @@ def section(evaluation: Evaluation) -> Section:
         _plain(found.table),
         _risks(found),
     )
+
+
+SECTION: Final = SectionEntry(
+    "robustness",
+    "Does it survive compression, resizing and sharing?",
+    findings,
+    costly="corruptions",
+    untested=Risk(0.1, "whether it survives compression and resizing"),
+)
 
 
 def _table(table: pd.DataFrame) -> Table:

@@ -1,4 +1,4 @@
-"""Images or files: what the files alone give away, the swap test, repeated images, suspected label errors."""
+"""Has it learned images or files: file facts alone, the swap test, repeated images, suspected label errors."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,9 +13,11 @@ from rexnet_ai_real.evaluate.audits.label_errors import contact_sheet, find_labe
 from rexnet_ai_real.evaluate.audits.shortcuts import FileAudit, audit_files
 from rexnet_ai_real.evaluate.audits.swaps import ENCODINGS, swap_audit
 from rexnet_ai_real.evaluate.leaks import LeakAudit, find_leaks, parts_of
-from rexnet_ai_real.evaluate.report.document import Block, Paragraph, Risk, Section, Signed, Table, signed, split_lead
+from rexnet_ai_real.evaluate.report.document import Block, Findings, Paragraph, Risk, Signed, Table
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
+from rexnet_ai_real.evaluate.report.formatting import signed, split_lead
 from rexnet_ai_real.evaluate.report.plots import interval_figure
+from rexnet_ai_real.evaluate.report.section_entry import SectionEntry
 from rexnet_ai_real.figures import NAMES
 from rexnet_ai_real.files import write_csv
 from rexnet_ai_real.labels import LABELS
@@ -39,18 +41,27 @@ class _Audit:
     failed: str | None = None
 
 
-def section(evaluation: Evaluation) -> Section:
-    """Four audits, each by itself: one that fails leaves the others standing."""
-    audits = [_tried(name, make, evaluation) for name, make in _AUDITS.items()]
+def findings(evaluation: Evaluation) -> Findings:
+    """Four audits; one that fails does not cost the others."""
+    made = {key: _tried(name, make, evaluation) for key, (name, make) in _AUDITS.items()}
+    audits = list(made.values())
     failed = "; ".join(audit.failed for audit in audits if audit.failed)
-    return Section(
-        "shortcuts",
+    return Findings(
         audits[0].finding,
         tuple(block for audit in audits for block in audit.blocks),
-        {name: audit.metrics for name, audit in zip(_KEYS, audits, strict=True) if audit.metrics is not None},
+        {key: audit.metrics for key, audit in made.items() if audit.metrics is not None},
         tuple(risk for audit in audits for risk in audit.risks),
         failed or None,
     )
+
+
+SECTION: Final = SectionEntry(
+    "shortcuts",
+    "Has it learned images or files?",
+    findings,
+    costly="swap test",
+    untested=Risk(0.2, "whether it has learned files instead of images"),
+)
 
 
 def _tried(name: str, make: Callable[[Evaluation], _Audit], evaluation: Evaluation) -> _Audit:
@@ -61,8 +72,8 @@ def _tried(name: str, make: Callable[[Evaluation], _Audit], evaluation: Evaluati
         return _Audit(words, (Paragraph(words),), failed=words)
 
 
-def _files(evaluation: Evaluation) -> _Audit:
-    """What a classifier makes of the file facts alone, beside the detector."""
+def file_audit(evaluation: Evaluation) -> _Audit:
+    """A classifier that sees only file facts, beside the detector."""
     part, settings = evaluation.part, evaluation.settings
     scores = part.scores
     facts = read_containers([image.path for image in part.images()])
@@ -73,13 +84,16 @@ def _files(evaluation: Evaluation) -> _Audit:
     )
     gap = compare(detector, files, resamples=settings.resamples, seed=settings.seed).differences["auroc"]
     beside = Paragraph(
-        f"On the same {found.n:,} images the detector reaches an AUROC of {gap.a}, a classifier that sees only what "
-        f"the files say of themselves {gap.b}: a difference of {signed(gap.difference)}."
+        f"On the same {found.n:,} images the detector reaches an AUROC of {gap.a}; a classifier that sees only "
+        f"size, format, compression and metadata of the files reaches {gap.b}: the difference is "
+        f"{signed(gap.difference)}."
     )
     strengths = {"the detector": gap.a, "all file facts": found.auroc}
     strengths |= {fact.name: fact.auroc for fact in found.facts[:6]}
     figure = evaluation.gallery.add(
-        interval_figure(strengths, "AUROC", chance=0.5), "file_facts", "The detector, and facts of the files alone."
+        interval_figure(strengths, "AUROC", chance=0.5),
+        "file_facts",
+        "AUROC of the detector and of file facts alone; the dashed line is chance.",
     )
     metrics = {
         "file_facts_auroc": found.auroc.plain(),
@@ -87,9 +101,11 @@ def _files(evaluation: Evaluation) -> _Audit:
         "rule": found.rule.words if found.rule else None,
         "rule_balanced_accuracy": found.rule_balanced_accuracy.plain(),
     }
-    lead, rest = split_lead(found.verdict)
-    blocks: tuple[Block, ...] = (*([Paragraph(rest)] if rest else []), beside, figure, _facts_table(found))
-    return _Audit(lead, blocks, metrics, _file_risks(found, gap.difference.low))
+    lead, rest = split_lead(found.finding)
+    blocks: list[Block] = [*([Paragraph(rest)] if rest else []), beside, figure]
+    if found.facts:
+        blocks.append(_facts_table(found))
+    return _Audit(lead, tuple(blocks), metrics, _file_risks(found, gap.difference.low))
 
 
 def _file_risks(found: FileAudit, surplus: float) -> tuple[Risk, ...]:
@@ -103,7 +119,13 @@ def _file_risks(found: FileAudit, surplus: float) -> tuple[Risk, ...]:
 
 def _facts_table(found: FileAudit) -> Table:
     rows = tuple((fact.name, fact.auroc) for fact in found.facts)
-    return Table(("Fact alone", "AUROC"), rows, "Out-of-fold AUROC of a small tree on one fact.", bars=1, folded=True)
+    return Table(
+        ("Fact alone", "AUROC"),
+        rows,
+        "Out-of-fold AUROC of a small decision tree on each fact alone.",
+        bars=1,
+        folded=True,
+    )
 
 
 def _swaps(evaluation: Evaluation) -> _Audit:
@@ -118,28 +140,27 @@ def _swaps(evaluation: Evaluation) -> _Audit:
         (shift.swap.title, shift.tpr, Signed(shift.tpr_shift), shift.tnr, Signed(shift.tnr_shift), shift.auroc)
         for shift in found.shifts
     )
-    columns = ("All images written anew", "TPR", "shift", "TNR", "shift", "AUROC")
-    table = Table(columns, rows, f"Swap test on {found.n:,} images at the threshold; shifts are paired.")
-    metrics = {
-        shift.swap.title: {
-            name: getattr(shift, name).plain()
-            for name in ("tpr", "tnr", "auroc", "tpr_shift", "tnr_shift", "auroc_shift")
-        }
-        for shift in found.shifts
-    }
+    columns = ("Images re-encoded", "TPR", "change", "TNR", "change", "AUROC")
+    table = Table(columns, rows, f"Swap test on {found.n:,} images at the threshold; changes are paired by image.")
+    metrics = {shift.swap.title: {name: getattr(shift, name).plain() for name in _SHIFTS} for shift in found.shifts}
     worst = max((shift for shift in found.shifts if shift.beyond_chance), key=lambda s: s.size, default=None)
-    words = f"the verdict depends on the file that an image comes in: {worst.swap.title} moves TPR by " if worst else ""
+    words = (
+        f"the verdict depends on the file that an image comes in: re-encoding ({worst.swap.title}) changes TPR by "
+        if worst
+        else ""
+    )
     risk = Risk(worst.size, f"{words}{signed(worst.tpr_shift)} and TNR by {signed(worst.tnr_shift)}") if worst else None
-    return _Audit(found.verdict, (Paragraph(found.verdict), table), metrics, (risk,) if risk else ())
+    return _Audit(found.finding, (Paragraph(found.finding), table), metrics, (risk,) if risk else ())
 
 
 def _leaks(evaluation: Evaluation) -> _Audit:
-    """Images that were tested after they, or near-duplicates, were learned."""
+    """Test images that, themselves or as near-duplicates, are also training images."""
     audits = _leak_audits(evaluation)
     if not audits:
         words = "Images that the detector was trained on, and near-duplicates of them, were left out beforehand."
         if evaluation.subject.manifest is None:
-            words = f"Whether an image was learned as well cannot be seen: {evaluation.subject.kind} lists none."
+            title = evaluation.subject.title
+            words = f"Whether it was trained on any of these images is unknown: {title} lists no training images."
         return _Audit(words, (Paragraph(words),))
     touched = {path for audit in audits for path in audit.affected("test")}
     worst = max(audits, key=lambda audit: len(audit.leaks))
@@ -150,17 +171,19 @@ def _leaks(evaluation: Evaluation) -> _Audit:
     )
     table = (Table(("Image", "Near-duplicate", "Bits apart"), rows, folded=True),) if rows else ()
     share = len(touched) / max(len(evaluation.part), 1)
-    risks = (Risk(share, f"{len(touched)} of the images it is judged by were also learned"),) if touched else ()
+    risks = (
+        (Risk(share, f"it was also trained on {len(touched)} of the images that it is tested on"),) if touched else ()
+    )
     return _Audit(
-        worst.verdict,
-        (Paragraph(worst.verdict + folds), *table),
+        worst.finding,
+        (Paragraph(worst.finding + folds), *table),
         {"pairs": len(worst.leaks), "tested": len(touched)},
         risks,
     )
 
 
 def _leak_audits(evaluation: Evaluation) -> list[LeakAudit]:
-    """One audit per fold. Foreign images that were learned are left out when they are read."""
+    """One audit per fold; none for other collections, whose training images are left out when they are read."""
     subject, part = evaluation.subject, evaluation.part
     if subject.manifest is None or subject.held_out is None or part.name != subject.held_out.name:
         return []
@@ -172,11 +195,11 @@ def _leak_audits(evaluation: Evaluation) -> list[LeakAudit]:
 
 
 def _label_errors(evaluation: Evaluation) -> _Audit:
-    """Labels that a detector trained without the image contradicts."""
+    """Labels contradicted by a detector that was not trained on the image."""
     part = evaluation.part
     found = find_label_errors(part.rows["path"].tolist(), part.scores.labels, part.scores.probabilities)
     metrics = {"suspects": len(found.suspects), "expected_errors": found.expected_errors, "n": found.n}
-    blocks: list[Block] = [Paragraph(found.verdict)]
+    blocks: list[Block] = [Paragraph(found.finding)]
     if found.suspects:
         listed = [(s.path, NAMES[LABELS.index(s.given)], s.probability) for s in found.suspects]
         write_csv(
@@ -184,17 +207,17 @@ def _label_errors(evaluation: Evaluation) -> _Audit:
         )
         rows, words = tuple(listed[:LISTED]), f"The first {LISTED} of {len(listed)}; all are in label_errors.csv."
         sheet = contact_sheet(found, part.root)
-        caption = "Labels that the detector contradicts most. To be judged by eye."
+        caption = "Labels that the detector contradicts most. Check each by eye."
         blocks.append(evaluation.gallery.add(sheet, "label_errors", caption, photographs=True))
         words = "All suspected labels." if len(listed) <= LISTED else words
         blocks.append(Table(("Image", "Given as", "P(AI)"), rows, words, folded=True))
-    return _Audit(found.verdict, tuple(blocks), metrics)
+    return _Audit(found.finding, tuple(blocks), metrics)
 
 
-_AUDITS: Final[dict[str, Callable[[Evaluation], _Audit]]] = {
-    "The audit of file facts": _files,
-    "The swap test": _swaps,
-    "The search for repeated images": _leaks,
-    "The search for label errors": _label_errors,
+_AUDITS: Final[dict[str, tuple[str, Callable[[Evaluation], _Audit]]]] = {
+    "files": ("The audit of file facts", file_audit),
+    "swaps": ("The swap test", _swaps),
+    "leaks": ("The search for repeated images", _leaks),
+    "label_errors": ("The search for label errors", _label_errors),
 }
-_KEYS: Final = ("files", "swaps", "leaks", "label_errors")
+"""Key in metrics.json -> name for messages, and maker."""

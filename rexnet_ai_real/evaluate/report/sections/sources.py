@@ -1,4 +1,4 @@
-"""How good is it on each source: generators and origins told apart, those with few images marked."""
+"""How good is it on each source, such as a generator or a camera; sources with few images are marked."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,13 +6,14 @@ from typing import Final
 import numpy as np
 
 from rexnet_ai_real.evaluate.part import Part
-from rexnet_ai_real.evaluate.report.document import Block, Note, Risk, Table, percent
+from rexnet_ai_real.evaluate.report.document import Block, Caution, Risk, Table
+from rexnet_ai_real.evaluate.report.formatting import percent
 from rexnet_ai_real.figures import NAMES
 from rexnet_ai_real.metrics.binary import evaluate_scores
 from rexnet_ai_real.metrics.bootstrap import Estimate
 
-ENOUGH: Final = 30
-"""Images below which a group is marked as too small: the 95% interval of a rate then spans 20 points and more."""
+MIN_SOURCE_SIZE: Final = 30
+"""Images below which a source is marked as too small: the 95% interval of a rate then spans 20 points and more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class SourceScore:
     @property
     def is_small(self) -> bool:
         """Whether it has too few images to be judged."""
-        return self.n < ENOUGH
+        return self.n < MIN_SOURCE_SIZE
 
     @property
     def name(self) -> str:
@@ -41,7 +42,7 @@ class SourceScore:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What the report says of them."""
+    """The sources of a set of images in the report."""
 
     scores: tuple[SourceScore, ...] = ()
     blocks: tuple[Block, ...] = ()
@@ -91,7 +92,7 @@ def _table(found: list[SourceScore]) -> Table:
     return Table(columns, rows, "Each source; AUROC is against all images of the other class.", bars=3)
 
 
-def _worst(found: list[SourceScore]) -> tuple[Note, ...]:
+def _worst(found: list[SourceScore]) -> tuple[Caution, ...]:
     small = [s for s in found if s.is_small]
     large = [s for s in found if not s.is_small]
     words = []
@@ -102,10 +103,10 @@ def _worst(found: list[SourceScore]) -> tuple[Note, ...]:
         named = ", ".join(f"{s.source} ({s.n})" for s in small)
         lowest = min(small, key=lambda s: s.correct.value)
         words.append(
-            f"Too small to judge, under {ENOUGH} images: {named}; lowest of these is {lowest.source}, "
+            f"Too small to judge, under {MIN_SOURCE_SIZE} images: {named}; the lowest of these is {lowest.source}, "
             f"{percent(lowest.correct)}."
         )
-    return (Note("caution", " ".join(words)),)
+    return (Caution(" ".join(words)),)
 
 
 def _risks(found: list[SourceScore]) -> tuple[Risk, ...]:

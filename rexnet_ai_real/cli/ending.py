@@ -1,0 +1,57 @@
+"""How every command ends: one table of exit codes, and one clear line where something went wrong."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from rexnet_ai_real.errors import UserError
+
+DONE: Final = 0
+"""All was done."""
+SOME_FAILED: Final = 1
+"""Some images, jobs or parts failed, and the others have their results; or what was made was found unfit."""
+WRONG: Final = 2
+"""The command cannot be carried out: a wrong argument, setting, file or folder. Nothing was done."""
+INTERRUPTED: Final = 130
+"""Ctrl-C."""
+
+
+def command(run: Callable[[], int], interrupted: str = "What was written is complete.") -> int:
+    """Run what a command does, and turn its end into an exit code.
+
+    Args:
+        run: gives the exit code of a command that came to its end.
+        interrupted: what to say after Ctrl-C.
+    """
+    try:
+        with ending(interrupted):
+            return run()
+    except SystemExit as end:
+        return int(end.code or DONE)
+
+
+@contextmanager
+def ending(interrupted: str = "What was written is complete.") -> Iterator[None]:
+    """End the program as `command` does, for what must not return an exit code: a function that Hydra calls.
+
+    Raises:
+        SystemExit: with one of the exit codes above, after a line on standard error.
+    """
+    try:
+        yield
+    except UserError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(WRONG) from error
+    except BrokenPipeError:  # `| head` has seen enough; what is still buffered must not fail a second time
+        close_stdout()
+        raise SystemExit(DONE) from None
+    except KeyboardInterrupt:
+        print(f"\nInterrupted. {interrupted}", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
+
+
+def close_stdout() -> None:
+    """Discard what is buffered for standard output, so that what failed does not fail again at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,59 @@
+"""Every setting of a report: its type, default, meaning and the values it may have. Imports no Hydra."""
+
+from dataclasses import dataclass, field
+
+from rexnet_ai_real.config.rules import SEED, at_least, inside, one_of
+from rexnet_ai_real.config.schema import MISSING, SOURCES, DataConfig
+
+OWN = "own"
+"""As data.name of an evaluation: the images that the run itself held out."""
+THRESHOLDS = ("fpr", "balanced_accuracy")
+
+
+@dataclass
+class EvaluationDataConfig(DataConfig):
+    """Which images are evaluated."""
+
+    name: str = field(default=OWN, metadata=one_of(OWN, *SOURCES))
+    """own, or the layout of another data set: kaggle, cifake, folder or synthetic."""
+    batch_size: int = field(default=32, metadata=at_least(1))
+    """Images per prediction."""
+
+
+@dataclass
+class EvaluateConfig:
+    """One report: `python -m rexnet_ai_real.evaluate`."""
+
+    run: str = MISSING
+    """What is evaluated: a run folder, a checkpoint, a multirun of folds, or a saved or exported detector."""
+    backend: str = "auto"
+    """What runs an exported detector: onnx, torch, onnx-int8, openvino; auto: the first of these that it has a file
+    for. Runs, checkpoints and folds are evaluated on torch."""
+    output_dir: str | None = None
+    """Where the report is written. Null: report/ inside the folder of `run`."""
+    data: DataConfig = field(default_factory=EvaluationDataConfig)
+    """Which images. own: those that the run held out, data.root naming their folder where it has moved. Any other
+    data set is evaluated whole, or its own test part where it has one. A detector brings its own way of resizing: only
+    name, root, classes, batch_size, workers, max_pixels and duplicate_distance of these settings are used."""
+    others: list[str] = field(default_factory=list)
+    """Folders of other collections, in any layout that data=folder, kaggle or cifake reads: does the result hold there
+    too?"""
+    against: str | None = None
+    """A second run, multirun of folds or checkpoint that held out the same images, to compare with."""
+    sections: list[str] | None = None
+    """Which sections to make. Null: all. [metrics,calibration] takes seconds, since no image is predicted again."""
+    sample: int | None = field(default=192, metadata=at_least(2))
+    """How many held-out images, drawn by their hashes, pass the 47 corruptions, the swap test and the test of the
+    heat maps. Null: all; the time grows with it (192: about ten minutes on two cores)."""
+    threshold: str = field(default="fpr", metadata=one_of(*THRESHOLDS))
+    """fpr: false alarms on at most `fpr` of real images; balanced_accuracy: best mean of both classes."""
+    fpr: float = field(default=0.05, metadata=inside(0, 1))
+    """False-positive rate for which the threshold is chosen."""
+    error_target: float | None = field(default=0.10, metadata=inside(0, 1))
+    """Promised largest error rate among answered images; the others are "unsure". Null: every image is answered."""
+    confidence: float = field(default=0.90, metadata=inside(0, 1))
+    """Probability with which that promise holds."""
+    resamples: int = field(default=2000, metadata=at_least(20))
+    """Bootstrap resamples behind every interval."""
+    seed: int = field(default=0, metadata=SEED)
+    """Of the bootstrap, the folds of the shortcut audit and the random maps."""

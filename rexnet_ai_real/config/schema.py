@@ -1,0 +1,225 @@
+"""Every setting of a training run: its type, default, meaning and the values it may have. Imports no Hydra.
+
+YAML files under conf/ only say what differs from these defaults.
+"""
+
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
+
+from rexnet_ai_real.config.rules import BELOW_ONE, PROBABILITY, SEED, above, at_least, between, inside, one_of, rule
+from rexnet_ai_real.images.layouts import LAYOUTS
+from rexnet_ai_real.images.limits import MAX_PIXELS
+from rexnet_ai_real.images.preprocessing import FILTERS, RESIZES, Preprocessing
+
+MISSING: Any = "???"
+"""A value that must be given; OmegaConf reads it so."""
+SOURCES = tuple(LAYOUTS)
+LIBRARIES = ("rexnet", "timm")
+ACCELERATORS = ("auto", "cpu", "gpu", "mps")
+STRATEGIES = ("auto", "ddp")
+PRECISIONS = ("auto", "32-true", "16-mixed", "bf16-mixed")
+
+
+@dataclass
+class SyntheticConfig:
+    """The generated stand-in data set (`data=synthetic`)."""
+
+    count: int = field(default=600, metadata=at_least(20))
+    """Images, half of them of each class."""
+    size: int = field(default=96, metadata=at_least(32))
+    """Side of the square images, in pixels."""
+    seed: int = field(default=0, metadata=at_least(0))
+    """Another seed gives other images."""
+
+
+@dataclass
+class DataConfig:
+    """Which images, which of them are held out, and how images become batches."""
+
+    name: str = field(default=MISSING, metadata=one_of(*SOURCES))
+    """Layout of the data set: kaggle, cifake, folder or synthetic."""
+    root: str | None = None
+    """Folder with the images. Null: the default folder of the data set, downloaded or generated there when absent."""
+    classes: dict[str, str] = field(default_factory=dict)
+    """For `folder`: further folder names and the class that each stands for, such as {midjourney: ai, flickr: real}."""
+    image_size: int = field(default=224, metadata=between(32, 2048, "pixels"))
+    """Side of the square that the network sees, in pixels."""
+    resize: str = field(default="squash", metadata=one_of(*RESIZES))
+    """squash: both sides to image_size, as the study does; crop: short side to image_size, then the centre."""
+    interpolation: str = field(default="bilinear", metadata=one_of(*FILTERS))
+    """bilinear or bicubic; both with antialiasing."""
+    mean: list[float] = field(
+        default_factory=lambda: [0.485, 0.456, 0.406],
+        metadata=rule(lambda value: len(value) == 3, "three numbers, one a channel"),
+    )
+    """Subtracted from each channel after scaling to 0..1; ImageNet's, which the pretrained weights expect."""
+    std: list[float] = field(
+        default_factory=lambda: [0.229, 0.224, 0.225],
+        metadata=rule(lambda value: len(value) == 3 and min(value) > 0, "three numbers above 0, one a channel"),
+    )
+    """Divides each channel after the mean is subtracted."""
+    batch_size: int = field(
+        default=32, metadata=rule(lambda value: value >= 2, "2 or more (batch norm has no variance of one image)")
+    )
+    """Images per training step. At least 2: batch norm has no variance of one."""
+    cache_gb: float = field(default=8.0, metadata=at_least(0))
+    """Images are decoded once and kept as pixels in the user's cache folder, which may take this many gigabytes (10^9
+    bytes; an image of 224 px takes 0.00015). Images that do not fit in are decoded in every epoch; 0: all of them."""
+    workers: int = field(default=2, metadata=at_least(0))
+    """Processes that decode images while the network trains, where the cache does not hold all of them; 0: none, the
+    training process decodes."""
+    val_fraction: float = field(default=0.15, metadata=inside(0, 1))
+    """Share of the images that choose the checkpoint and stop the training."""
+    test_fraction: float = field(default=0.2, metadata=inside(0, 1))
+    """Share of the images used once, at the end. Ignored where the data set brings its own test part."""
+    fold: int | None = None
+    """Which fold is the test part, 0 to folds - 1. Null: one split by the fractions above."""
+    folds: int = field(default=5, metadata=at_least(2))
+    """How many parts cross-validation divides the images into."""
+    duplicate_distance: int = field(default=4, metadata=between(0, 8, "bits of 64"))
+    """Images whose 64-bit difference hashes differ in at most this many bits stay on the same side of every split."""
+    max_pixels: int = field(default=MAX_PIXELS, metadata=at_least(1))
+    """An image with more pixels is listed as a problem and left out."""
+    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
+
+
+@dataclass
+class AugmentConfig:
+    """Random changes to training images. All zero: resize and normalise only, as in the study."""
+
+    flip: float = field(default=0.0, metadata=PROBABILITY)
+    """Probability of a left-right mirror image."""
+    rotation: float = field(default=0.0, metadata=between(0, 180, "degrees"))
+    """Largest rotation to either side, in degrees: the angles that the study leaves for later."""
+    crop_scale: float = field(
+        default=1.0, metadata=rule(lambda value: 0 < value <= 1, "a share of the area above 0, up to 1")
+    )
+    """Smallest share of the area that a random crop keeps; 1 keeps the whole image."""
+    brightness: float = field(default=0.0, metadata=BELOW_ONE)
+    """Largest relative change: 0.2 draws a factor from 0.8 to 1.2. The lighting that the study leaves for later."""
+    contrast: float = field(default=0.0, metadata=BELOW_ONE)
+    """Largest relative change of contrast."""
+    saturation: float = field(default=0.0, metadata=BELOW_ONE)
+    """Largest relative change of saturation."""
+    jpeg: float = field(default=0.0, metadata=PROBABILITY)
+    """Probability of a JPEG round trip at a random quality from 50 to 95, so that compression traces say less."""
+    blur: float = field(default=0.0, metadata=PROBABILITY)
+    """Probability of a Gaussian blur with sigma 0.1 to 2 pixels."""
+    erasing: float = field(default=0.0, metadata=PROBABILITY)
+    """Probability that a random rectangle is blanked (Zhong et al. 2020)."""
+
+
+@dataclass
+class ModelConfig:
+    """The network."""
+
+    name: str = MISSING
+    """rexnet_100, _130, _150, _200, _300, rexnetr_*, rexnet_lite_*, or any timm backbone with library=timm."""
+    width: float | None = field(default=None, metadata=above(0))
+    """Channel multiplier of ReXNet; null: that of the name (rexnet_150: 1.5)."""
+    depth: float = field(default=1.0, metadata=above(0))
+    """Multiplier of the number of blocks of ReXNet."""
+    library: str = field(default="rexnet", metadata=one_of(*LIBRARIES))
+    """rexnet: this project's own ReXNet; timm: any backbone of timm, for comparison."""
+    weights: str | None = None
+    """imagenet (downloaded through timm), a path to .safetensors or .pth, or null to start from scratch."""
+    dropout: float = field(default=0.2, metadata=BELOW_ONE)
+    """Probability with which each pooled feature is dropped before the last layer."""
+    drop_path: float = field(default=0.0, metadata=BELOW_ONE)
+    """Stochastic depth: probability with which the last residual block is skipped; earlier ones less, in proportion."""
+    compile: bool = False
+    """torch.compile the network: starts slowly (about a minute), then takes faster steps."""
+
+
+@dataclass
+class OptimizerConfig:
+    """How gradients change the weights (`optimizer=sgd`, the study's)."""
+
+    name: str = MISSING
+    """A class of torch.optim, such as SGD."""
+    lr: float = field(default=3e-4, metadata=above(0))
+    """Learning rate at which the schedule starts; see ScheduleConfig for how it moves."""
+    weight_decay: float = field(default=1e-4, metadata=at_least(0))
+    """Not applied to biases and batch-norm parameters."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Further arguments of that class, such as {momentum: 0.9}."""
+
+
+@dataclass
+class ScheduleConfig:
+    """How the learning rate moves from step to step."""
+
+    name: str = "one_cycle"
+    """An entry of SCHEDULES in rexnet_ai_real/train/schedule.py, which explains each."""
+    div_factor: float = field(default=25.0, metadata=at_least(1))
+    """one_cycle: the peak is this many times lr (Smith & Topin 2018)."""
+    pct_start: float = field(default=0.3, metadata=inside(0, 1))
+    """one_cycle: share of all steps spent on the way up to the peak."""
+
+
+@dataclass
+class EarlyStoppingConfig:
+    """When to end a run that no longer improves."""
+
+    patience: int = field(default=5, metadata=at_least(1))
+    """Validation checks (one an epoch) without a lower validation loss before the run stops."""
+    min_delta: float = field(default=0.0, metadata=at_least(0))
+    """A loss counts as lower only when it is lower by more than this."""
+
+
+@dataclass
+class TrainerConfig:
+    """Passed to Lightning's Trainer."""
+
+    max_epochs: int = field(default=30, metadata=at_least(1))
+    accelerator: str = field(default="auto", metadata=one_of(*ACCELERATORS))
+    """auto, cpu, gpu or mps."""
+    devices: int = field(default=1, metadata=at_least(1))
+    """How many of these processors."""
+    strategy: str = field(default="auto", metadata=one_of(*STRATEGIES))
+    """auto, or ddp for several devices."""
+    precision: str = field(default="auto", metadata=one_of(*PRECISIONS))
+    """32-true, 16-mixed, bf16-mixed; or auto: bf16-mixed where the processor computes in bfloat16, else 32-true."""
+    threads: int | None = field(default=None, metadata=at_least(1))
+    """CPU threads of the network; null: as many as PyTorch chooses. Another number may change the last digits."""
+    deterministic: bool = True
+    """Only algorithms that give the same numbers every time."""
+    gradient_clip: float | None = field(default=None, metadata=above(0))
+    """Largest norm of the gradient; null: no limit."""
+    fast_dev_run: bool = False
+    """One training and one validation batch, nothing saved: a quick check that everything runs."""
+
+
+@dataclass
+class TrainConfig:
+    """One training run: `python -m rexnet_ai_real.train`."""
+
+    name: str = "train"
+    """Name of the experiment; the folder under outputs/."""
+    output_dir: str = "${run_folder:${resume},outputs/${name}/${now:%Y-%m-%d_%H-%M-%S}}"
+    """The run folder. Under a multirun, the folder that holds one run folder per job. A resumed run keeps its own."""
+    seed: int = field(default=0, metadata=SEED)
+    """Seed of the split, the initial weights, the batches and the augmentation."""
+    figures: bool = True
+    """Draw the figures of the run, and images for TensorBoard; false saves seconds of a short run."""
+    resume: str | None = None
+    """A run folder, or its last.ckpt, to continue from the end of its last complete epoch."""
+    data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+
+
+def preprocessing_of(data: DataConfig) -> Preprocessing:
+    """The part of the data settings that the network depends on."""
+    return Preprocessing(data.image_size, data.resize, data.interpolation, tuple(data.mean), tuple(data.std))
+
+
+def to_plain(config: Any) -> dict[str, Any]:
+    """Nested dictionaries of plain values: for a checkpoint and for config.yaml."""
+    return {
+        f.name: to_plain(value) if is_dataclass(value := getattr(config, f.name)) else value for f in fields(config)
+    }

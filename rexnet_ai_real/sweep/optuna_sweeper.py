@@ -1,0 +1,119 @@
+"""A search that asks Optuna which settings to run next.
+
+Hydra's own Optuna plugin is limited to Optuna 2.10 (2022) as long as Hydra is below 1.4: its SQLite storage needs
+SQLAlchemy 1.x, and importing it warns. This search uses a current Optuna, keeps its state in a journal file from which
+it continues after Ctrl-C, and can be shared by several processes.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override, Transformer
+from hydra.errors import CompactHydraException
+from hydra.plugins.launcher import Launcher
+
+if TYPE_CHECKING:  # importing Optuna takes a second
+    import optuna
+
+STUDY: Final = "rexnet_ai_real"
+
+
+@dataclass(frozen=True)
+class OptunaSearch:
+    """Runs job after job, each with the settings that Optuna's TPE sampler suggests. Minimises what the jobs return."""
+
+    trials: int
+    """Jobs in all, failed ones, earlier ones and those of other processes included."""
+    seed: int | None
+    """None: a random one."""
+    journal: Path
+    """The file that holds the search."""
+    params: Mapping[str, Any]
+    """Key to sweep, as on the command line."""
+
+    def run(self, arguments: Sequence[str], launcher: Launcher) -> "optuna.Study":
+        """Launch jobs until the study holds `trials` finished ones.
+
+        Args:
+            arguments: overrides of the command line; they win over `params`.
+            launcher: Hydra's.
+
+        Raises:
+            CompactHydraException: Optuna is not installed, nothing is left to search, or the journal holds a search
+                over other ranges.
+        """
+        try:
+            import optuna
+        except ImportError as error:
+            raise CompactHydraException("Optuna is not installed: pip install 'rexnet-ai-real[optuna]'") from error
+        space, fixed = self._parse(arguments)
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        study = self._open_study()
+        finished = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.FAIL)
+        while len(study.get_trials(deepcopy=False, states=finished)) < self.trials:
+            try:
+                trial = study.ask(space)
+            except ValueError as error:
+                raise CompactHydraException(
+                    f"{self.journal} holds a search over other ranges ({error}) Give the ranges with which it began, "
+                    "or another output_dir for a new search"
+                ) from error
+            chosen = [f"{key}={value}" for key, value in trial.params.items()]
+            # The trial's number names the job's folder: unique among all processes and restarts that share the study.
+            (job,) = launcher.launch([[*fixed, *chosen]], initial_job_idx=trial.number)
+            score = job.return_value
+            if isinstance(score, float) and not math.isnan(score):  # a failed job's score is NaN
+                study.tell(trial, score)
+            else:
+                study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        return study
+
+    def _parse(self, arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+        """The ranges to search, by key, and the overrides that every job has in common."""
+        params = [f"{key}={value}" for key, value in self.params.items()]
+        parsed = OverridesParser.create().parse_overrides([*params, *arguments])
+        latest = {override.get_key_element(): override for override in parsed}  # the command line comes last and wins
+        space = {key: distribution(override) for key, override in latest.items() if override.is_sweep_override()}
+        if not space:
+            raise CompactHydraException(
+                "nothing to search: give at least one range, such as optimizer.lr='interval(1e-4, 1e-2)'"
+            )
+        return space, [str(override.input_line) for override in latest.values() if not override.is_sweep_override()]
+
+    def _open_study(self) -> "optuna.Study":
+        """The study in the journal, or a new one."""
+        import optuna
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend
+
+        self.journal.parent.mkdir(parents=True, exist_ok=True)
+        storage = JournalStorage(JournalFileBackend(str(self.journal)))
+        study = optuna.create_study(storage=storage, study_name=STUDY, direction="minimize", load_if_exists=True)
+        # A continued search must not draw its first random trials a second time.
+        seed = None if self.seed is None else self.seed + len(study.get_trials(deepcopy=False))
+        study.sampler = optuna.samplers.TPESampler(seed=seed)
+        return study
+
+
+def distribution(override: Override) -> "optuna.distributions.BaseDistribution":
+    """The values from which Optuna chooses for a sweep in Hydra's grammar.
+
+    interval(a, b) is a range of whole numbers where both ends are whole, otherwise of real numbers, on a logarithmic
+    scale when tagged log; a,b,c and range(...) are values without an order.
+    """
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    sweep = override.value()
+    if not isinstance(sweep, IntervalSweep):
+        values: Sequence[Any] = list(override.sweep_iterator(transformer=Transformer.encode))
+        return CategoricalDistribution(values)
+    low, high, log = sweep.start, sweep.end, "log" in sweep.tags
+    if low is None or high is None:
+        raise CompactHydraException(f"{override.input_line}: an interval needs two ends")
+    if isinstance(low, int) and isinstance(high, int):
+        return IntDistribution(low, high, log=log)
+    return FloatDistribution(low, high, log=log)

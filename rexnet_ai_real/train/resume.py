@@ -1,0 +1,52 @@
+"""What must be unchanged for a run to be resumed: settings and images."""
+
+import pandas as pd
+import torch
+
+from rexnet_ai_real.config import ConfigError, TrainConfig, to_plain
+from rexnet_ai_real.data.manifest import read_manifest, usable
+from rexnet_ai_real.runs.folder import RunFolder
+
+MAY_DIFFER = ("resume", "output_dir", "figures", "trainer.", "early_stopping.", "data.workers", "data.root")
+"""Beginnings of keys: a resumed run may be longer, run elsewhere, and show more or less."""
+
+
+def check_same_run(config: TrainConfig, folder: RunFolder, manifest: pd.DataFrame) -> None:
+    """A resumed run has the images, the network and the optimizer with which it began.
+
+    Raises:
+        ConfigError: names the keys or the images that differ.
+    """
+    if not folder.last_checkpoint.is_file():
+        raise ConfigError(f"resume={config.resume}: there is no {folder.last_checkpoint} to continue from")
+    trained = torch.load(folder.last_checkpoint, "cpu", weights_only=True, mmap=True)["epoch"] + 1
+    if trained > config.trainer.max_epochs:
+        raise ConfigError(
+            f"trainer.max_epochs={config.trainer.max_epochs}: {config.resume} has {trained}; expected {trained} or more"
+        )
+    before, now = _flat(folder.read_config()), _flat(to_plain(config))
+    differing = sorted(
+        key for key in before.keys() | now.keys() if before.get(key) != now.get(key) and not key.startswith(MAY_DIFFER)
+    )
+    if differing:
+        changes = ", ".join(f"{key} was {before.get(key)}, now {now.get(key)}" for key in differing)
+        raise ConfigError(f"resume={config.resume}: give the settings with which the run began ({changes})")
+    # A file more or less may move others to another split: images used in training would be used in the test.
+    changed = sorted({row[0] for row in _images(read_manifest(folder.manifest_file)) ^ _images(manifest)})
+    if changed:
+        raise ConfigError(
+            f"resume={config.resume}: {len(changed)} images are not as they were when the run began, such as "
+            f"{changed[0]} (compare {folder.manifest_file}); restore them, or begin a new run"
+        )
+
+
+def _images(manifest: pd.DataFrame) -> set[tuple[str, str, str]]:
+    used = manifest[usable(manifest)]
+    return set(zip(used["path"], used["sha256"], used["split"], strict=True))
+
+
+def _flat(plain: dict[str, object], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in plain.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
