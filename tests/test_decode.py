@@ -460,7 +460,7 @@ def test_a_jpeg_that_ends_before_its_pixels_do_is_incomplete(mode: str, share: f
 def test_an_image_that_ends_in_grey_is_complete() -> None:
     for mode, grey in (("L", 128), ("RGB", (128, 128, 128)), ("CMYK", (127, 127, 127, 127))):
         image = scene(211, 149).convert(mode)
-        image.paste(grey, (0, 40, 211, 149))  # type: ignore[arg-type]
+        image.paste(grey, (0, 40, 211, 149))
         for enough in (None, 20):
             for options in ({}, {"progressive": True}, {"restart_marker_blocks": 2}):
                 decode(encoded(image, "JPEG", **options), enough=enough)

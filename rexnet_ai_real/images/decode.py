@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
+import PIL._imaging
 from PIL import Image, UnidentifiedImageError
 
 from rexnet_ai_real.errors import UserError
@@ -23,6 +24,10 @@ from rexnet_ai_real.images.stripped import Hostile, Stripped, strip
 from rexnet_ai_real.images.tiff_directory import orientation
 
 T = TypeVar("T")
+
+# The system gets blocks above 32 MiB back when they are freed. Of Pillow's own, of 16 MiB, each thread kept what its
+# largest image had taken: 3.2 GB after ten images of 100 megapixels on 8 threads, instead of 0.9 GB.
+PIL._imaging.set_block_size(64 << 20)
 
 HEAD_BYTES: Final = 256
 """Bytes at the beginning of a file that `sniff` looks at."""
@@ -123,7 +128,9 @@ def _decoded(use: Callable[[Image.Image], T], data: bytes, max_pixels: int, enou
             raise
         except Exception as error:  # 4,400 randomly damaged files raised six types
             raise UnreadableImage(_reason(error, format_name, data)) from error
-        return use(image)
+        made = use(image)
+        del image  # before others get its memory
+        return made
 
 
 def _rgb(file: Stripped, max_pixels: int, enough: int | None, held: ExitStack) -> Image.Image:

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import PngImagePlugin
@@ -84,7 +85,7 @@ def test_the_command_is_ready_for_ctrl_c_before_pillow_is_loaded() -> None:
 
 def test_masses_of_json_are_looked_at_only_near_the_top() -> None:
     deep = json.loads("[" * 900 + "]" * 900)
-    wide = {f"key {number}": {"a": [{}] * 50} for number in range(5000)}
+    wide: dict[str, Any] = {f"key {number}": {"a": [{}] * 50} for number in range(5000)}
     for value in (deep, wide, [wide] * 3, {"a": json.dumps({"b": json.dumps(wide)})}):
         parts = list(generators._parts("Comment", json.dumps(value)))
         assert len(parts) <= generators._MAX_PARTS
