@@ -74,6 +74,7 @@ def test_every_format_is_sniffed_and_decoded(kind: str, tmp_path: Path) -> None:
         b"<svg xmlns=",
         b"RIFF\x00\x00\x00\x00WAVEfmt ",
         b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X",
+        b"\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00\x40\x00\x40\x00\x18\x00",  # a TGA
     ],
 )
 def test_other_files_are_no_images(head: bytes) -> None:

@@ -57,7 +57,6 @@ _SIGNATURES: Final[tuple[tuple[bytes, str], ...]] = (
     (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "JPEG2000"),
     (b"\xff\x4f\xff\x51", "JPEG2000"),
     (b"\x00\x00\x01\x00", "ICO"),
-    (b"\x00\x00\x02\x00", "CUR"),
     (b"\xff\x0a", "JXL"),
     (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JXL"),
 )
@@ -229,6 +228,8 @@ def sniff(head: bytes) -> str | None:
     for signature, format_name in _SIGNATURES:
         if head.startswith(signature):
             return format_name
+    if head[:4] == b"\0\0\2\0" and head[4:6] > b"\0\0" and head[9:10] == b"\0":  # in a TGA, all these are zero
+        return "CUR"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
     if head[4:8] == b"ftyp":

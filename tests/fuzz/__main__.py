@@ -13,7 +13,7 @@ _ROUND = 200
 
 
 def main(seconds: float) -> None:
-    """Hypothesis shrinks what it finds and prints it; make it a test in test_finds.py."""
+    """Hypothesis shrinks what it finds and prints it: keep that as a test in tests/attacks."""
     began, tried = time.monotonic(), Counter[str]()
     number = int(time.time())
     while time.monotonic() - began < seconds:
