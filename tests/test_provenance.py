@@ -312,6 +312,207 @@ def test_caveat_is_stated() -> None:
     assert read_provenance(png(parameters=WEB_UI)).verdict.endswith("(metadata can be forged or removed)")
 
 
+# One table of forms, in every container.
+
+AIGC = {"Label": "1", "ContentProducer": "00119111010000000000000000000", "ProduceID": "abc", "PropagateID": ""}
+ONE_LINE = (
+    "a castle on a hill.Negative prompt: blurry.Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1234, Size: 512x512"
+)
+PROMPT = {"prompt": "a cat", "seed": 1}
+FORMS = {
+    "lines": (WEB_UI, "Stable Diffusion web UI"),
+    "one line, dots for breaks": (ONE_LINE, "Stable Diffusion web UI"),
+    "one line, blanks for breaks": (ONE_LINE.replace(".", " "), "Stable Diffusion web UI"),
+    "Forge": (
+        "castle\nSteps: 8, Schedule type: Simple, Distilled CFG Scale: 3.5, Size: 1x1, Model: flux1-dev",
+        "Stable Diffusion web UI",
+    ),
+    "lines in JSON": (json.dumps({"parameters": WEB_UI}), "Stable Diffusion web UI"),
+    "graph": (COMFY, "ComfyUI"),
+    "graph as a list": (json.dumps([{"class_type": "KSampler"}]), "ComfyUI"),
+    "graph with a number that is none": (COMFY.replace("1,", "NaN,"), "ComfyUI"),
+    "graph in JSON": (json.dumps({"prompt": json.loads(COMFY), "extra": {}}), "ComfyUI"),
+    "graph as text in JSON": (json.dumps({"prompt": COMFY}), "ComfyUI"),
+    "workflow in JSON": (json.dumps({"workflow": json.dumps({"nodes": []})}), "ComfyUI"),
+    "workflow behind its name": ("Workflow: " + json.dumps({"nodes": []}), "ComfyUI"),
+    "Easy Diffusion": (json.dumps({**PROMPT, "use_stable_diffusion_model": "sd-v1-4"}), "Easy Diffusion"),
+    "InvokeAI": (json.dumps({"app_version": "4.2", "positive_prompt": "a cat"}), "InvokeAI"),
+    "InvokeAI by name": (json.dumps({"invokeai_metadata": {"generation_mode": "txt2img"}}), "InvokeAI"),
+    "SwarmUI": (json.dumps({"sui_image_params": PROMPT}), "SwarmUI"),
+    "Fooocus": (json.dumps({**PROMPT, "base_model": "juggernaut", "performance": "Speed"}), "Fooocus"),
+    "NovelAI": (json.dumps({**PROMPT, "steps": 28, "sampler": "k", "uc": ""}), "NovelAI"),
+    "Draw Things": (json.dumps({"c": "castle", "model": "m", "sampler": "s", "seed": 1, "scale": 7}), "Draw Things"),
+    "Midjourney": ("a cat --v 6 Job ID: 8d1b4c2e-0a3f-4b5c-9d6e-7f8091a2b3c4", "Midjourney"),
+}
+
+
+def xmp_comment(text: str) -> bytes:
+    from xml.sax.saxutils import escape
+
+    inner = f"<x:UserComment><r:Alt><r:li>{escape(text)}</r:li></r:Alt></x:UserComment>"
+    return packet(inner, 'xmlns:x="http://ns.adobe.com/exif/1.0/"')
+
+
+def records_of(text: str) -> bytes:
+    caption = b"\x1c\x01\x5a\x00\x03\x1b%G" + b"\x1c\x02\x78" + struct.pack(">H", len(text.encode())) + text.encode()
+    return (
+        b"Photoshop 3.0\0"
+        + b"8BIM\x04\x04\0\0"
+        + struct.pack(">I", len(caption))
+        + caption
+        + b"\0" * (len(caption) % 2)
+    )
+
+
+CONTAINERS: dict[str, Callable[[str], bytes]] = {
+    "PNG tEXt": lambda text: png(Comment=text),
+    "PNG zTXt": lambda text: png(True, Comment=text),
+    "PNG iTXt": lambda text: png(False, True, Comment=text),
+    "JPEG UserComment, UTF-16": lambda text: user_comment("JPEG", b"UNICODE\0" + text.encode("utf-16-be")),
+    "JPEG UserComment, little-endian": lambda text: user_comment("JPEG", b"UNICODE\0" + text.encode("utf-16-le")),
+    "JPEG UserComment, UTF-8": lambda text: user_comment("JPEG", b"UNICODE\0" + text.encode()),
+    "WebP UserComment": lambda text: user_comment("WEBP", b"ASCII\0\0\0" + text.encode()),
+    "AVIF UserComment": lambda text: user_comment("AVIF", b"ASCII\0\0\0" + text.encode()),
+    "TIFF description": lambda text: encoded("TIFF", exif=exif_of(ImageDescription=text)),
+    "JPEG XMP": lambda text: encoded("JPEG", xmp=xmp_comment(text)),
+    "WebP XMP": lambda text: encoded("WEBP", xmp=xmp_comment(text)),
+    "JPEG IPTC": lambda text: with_segment(0xED, records_of(text)),
+    "JPEG comment": lambda text: encoded("JPEG", comment=text.encode()),
+    "GIF comment": lambda text: encoded("GIF", comment=text.encode()),
+}
+
+
+def user_comment(kind: str, value: bytes) -> bytes:
+    return encoded(kind, exif=exif_of(UserComment=value).tobytes())
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("form", FORMS)
+def test_every_generator_is_known_in_every_container(form: str, container: str) -> None:
+    text, program = FORMS[form]
+    item = only(read_provenance(CONTAINERS[container](text)))
+    assert (item.kind, item.says, item.program) == ("parameters", "ai", program)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_the_mandatory_label_of_china_is_read_in_every_container(container: str) -> None:
+    for label in ({"AIGC": AIGC}, AIGC, {"AIGC": json.dumps(AIGC)}):
+        item = only(read_provenance(CONTAINERS[container](json.dumps(label))))
+        assert (item.kind, item.says) == ("label", "ai")
+        assert item.value == "Label 1 (AI-generated), ContentProducer 00119111010000000000000000000"
+
+
+@pytest.mark.parametrize(
+    ("label", "says", "words"),
+    [
+        ("1", "ai", "AI-generated"),
+        (1, "ai", "AI-generated"),
+        ("2", "unknown", "possibly AI-generated"),
+        ("3", "unknown", "suspected to be AI-generated"),
+        ("9", "unknown", "of no meaning in the standard"),
+    ],
+)
+def test_degrees_of_chinas_label(label: str | int, says: str, words: str) -> None:
+    """GB 45438-2025, annex E: a text or XMP property whose name holds AIGC, and JSON of seven entries."""
+    text = json.dumps({**AIGC, "Label": label})
+    quoted = text.replace('"', "&quot;")
+    attribute = f'xmlns:TC260="http://www.tc260.org.cn/ns/AIGC/1.0/" TC260:AIGC="{quoted}"'
+    for data in (
+        png(AIGC=text),
+        encoded("JPEG", xmp=packet("", attribute)),
+        encoded("WEBP", xmp=packet("", attribute)),
+    ):
+        found = read_provenance(data)
+        item = only(found)
+        assert (item.kind, item.says) == ("label", says)
+        assert f"Label {label} ({words})" in item.value
+        assert "China's AIGC label" in found.verdict
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"Label": "shoes", "Price": 1}', '{"AIGC": "studio"}', '{"AIGC": {"Price": 1}}', "Label: 1, ContentProducer: x"],
+)
+def test_other_labels_are_none_of_chinas(text: str) -> None:
+    assert read_provenance(png(Comment=text)) == Provenance()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Recipe. Steps: 20, Seed: sesame",
+        "Steps: 20, Size: large",
+        json.dumps({"prompt": "say cheese", "seed": 1}),
+        json.dumps({"dream": "of flying"}),
+        json.dumps({"nodes": [1, 2]}),
+        json.dumps({"name": "class_type"}),
+    ],
+)
+def test_texts_that_resemble_parameters_are_none(text: str) -> None:
+    for make in CONTAINERS.values():
+        assert read_provenance(make(text)) == Provenance()
+
+
+def test_comments_in_other_scripts() -> None:
+    chinese = "山の上の城" * 20
+    for encoding in ("utf-16-le", "utf-16-be", "utf-8"):
+        text = f"{chinese}\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1"
+        item = only(read_provenance(user_comment("JPEG", b"UNICODE\0" + text.encode(encoding))))
+        assert item.value.startswith(chinese), encoding
+
+
+@pytest.mark.parametrize(
+    ("written", "code"),
+    [
+        (TRAINED + "?lang=en", "trainedAlgorithmicMedia"),
+        (TRAINED + "#label", "trainedAlgorithmicMedia"),
+        (TRAINED.replace("http:", "https:") + "/", "trainedAlgorithmicMedia"),
+        (TRAINED.lower(), "trainedAlgorithmicMedia"),
+        (TRAINED.upper(), "trainedAlgorithmicMedia"),
+        ("Trained algorithmic media", "trainedAlgorithmicMedia"),
+        ("Created using Generative AI", "trainedAlgorithmicMedia"),
+        ("Edited using Generative AI", "compositeWithTrainedAlgorithmicMedia"),
+        ("composite with trained algorithmic media", "compositeWithTrainedAlgorithmicMedia"),
+        ("Digital capture sampled from real life", "digitalCapture"),
+        ("Multi-frame computational capture sampled from real life", "computationalCapture"),
+        ("Human-edited media", "humanEdits"),
+    ],
+)
+@pytest.mark.parametrize("name", ["DigitalSourceType", "DigitalSourcetype", "digitalsourcetype"])
+def test_source_types_however_they_are_written(written: str, code: str, name: str) -> None:
+    item = only(read_provenance(encoded("JPEG", xmp=packet("", f'i:{name}="{written}"'))))
+    assert (item.kind, item.value, item.says) == ("source type", code, SOURCE_TYPES[code])
+    item = only(read_provenance(png(DigitalSourceType=written)))
+    assert (item.value, item.says) == (code, SOURCE_TYPES[code])
+
+
+def test_what_hides_in_the_pixels_is_named_as_a_limit(capsys: pytest.CaptureFixture[str]) -> None:
+    from rexnet_ai_real.provenance.__main__ import main
+
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "the lowest bit of alpha" in " ".join(capsys.readouterr().out.split())
+    assert '"stealth" parameters in the lowest bit of alpha' in " ".join(str(read_provenance.__doc__).split())
+    hidden = Image.new("RGBA", (64, 64), (90, 60, 30, 255))
+    bits = [int(bit) for letter in b"stealth_pnginfo" + WEB_UI.encode() for bit in f"{letter:08b}"]
+    hidden.putdata([(90, 60, 30, 254 | bit) for bit in bits])
+    buffer = io.BytesIO()
+    hidden.save(buffer, "PNG")
+    assert read_provenance(buffer.getvalue()) == Provenance()
+
+
+def test_a_problem_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from rexnet_ai_real.provenance.__main__ import main
+
+    (tmp_path / "a.png").write_text("no image")
+    (tmp_path / "b.png").write_bytes(with_chunks(chunk(b"tEXt", b"parameters\0" + WEB_UI.encode()))[:-30])
+    assert main([str(tmp_path)]) == 1
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == f"{tmp_path / 'a.png'}: could not be read: not an image"
+    assert second.count("no PNG chunk") + second.count("reaches past the end") == 1
+    assert "says AI-generated" in second
+
+
 # Files made to do harm.
 
 

@@ -14,13 +14,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final, Self
 
+from PIL.Image import Image
+
 from rexnet_ai_real.detector.verdict import Verdict
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.explain.contact_sheet import PER_PAGE, Tile, page, tile
 from rexnet_ai_real.explain.explanation import Explanation, Scale
 from rexnet_ai_real.explain.overlay import overlay
 from rexnet_ai_real.files import write_atomically
-from rexnet_ai_real.images.decode import UnreadableImage, decode
+from rexnet_ai_real.images.decode import UnreadableImage, decode_then
 from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.images.loading import made_ahead
 from rexnet_ai_real.labels import LABELS
@@ -137,14 +139,17 @@ def drawn(
     def draw(explanation: Explanation) -> Drawn:
         if explanation.verdict.error is not None:
             return Drawn(explanation, Tile(explanation))
+
+        def on(image: Image) -> Drawn:
+            stored = io.BytesIO()
+            overlay(image, explanation, scale, resize).save(stored, "PNG", compress_level=_COMPRESSION)
+            return Drawn(explanation, tile(image, explanation, scale, resize), stored.getvalue())
+
         try:
-            image = decode(Path(explanation.verdict.path), max_pixels=max_pixels)
+            return decode_then(on, Path(explanation.verdict.path), max_pixels=max_pixels)
         except UnreadableImage as error:  # it was readable a moment ago
             failed = Explanation(Verdict.failed(explanation.verdict.path, f"changed while it was explained: {error}"))
             return Drawn(failed, Tile(failed))
-        stored = io.BytesIO()
-        overlay(image, explanation, scale, resize).save(stored, "PNG", compress_level=_COMPRESSION)
-        return Drawn(explanation, tile(image, explanation, scale, resize), stored.getvalue())
 
     return (made for _, made in made_ahead(draw, explanations, workers=workers, ahead=workers + 1))
 

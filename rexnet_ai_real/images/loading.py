@@ -41,7 +41,8 @@ def prepared_batches(
 ) -> Iterator[list[tuple[ImageFile, Made | str]]]:
     """Each file with what `prepare` returns for it, or with the reason why it failed; lazily and in order.
 
-    At most two batches are prepared before they are asked for.
+    At most two batches are prepared before they are asked for. Threads whose images together would need more than
+    limits.MEMORY wait for each other, as everywhere: see `decode_then`.
     """
 
     def attempt(file: ImageFile) -> Made | str:
