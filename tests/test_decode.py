@@ -1,12 +1,17 @@
 """Decoding, against what Pillow and numpy say of files made here, and damage of every kind."""
 
+import base64
 import io
+import logging
 import os
 import struct
+import sys
 import threading
 import warnings
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -271,9 +276,39 @@ def test_odd_shapes() -> None:
 
 
 @pytest.mark.parametrize("brand", [b"heic", b"mif1"])
-def test_unsupported_images_say_what_to_do(brand: bytes) -> None:
-    with pytest.raises(UnreadableImage, match="HEIC is not read here: convert it"):
-        decode(b"\x00\x00\x00\x18ftyp" + brand + b"\x00\x00\x00\x00mif1heic" + bytes(40))
+def test_heic_says_what_to_install(brand: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    module._reads_heif.cache_clear()
+    try:
+        with pytest.raises(UnreadableImage, match=r"^HEIC: install rexnet-ai-real\[heif\]$"):
+            decode(b"\x00\x00\x00\x18ftyp" + brand + b"\x00\x00\x00\x00mif1heic" + bytes(40))
+    finally:
+        module._reads_heif.cache_clear()
+
+
+def test_jpeg_xl_says_what_to_do() -> None:
+    with pytest.raises(UnreadableImage, match="JPEG XL is not read here: convert it"):
+        decode(b"\xff\x0a" + bytes(40))
+
+
+def test_heic_is_read_by_many_threads_whatever_its_name(tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif", reason="needs the extra heif")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = heif.from_pillow(scene())
+    file.info["exif"] = exif.tobytes()
+    stored = io.BytesIO()
+    file.save(stored, quality=95)
+    (tmp_path / "photo.jpg").write_bytes(stored.getvalue())
+    module._reads_heif.cache_clear()
+    with ThreadPoolExecutor(4) as pool:
+        images = list(pool.map(decode, [tmp_path / "photo.jpg"] * 8))
+    upright = scene().transpose(Image.Transpose.ROTATE_270)
+    for image in images:
+        assert image.size == (32, 48)
+        assert np.abs(pixels(image) - pixels(upright)).mean() < 12
+    with pytest.raises(UnreadableImage, match=r"^truncated HEIC$"):
+        decode(stored.getvalue()[:-20])
 
 
 def test_things_that_are_no_files(tmp_path: Path) -> None:
@@ -332,6 +367,220 @@ def test_warnings_of_others_stay_alive_in_threads() -> None:
         warnings.simplefilter("always")
         warnings.warn("mine", stacklevel=1)
     assert [str(warning.message) for warning in heard] == ["mine"]
+
+
+def png_with(*chunks: bytes, image: Image.Image | None = None) -> bytes:
+    """Chunks between the header and the pixels."""
+    plain = encoded(image or scene(), "PNG")
+    return plain[:33] + b"".join(chunks) + plain[33:]
+
+
+def text_chunks() -> dict[str, bytes]:
+    noise = np.random.default_rng(0).integers(97, 123, 2 << 20, dtype=np.uint8).tobytes()
+    return {
+        "a wrong checksum": chunk(b"tEXt", b"Comment\0hello")[:-4] + b"\1\2\3\4",
+        "a wrong checksum of colours": chunk(b"tRNS", bytes(6))[:-4] + b"\1\2\3\4",
+        "a long text": chunk(b"tEXt", b"Comment\0" + noise),
+        "a long packed text": chunk(b"zTXt", b"Comment\0\0" + zlib.compress(noise)),
+        "a packed text that is none": chunk(b"zTXt", b"Comment\0\0no zlib"),
+        "long XMP": chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0<x>" + noise + b"</x>"),
+        "many long texts": b"".join([chunk(b"zTXt", b"Comment\0\0" + zlib.compress(noise[: 1 << 20]))] * 80),
+    }
+
+
+@pytest.mark.parametrize("name", list(text_chunks()))
+def test_what_stands_beside_the_pixels_refuses_no_image(name: str) -> None:
+    assert pixels(decode(png_with(text_chunks()[name]))).tolist() == pixels(scene()).tolist()
+
+
+def test_a_profile_of_more_than_a_megabyte_is_applied() -> None:
+    profile = bytearray(swapped_profile())
+    profile += np.random.default_rng(0).integers(0, 256, 2 << 20, dtype=np.uint8).tobytes()
+    profile[:4] = len(profile).to_bytes(4, "big")
+    data = png_with(
+        chunk(b"iCCP", b"large\0\0" + zlib.compress(bytes(profile))), image=Image.new("RGB", (8, 8), (200, 60, 20))
+    )
+    assert np.abs(pixels(decode(data)) - [60, 200, 20]).max() <= 3
+
+
+def test_orientation_is_found_wherever_it_stands() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    block = exif.tobytes().removeprefix(b"Exif\0\0")
+    hexadecimal = b"\nexif\n%8d\n" % len(block) + block.hex("\n", 36).encode() + b"\n"
+    xmp = b'<x:xmpmeta><rdf:Description tiff:Orientation="3"/></x:xmpmeta>'
+    jpeg = encoded(scene(), "JPEG", quality=98)
+    segment = b"http://ns.adobe.com/xap/1.0/\0" + xmp
+    files = {
+        "eXIf": png_with(chunk(b"eXIf", block)),
+        "raw profile": png_with(chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(hexadecimal))),
+        "XMP": png_with(chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)),
+        "JPEG XMP": jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + jpeg[2:],
+        "WebP XMP": encoded(scene(), "WEBP", lossless=True, xmp=xmp),
+    }
+    for name, data in files.items():
+        turned = scene().transpose(Image.Transpose.ROTATE_180)
+        assert np.abs(pixels(decode(data)) - pixels(turned)).max() <= 20, name
+
+
+def test_junk_around_a_jpeg_is_passed_over() -> None:
+    plain = encoded(scene(), "JPEG", comment=b"hello")
+    with Image.open(io.BytesIO(plain)) as image:
+        expected = pixels(image).tolist()
+    for data in (
+        plain[:20] + b"\0junk\xff\xff\xff" + plain[21:],  # behind the first segment
+        plain + b"\0\0\0\x18ftypmp42" + bytes(range(256)) * 20,  # as phones append films
+        plain + plain,
+    ):
+        assert pixels(decode(data)).tolist() == expected
+
+
+def test_arithmetic_coding() -> None:
+    data = base64.b64decode(  # a ramp of greys; Pillow reads this coding but writes none
+        "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAA0JCgsKCA0LCgsODg0PEyAVExISEyccHhcgLikxMC4pLSwzOko+MzZGNywtQFdBRkxOUlNSMj5a"
+        "YVpQYEpRUk//yQALCAAQABABAREA/8wABgAQEAX/2gAIAQEAAD8A/wB20w8d1QEXxZXIlNybUP/Z"
+    )
+    assert np.abs(pixels(decode(data))[8, :, 0] - np.linspace(0, 255, 16)).max() < 12
+
+
+@pytest.mark.parametrize("share", [0.05, 0.34, 0.66])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK", "progressive"])
+def test_a_jpeg_that_ends_before_its_pixels_do_is_incomplete(mode: str, share: float) -> None:
+    progressive = mode == "progressive"
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (150, 203, 3), dtype=np.uint8))
+    data = encoded(noise.convert("RGB" if progressive else mode), "JPEG", progressive=progressive)
+    start = data.index(b"\xff\xda") + 20
+    cut = data[: start + int(share * (0.02 if progressive else 1) * (len(data) - start))].rstrip(b"\xff") + b"\xff\xd9"
+    for enough in (None, 40):
+        decode(data, enough=enough)
+        with pytest.raises(UnreadableImage, match=r"^incomplete JPEG: it ends before its pixels do$"):
+            decode(cut, enough=enough)
+
+
+def test_an_image_that_ends_in_grey_is_complete() -> None:
+    for mode, grey in (("L", 128), ("RGB", (128, 128, 128)), ("CMYK", (127, 127, 127, 127))):
+        image = scene(211, 149).convert(mode)
+        image.paste(grey, (0, 40, 211, 149))  # type: ignore[arg-type]
+        for enough in (None, 20):
+            for options in ({}, {"progressive": True}, {"restart_marker_blocks": 2}):
+                decode(encoded(image, "JPEG", **options), enough=enough)
+
+
+def bmp(
+    image: Image.Image, bits: int, masks: tuple[int, ...], reserved: bytes = bytes(4), downwards: bool = False
+) -> bytes:
+    """With masks, in the header of the fifth version."""
+    shifts = [(mask & -mask).bit_length() - 1 for mask in masks]
+    values = np.asarray(image, dtype=np.uint64)
+    packed = np.zeros(values.shape[:2], dtype=np.uint64)
+    for channel, (mask, shift) in enumerate(zip(masks, shifts, strict=True)):
+        packed |= (values[..., channel] * (mask >> shift) // 255) << shift
+    rows = packed if downwards else packed[::-1]
+    item = "<u2" if bits == 16 else "<u4"
+    lines = [row.astype(item).tobytes() for row in rows]
+    body = b"".join(line + bytes(-len(line) % 4) for line in lines)
+    height = -image.height if downwards else image.height
+    header = struct.pack("<IiiHHIIiiII", 124, image.width, height, 1, bits, 3, len(body), 0, 0, 0, 0)
+    header += b"".join(mask.to_bytes(4, "little") for mask in (*masks, 0)[:4])
+    header += bytes(124 - len(header))
+    return b"BM" + struct.pack("<I", 14 + 124 + len(body)) + reserved + struct.pack("<I", 14 + 124) + header + body
+
+
+@pytest.mark.parametrize("downwards", [False, True])
+@pytest.mark.parametrize(
+    ("bits", "masks"),
+    [
+        (32, (0x3FF00000, 0xFFC00, 0x3FF)),  # ten bits a colour
+        (32, (0xFF, 0xFF00, 0xFF0000)),
+        (16, (0xF00, 0xF0, 0xF)),
+        (16, (0xF800, 0x7E0, 0x1F)),
+        (16, (0x7C00, 0x3E0, 0x1F)),
+        (32, (0xFF0000, 0xFF00, 0xFF)),
+    ],
+)
+def test_bmp_with_masks(bits: int, masks: tuple[int, ...], downwards: bool) -> None:
+    image = scene(47, 32)
+    data = bmp(image, bits, masks, reserved=b"made", downwards=downwards)
+    assert sniff(data[:HEAD_BYTES]) == "BMP"
+    step = 1 + max(255 // (mask // (mask & -mask)) for mask in masks)  # both ways are rounded down
+    assert np.abs(pixels(decode(data)) - pixels(image)).max() <= step
+    try:
+        with Image.open(io.BytesIO(data)) as theirs:
+            expected = pixels(theirs).tolist()
+    except OSError:  # Pillow reads four of them
+        return
+    assert pixels(decode(data)).tolist() == expected
+
+
+def test_bmp_with_masks_and_alpha() -> None:
+    image = scene().convert("RGBA")
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+    data = bmp(image, 32, (0xFF, 0xFF00, 0xFF0000, 0xFF000000))
+    assert pixels(decode(data)).tolist() == pixels(decode(encoded(image, "PNG"))).tolist()
+    with pytest.raises(UnreadableImage, match=r"^truncated BMP$"):
+        decode(data[:-5])
+    with pytest.raises(UnreadableImage, match="more than the limit of 1,535"):
+        decode(data, max_pixels=48 * 32 - 1)
+
+
+def cursor(*images: bytes, sides: tuple[int, ...]) -> bytes:
+    """With the tip of the arrow at (3, 5)."""
+    table, at = b"", 6 + 16 * len(images)
+    for image, side in zip(images, sides, strict=True):
+        table += struct.pack("<BBBBHHII", side, side, 0, 0, 3, 5, len(image), at)
+        at += len(image)
+    return struct.pack("<HHH", 0, 2, len(images)) + table + b"".join(images)
+
+
+def bitmap(image: Image.Image) -> bytes:
+    """As icons hold it: twice the height, the pixels, and a mask of one bit a pixel."""
+    stored = encoded(image, "BMP")[14:]
+    mask = bytes((image.width + 31) // 32 * 4 * image.height)
+    return stored[:8] + struct.pack("<I", 2 * image.height) + stored[12:] + mask
+
+
+def test_the_largest_image_of_a_cursor_is_read() -> None:
+    small, large = scene(16, 16, 1), scene(32, 32, 2)
+    for data in (
+        cursor(bitmap(small), bitmap(large), sides=(16, 32)),
+        cursor(encoded(large, "PNG"), bitmap(small), sides=(32, 16)),
+    ):
+        assert sniff(data[:HEAD_BYTES]) == "CUR"
+        assert pixels(decode(data)).tolist() == pixels(large).tolist()
+
+
+@pytest.mark.parametrize("form", ["png", "bmp"])
+def test_icons_are_read_as_pillow_does(form: str) -> None:
+    image = scene(64, 64).convert("RGBA")
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+    data = encoded(image, "ICO", sizes=[(16, 16), (64, 64), (32, 32)], bitmap_format=form)
+    with Image.open(io.BytesIO(data)) as theirs:
+        stored = io.BytesIO()
+        theirs.convert("RGBA").save(stored, "PNG")
+    assert pixels(decode(data)).tolist() == pixels(decode(stored.getvalue())).tolist()
+
+
+@pytest.mark.parametrize("brand", [b"mif1", b"miaf", b"MA1A"])
+def test_avif_under_a_general_brand(brand: bytes) -> None:
+    data = encoded(scene(), "AVIF")
+    size = int.from_bytes(data[:4], "big")
+    assert sniff((data[:8] + brand + data[12:])[:HEAD_BYTES]) == "AVIF"
+    assert pixels(decode(data[:8] + brand + data[12:size] + data[size:])).tolist() == pixels(decode(data)).tolist()
+    brands = b"ftyp" + brand + bytes(4) + b"miafMA1Bheix" + b"abcd" * 8 + b"avif"  # the one that counts comes last
+    assert sniff(struct.pack(">I", len(brands) + 4) + brands) == "AVIF"
+
+
+def test_decoders_are_quiet(capfd: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(1)
+    data = encoded(scene(), "TIFF", compression="tiff_lzw")
+    for _ in range(60):
+        damaged = bytearray(data)
+        for place in rng.integers(4, len(data), 6):
+            damaged[place] = rng.integers(256)
+        with suppress(UnreadableImage):
+            decode(bytes(damaged))
+    assert logging.getLogger("PIL").level == logging.NOTSET
+    assert capfd.readouterr() == ("", "")
 
 
 def test_real_files(shared_data: Path) -> None:

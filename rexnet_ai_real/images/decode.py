@@ -1,23 +1,30 @@
 """Any image file to RGB, in one way: training, evaluation and prediction see the same pixels of a file."""
 
 import io
+import os
 import re
-import stat
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import struct
+from collections.abc import Callable
+from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
-import numpy as np
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.images.limits import MAX_BYTES, MAX_PIXELS
+from rexnet_ai_real.images.bitfields import bitfields_image
+from rexnet_ai_real.images.colours import to_srgb
+from rexnet_ai_real.images.limits import MAX_ASPECT, MAX_BYTES, MAX_PIXELS, MAX_SIDE
+from rexnet_ai_real.images.memory import FILES, PIXELS
+from rexnet_ai_real.images.quiet import decoders_are_quiet
+from rexnet_ai_real.images.regular_file import NotRegular, open_regular
+from rexnet_ai_real.images.stripped import Hostile, Stripped, strip
+from rexnet_ai_real.images.tiff_directory import orientation
 
-HEAD_BYTES: Final = 32
+T = TypeVar("T")
+
+HEAD_BYTES: Final = 256
 """Bytes at the beginning of a file that `sniff` looks at."""
 
 UPRIGHT: Final = {
@@ -45,13 +52,17 @@ _SIGNATURES: Final[tuple[tuple[bytes, str], ...]] = (
     (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "JPEG2000"),
     (b"\xff\x4f\xff\x51", "JPEG2000"),
     (b"\x00\x00\x01\x00", "ICO"),
+    (b"\x00\x00\x02\x00", "CUR"),
     (b"\xff\x0a", "JXL"),
     (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JXL"),
 )
 _BRANDS: Final = {b"avif": "AVIF", b"avis": "AVIF", b"mif1": "HEIC", b"msf1": "HEIC"} | dict.fromkeys(
     (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis"), "HEIC"
 )
-_NOT_DECODED: Final = {"HEIC": "HEIC", "JXL": "JPEG XL"}
+_FILLED: Final = ((128, 128), ((128, 128),) * 3, ((127, 127),) * 4)
+"""Lowest and highest values of a pixel that the JPEG decoder filled in: grey, RGB, CMYK."""
+_BYTES_PER_PIXEL: Final = 16
+"""While an image is decoded and converted: at most four images of four bytes a pixel exist at once."""
 
 
 class UnreadableImage(UserError, ValueError):
@@ -62,8 +73,9 @@ def decode(source: Path | bytes, *, max_pixels: int = MAX_PIXELS, enough: int | 
     """Decode a file, or a file's bytes, to an upright 8-bit RGB image.
 
     Rotated by its EXIF orientation; alpha composited over white; 16-bit grey scaled to 8 bits; colours converted to
-    sRGB by the embedded ICC profile (CMYK included); the first frame of an animation. The file's name is ignored.
-    Thread-safe.
+    sRGB by the embedded ICC profile (CMYK included); the first frame of an animation; the largest image of an icon.
+    The file's name is ignored. Thread-safe: threads whose images together would need more than limits.MEMORY wait for
+    each other.
 
     Args:
         source: path, or the whole file's bytes.
@@ -73,28 +85,102 @@ def decode(source: Path | bytes, *, max_pixels: int = MAX_PIXELS, enough: int | 
             sides still have as many, averaged by the decoder itself, in a fraction of the time. None: full size.
 
     Raises:
-        UnreadableImage: not an image, a format that cannot be read here, truncated, damaged, too large, or no file.
+        UnreadableImage: not an image, a format that cannot be read here, truncated, incomplete, damaged, too large, or
+            no file.
     """
-    data = source if isinstance(source, bytes) else read(source)
+    return decode_then(lambda image: image, source, max_pixels=max_pixels, enough=enough)
+
+
+def decode_then(
+    use: Callable[[Image.Image], T], source: Path | bytes, *, max_pixels: int = MAX_PIXELS, enough: int | None = None
+) -> T:
+    """What `use` makes of the decoded image, whose memory counts as taken until `use` returns. Otherwise as `decode`.
+
+    For threads that keep less than the whole image, such as a thumbnail: however large the images and however many
+    the threads, limits.MEMORY holds.
+    """
+    if isinstance(source, bytes):
+        return _decoded(use, source, max_pixels, enough)
+    with FILES.holding(2 * _file_size(source)):  # as read, and stripped
+        return _decoded(use, read(source), max_pixels, enough)
+
+
+def _decoded(use: Callable[[Image.Image], T], data: bytes, max_pixels: int, enough: int | None) -> T:
     format_name = sniff(data[:HEAD_BYTES])
     if format_name is None:
         raise UnreadableImage("empty file" if not data else "not an image")
-    if format_name in _NOT_DECODED:
-        raise UnreadableImage(f"{_NOT_DECODED[format_name]} is not read here: convert it to PNG or JPEG")
-    with _pillow_warnings_ignored():
+    if format_name == "JXL":
+        raise UnreadableImage("JPEG XL is not read here: convert it to PNG or JPEG")
+    if format_name == "HEIC" and not _reads_heif():
+        raise UnreadableImage("HEIC: install rexnet-ai-real[heif]")
+    with ExitStack() as held:
         try:
-            with Image.open(io.BytesIO(data), formats=[format_name]) as image:
-                width, height = image.size
-                if width * height > max_pixels:
-                    raise UnreadableImage(f"{width} x {height} pixels, more than the limit of {max_pixels:,}")
-                if enough is not None and format_name == "JPEG":
-                    image.draft(None, (enough, enough))
-                image.load()
-                return _to_rgb(_upright(image))
+            with decoders_are_quiet():
+                image = _rgb(strip(data, format_name), max_pixels, enough, held)
+        except Hostile as error:
+            raise UnreadableImage(str(error)) from error
         except UnreadableImage:
             raise
         except Exception as error:  # 4,400 randomly damaged files raised six types
             raise UnreadableImage(_reason(error, format_name, data)) from error
+        return use(image)
+
+
+def _rgb(file: Stripped, max_pixels: int, enough: int | None, held: ExitStack) -> Image.Image:
+    """The upright RGB image; `held` receives the memory that it takes."""
+
+    def admit(width: int, height: int) -> None:
+        held.enter_context(PIXELS.holding(_BYTES_PER_PIXEL * width * height))
+
+    if file.size is not None:
+        _check_size(*file.size, max_pixels)
+        admit(*file.size)
+    with _opened(file) as image:
+        if file.size is None:
+            _check_size(*image.size, max_pixels)
+            if enough is not None and file.format == "JPEG":
+                image.draft(None, (enough, enough))
+            admit(*image.size)
+        image.load()
+        if file.format == "JPEG" and _is_incomplete(image, file, enough):
+            raise UnreadableImage("incomplete JPEG: it ends before its pixels do")
+        return to_srgb(_upright(image, file), file.profile or image.info.get("icc_profile"))
+
+
+def _opened(file: Stripped) -> Image.Image:
+    if file.bitfields is not None:
+        return bitfields_image(file.data, file.bitfields)
+    return Image.open(io.BytesIO(file.data), formats=["HEIF" if file.format == "HEIC" else file.format])
+
+
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise UnreadableImage(f"{width} x {height} pixels, more than the limit of {max_pixels:,}")
+    if max(width, height) > MAX_SIDE:
+        raise UnreadableImage(f"{width} x {height} pixels, a side above the limit of {MAX_SIDE:,}")
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise UnreadableImage(f"{width} x {height} pixels, one side more than {MAX_ASPECT:,} times the other")
+
+
+def _upright(image: Image.Image, file: Stripped) -> Image.Image:
+    if file.format == "TIFF":  # Pillow has turned it already
+        return image
+    step = UPRIGHT.get(orientation(file.exif or image.info.get("exif", b""), file.xmp or image.info.get("xmp", b"")))
+    return image if step is None else image.transpose(step)
+
+
+def _is_incomplete(image: Image.Image, file: Stripped, enough: int | None) -> bool:
+    """Whether a JPEG says that it ends although pixels are missing, for which the decoder puts in an even grey.
+
+    An image may end in such a grey: more bytes before its end change its pixels only where some were missing.
+    """
+    if image.crop((image.width - 1, image.height - 1, image.width, image.height)).getextrema() not in _FILLED:
+        return False
+    with Image.open(io.BytesIO(file.with_garbage_at_its_end()), formats=["JPEG"]) as other:
+        if enough is not None:
+            other.draft(None, (enough, enough))
+        other.load()
+        return other.tobytes() != image.tobytes()
 
 
 def read(path: Path) -> bytes:
@@ -104,26 +190,34 @@ def read(path: Path) -> bytes:
         UnreadableImage: no such file, a folder or device, no permission, empty, not an image, larger than MAX_BYTES.
     """
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # opening a named pipe would block for ever
-            raise UnreadableImage("a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file")
-        with path.open("rb") as file:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
             head = file.read(HEAD_BYTES)
             if sniff(head) is None:
                 raise UnreadableImage("not an image" if head else "empty file")
-            if status.st_size > MAX_BYTES:
-                raise UnreadableImage(f"{status.st_size:,} bytes, more than the limit of {MAX_BYTES:,}")
-            return head + file.read()
+            if size > MAX_BYTES:
+                raise UnreadableImage(f"{size:,} bytes, more than the limit of {MAX_BYTES:,}")
+            return head + file.read(MAX_BYTES)
+    except NotRegular as error:
+        raise UnreadableImage(str(error)) from None
     except FileNotFoundError:
         raise UnreadableImage("link to nowhere" if path.is_symlink() else "no such file") from None
     except OSError as error:
         raise UnreadableImage(f"cannot be opened: {(error.strerror or type(error).__name__).lower()}") from error
 
 
+def _file_size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except (OSError, ValueError):  # `read` says what is wrong
+        return 0
+
+
 def sniff(head: bytes) -> str | None:
     """Pillow's name of an image's format ("JPEG", "PNG", ...), from the first HEAD_BYTES bytes; None for other files.
 
-    Also names HEIC ("HEIC") and JPEG XL ("JXL"), which `decode` refuses with the reason.
+    Also names HEIC ("HEIC"), which `decode` reads where the extra "heif" is installed, and JPEG XL ("JXL"), which it
+    refuses with the reason.
     """
     for signature, format_name in _SIGNATURES:
         if head.startswith(signature):
@@ -131,83 +225,24 @@ def sniff(head: bytes) -> str | None:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
     if head[4:8] == b"ftyp":
-        brands = [head[at : at + 4] for at in (8, *range(16, len(head) - 3, 4))]
+        end = min(int.from_bytes(head[:4]), len(head))
+        brands = [head[at : at + 4] for at in (8, *range(16, end - 3, 4))]
         found = [_BRANDS[brand] for brand in brands if brand in _BRANDS]
         return "AVIF" if "AVIF" in found else found[0] if found else None
-    # Many texts begin with "BM": the reserved fields and the size of the header (12 to 124 bytes) must fit as well.
-    if head[:2] == b"BM" and head[6:10] == bytes(4) and 12 <= int.from_bytes(head[14:18], "little") <= 124:
+    if head[:2] == b"BM" and len(head) >= 30 and _is_bmp(head):
         return "BMP"
     if len(head) > 2 and head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace():
         return "PPM"
     return None
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        orientation = image.getexif().get(0x0112, 1)
-    except Exception:  # viewers show images with a damaged EXIF block as they are stored
-        return image
-    step = UPRIGHT.get(orientation)
-    return image if step is None else image.transpose(step)
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """8-bit sRGB, from any of Pillow's modes."""
-    profile = image.info.get("icc_profile")
-    if image.mode == "I" or image.mode == "F" or image.mode.startswith("I;16"):
-        return _eight_bit(image).convert("RGB")
-    if image.mode == "LAB":
-        return _through_profile(image, b"")
-    if image.has_transparency_data:
-        image = _over_white(image)
-    elif image.mode not in ("L", "RGB", "CMYK"):
-        image = image.convert("L" if image.mode == "1" else "RGB")
-    if profile:
-        image = _through_profile(image, profile)
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _over_white(image: Image.Image) -> Image.Image:
-    rgba = image.convert({"La": "LA", "RGBa": "RGBA"}.get(image.mode, "RGBA")).convert("RGBA")
-    white = Image.new("RGBA", rgba.size, "white")
-    return Image.alpha_composite(white, rgba).convert("RGB")
-
-
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Grey of more than 8 bits to 8 bits (mode L).
-
-    16-bit integers span 0 to 65535; 32-bit ones too if they fit. Floats span 0 to 1 or 0 to 255 if they fit. Wider
-    values have no agreed range and are scaled from their lowest to their highest value.
-    """
-    if image.mode.startswith("I;16"):
-        return Image.fromarray(((np.asarray(image).astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8))
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(values.min()), float(values.max())
-    spans = (1.0, 255.0) if image.mode == "F" else (65535.0,)
-    fitting = next((span for span in spans if high <= span), None)
-    if low >= 0 and fitting is not None:
-        low, high = 0.0, fitting
-    return Image.fromarray(np.rint((values - low) * (255.0 / ((high - low) or 1.0))).astype(np.uint8))
-
-
-def _through_profile(image: Image.Image, profile: bytes) -> Image.Image:
-    transform = _to_srgb(profile, image.mode)
-    return image if transform is None else transform.apply(image)
-
-
-@lru_cache(maxsize=64)  # most collections use a handful of profiles; building a transform takes 2 to 9 ms
-def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """From a profile (b"" for CIE Lab) to sRGB; None if there is nothing to convert or the profile is unusable.
-
-    A damaged profile, or one for another colour space than that of the pixels, is ignored, as viewers do.
-    """
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile) if profile else ImageCms.createProfile("LAB"))
-        if mode == "RGB" and "sRGB" in (source.profile.profile_description or ""):
-            return None
-        return ImageCms.ImageCmsTransform(source, ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")), mode, "RGB")
-    except (OSError, ValueError):
-        return None
+def _is_bmp(head: bytes) -> bool:
+    """Many texts begin with "BM": the reserved fields, or those of planes and depth, must fit as well."""
+    header = int.from_bytes(head[14:18], "little")
+    if head[6:10] == bytes(4) and 12 <= header <= 124:
+        return True
+    planes, depth = struct.unpack_from("<HH", head, 22 if header == 12 else 26)
+    return header in (12, 40, 52, 56, 64, 108, 124) and planes == 1 and depth in (1, 2, 4, 8, 16, 24, 32)
 
 
 def _reason(error: Exception, format_name: str, data: bytes) -> str:
@@ -228,7 +263,7 @@ def _ends_early(format_name: str, data: bytes) -> bool:
     """Whether the file is shorter than its structure declares."""
     if format_name == "WEBP":
         return len(data) < 12 or len(data) < 8 + int.from_bytes(data[4:8], "little")
-    if format_name == "AVIF":
+    if format_name in ("AVIF", "HEIC"):
         at = 0
         while at + 8 <= len(data):
             size = int.from_bytes(data[at : at + 4], "big")
@@ -248,28 +283,12 @@ def _ends_early(format_name: str, data: bytes) -> bool:
     return False
 
 
-_quiet_lock = threading.Lock()
-_quiet_count = 0
-_quiet = ExitStack()
-
-
-@contextmanager
-def _pillow_warnings_ignored() -> Iterator[None]:
-    """Ignore Pillow's warnings of damaged metadata and large images, which are handled here; keep all others.
-
-    `catch_warnings` changes state that all threads share, so the first thread to enter sets it and the last one to
-    leave restores it.
-    """
-    global _quiet_count
-    with _quiet_lock:
-        if _quiet_count == 0:
-            _quiet.enter_context(warnings.catch_warnings())
-            warnings.filterwarnings("ignore", module=r"PIL\.")
-        _quiet_count += 1
+@lru_cache(maxsize=1)
+def _reads_heif() -> bool:
+    """Whether HEIC can be read; makes it known to Pillow. Two threads at once do the same twice, which does no harm."""
     try:
-        yield
-    finally:
-        with _quiet_lock:
-            _quiet_count -= 1
-            if _quiet_count == 0:
-                _quiet.close()
+        import pillow_heif
+    except ImportError:
+        return False
+    pillow_heif.register_heif_opener()
+    return True

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rexnet_ai_real.images.decode import decode
+from rexnet_ai_real.images.decode import decode_then
 from rexnet_ai_real.images.limits import MAX_PIXELS
 
 RESIZES: Final = ("squash", "crop")
@@ -83,8 +83,8 @@ def read_pixels(source: Path | bytes, preprocessing: Preprocessing, *, max_pixel
     Raises:
         UnreadableImage: as `decode`.
     """
-    image = decode(source, max_pixels=max_pixels, enough=DECODE_MARGIN * preprocessing.image_size)
-    return preprocessing.to_array(image)
+    enough = DECODE_MARGIN * preprocessing.image_size
+    return decode_then(preprocessing.to_array, source, max_pixels=max_pixels, enough=enough)
 
 
 def resized(image: Image.Image, size: int, resize: str, interpolation: str) -> Image.Image:

@@ -4,7 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, command
+from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, close_stdout, command
+from rexnet_ai_real.errors import UserError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -17,7 +18,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m rexnet_ai_real.provenance",
         description="Show what the metadata of images say of their origin, a line per file. Metadata can be forged or "
-        "removed.",
+        "removed. What hides in the pixels is not looked for: watermarks, and parameters in the lowest bit of alpha.",
         epilog="Exit code: 0 all files read, 1 some could not be read whole (their lines say why), 2 wrong command, "
         "130 interrupted.",
     )
@@ -26,18 +27,43 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def show(options: argparse.Namespace) -> int:
-    """Carry out the command."""
+    """Carry out the command.
+
+    Raises:
+        UserError: standard output cannot be written.
+    """
     # Not above: --help needs none of it.
     from rexnet_ai_real.images.walk import image_files
     from rexnet_ai_real.provenance import read_provenance
 
     problems = 0
     for file in image_files(options.paths):
-        found = read_provenance(Path(file.path))
-        problem = file.error or found.problem
-        problems += problem is not None
-        print(f"{file.path}: {found.verdict}" + (f" [{problem}]" if problem else ""))
+        if file.error is not None:
+            line, failed = f"could not be read: {file.error}", True
+        else:
+            found = read_provenance(Path(file.path))
+            failed = found.problem is not None
+            line = found.verdict + (f" [{found.problem}]" if failed and found.says is not None else "")
+        problems += failed
+        _print(f"{_visible(file.path)}: {line}")
     return SOME_FAILED if problems else DONE
+
+
+def _print(line: str) -> None:
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        close_stdout()
+        reason = (error.strerror or type(error).__name__).lower()
+        raise UserError(f"standard output cannot be written: {reason}. The lines above are complete") from error
+
+
+def _visible(path: str) -> str:
+    """A file's name without what would steer a terminal, and without bytes that are no text."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in path)
 
 
 if __name__ == "__main__":

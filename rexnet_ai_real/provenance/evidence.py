@@ -10,7 +10,7 @@ Says = Literal["ai", "real", "edited", "unknown"]
 """`ai`: made by a generative model, wholly or in part. `real`: captured, or drawn by a person. `edited`: changed by a
 program or a person, with nothing said of generative models. `unknown`: worth showing, but it decides nothing."""
 
-Kind = Literal["parameters", "software", "source type", "credit", "description", "camera", "c2pa"]
+Kind = Literal["parameters", "software", "source type", "label", "credit", "description", "camera", "c2pa"]
 
 CAVEAT: Final = "Metadata can be forged or removed: what it says is a claim, and that it says nothing is no proof."
 
@@ -82,4 +82,6 @@ def _reasons(items: list[Evidence]) -> str:
 def _reason(item: Evidence) -> str:
     if item.kind == "parameters" and item.program:
         return f"{item.program} parameters ({item.where}, {item.field})"
+    if item.kind == "label":
+        return f"China's AIGC label ({item.where}, {item.field}): {printable(item.value, 60)}"
     return f"{item.field} {item.program or printable(item.value, 60)!r} ({item.where})"

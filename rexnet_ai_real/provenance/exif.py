@@ -107,9 +107,19 @@ def _text(tag: int, value: bytes) -> str:
             return value.decode("latin-1")
     code, text = value[:8], value[8:]
     if code.startswith(b"UNICODE"):
+        if 0 not in text.rstrip(b"\0") and _is_utf8(text):  # some writers mean UTF-8; UTF-16 of blanks holds zeros
+            return text.decode().strip("\0\ufeff")
         # EXIF leaves the byte order open; writers use the structure's, big-endian or a mark. In European text the zero
         # bytes tell, and the wrong order turns other scripts into few zero bytes either way.
         even, odd = text[::2].count(0), text[1::2].count(0)
         return text.decode("utf-16-be" if even > odd else "utf-16-le", "replace").strip("\0\ufeff")
     text = text if code in (b"ASCII\0\0\0", bytes(8), b"JIS\0\0\0\0\0") else value
     return text.decode("utf-8", "replace").strip("\0")
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

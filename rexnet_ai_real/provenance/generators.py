@@ -1,7 +1,15 @@
-"""How generators and editors are recognised in metadata: by the format of their parameters, and by name."""
+"""How generators and editors are recognised in metadata: by the form of their parameters, and by name.
+
+One table of forms serves every container: the same parameters stand in a PNG's text, in an EXIF or XMP comment, in the
+comment of a JPEG or GIF, or as a JSON object within another.
+"""
 
 import json
 import re
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from rexnet_ai_real.provenance.evidence import Says
@@ -34,6 +42,7 @@ _GENERATORS: Final = {
     "Tensor.Art": r"tensor[ .]art",
     "Seedream": r"seedream|jimeng|doubao",
     "Qwen": r"qwen[- ]image",
+    "Picsart": r"picsart ai",
 }
 _EDITORS: Final = {
     "Adobe Photoshop": r"photoshop(?! lightroom| camera raw)",
@@ -70,27 +79,95 @@ _BY_NAME: Final[tuple[tuple[Says, list[tuple[str, re.Pattern[str]]]], ...]] = (
     ("edited", _pattern(_EDITORS)),
 )
 _LONGEST_PROSE: Final = 1 << 18
-_WEB_UI: Final = re.compile(r"(?:^|\n|, )Steps: \d+, .{0,300}?\b(?:Sampler|CFG scale|Seed): ", re.DOTALL)
-_JOB: Final = re.compile(r"\bJob ID: [0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
-_MIDJOURNEY_FLAGS: Final = re.compile(r" --(?:ar \d+:\d+|v \d|niji\b|stylize \d|s \d|chaos \d|style \w)")
+_MAX_PARTS: Final = 300
+"""Most entries of one JSON text that are looked at, those near its top first."""
 _SPEAKS_OF_AI: Final = re.compile(
     r"\bAI[- ](?:generated|created|art)\b|\bgenerative AI\b"
     r"|\b(?:generated|created|made) (?:by|with|using) (?:an )?AI\b",
     re.IGNORECASE,
 )
-# Keywords that one program alone writes.
-_OWN_KEYWORDS: Final = {
-    "invokeai_metadata": "InvokeAI",
-    "invokeai_graph": "InvokeAI",
-    "invokeai_workflow": "InvokeAI",
-    "sd-metadata": "InvokeAI",
-    "dream": "InvokeAI",
-    "fooocus_scheme": "Fooocus",
-    "use_stable_diffusion_model": "Easy Diffusion",
-    "sui_image_params": "SwarmUI",
-    "generation_data": "Tensor.Art",
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What one program's parameters look like. Any one of the signs is enough."""
+
+    program: str
+    names: frozenset[str] = frozenset()
+    """Of texts and of JSON entries, in lower case, that this program alone writes."""
+    texts: frozenset[str] = frozenset()
+    """Names of texts alone, since they mean too little within JSON."""
+    keys: tuple[frozenset[str], ...] = ()
+    """Entries that together only its JSON objects hold."""
+    under: str = ""
+    """The name under which `keys` have to stand, or "" for any."""
+    line: Callable[[str], object] | None = None
+    """True of its prose..."""
+    lines_of: frozenset[str] = frozenset()
+    """... under these names only, or under any name if there are none."""
+
+
+def _set(*names: str) -> frozenset[str]:
+    return frozenset(names)
+
+
+_CAPTIONS: Final = _set("description", "imagedescription", "dc:description")
+_STEPS: Final = re.compile(r"\bSteps: \d+, ")
+_SETTING: Final = re.compile(
+    r"\b(Sampler|(?:Distilled )?CFG scale|Schedule type|Size|Model(?: hash)?|Seed(?=: \d)|Denoising strength): ",
+    re.IGNORECASE,
+)
+
+
+def _web_ui(text: str) -> bool:
+    """Whether "Steps: 20, ..." is followed by a sampler, or by two other settings.
+
+    The line may have lost its breaks on the way, so that the prompt stands on it too.
+    """
+    for steps in islice(_STEPS.finditer(text), 20):
+        names = {setting.lower() for setting in _SETTING.findall(text[steps.end() : steps.end() + 500])}
+        if "sampler" in names or len(names) > 1:
+            return True
+    return False
+
+
+_FORMS: Final = (
+    _Form("Stable Diffusion web UI", line=_web_ui),
+    _Form("ComfyUI", keys=(_set("class_type"), _set("nodes", "links", "last_node_id"))),
+    _Form("ComfyUI", keys=(_set("nodes"),), under="workflow"),
+    _Form(
+        "InvokeAI",
+        names=_set("invokeai_metadata", "invokeai_graph", "invokeai_workflow"),
+        texts=_set("sd-metadata", "dream"),
+        keys=(_set("positive_prompt", "app_version"),),
+    ),
+    _Form("Fooocus", names=_set("fooocus_scheme"), keys=(_set("base_model", "performance"),)),
+    _Form("Easy Diffusion", names=_set("use_stable_diffusion_model")),
+    _Form("SwarmUI", names=_set("sui_image_params")),
+    _Form("Tensor.Art", texts=_set("generation_data")),
+    _Form("Draw Things", keys=(_set("c", "model", "sampler", "seed"),)),
+    _Form(
+        "NovelAI",
+        keys=tuple(_set("prompt", "steps", "sampler", "seed", own) for own in ("uc", "request_type", "noise_schedule")),
+        line=re.compile(r"\ANovelAI generated image\Z").search,
+        lines_of=_set("title"),
+    ),
+    _Form("Midjourney", line=re.compile(r"\bJob ID: [0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b").search),
+    _Form(
+        "Midjourney",
+        line=re.compile(r" --(?:ar \d+:\d+|v \d|niji\b|stylize \d|s \d|chaos \d|style \w)").search,
+        lines_of=_CAPTIONS,
+    ),
+)
+
+AIGC: Final = "AIGC"
+"""The name under which GB 45438-2025, annex E, puts China's mandatory label, whatever the container."""
+_AIGC_KEYS: Final = {"Label", "ContentProducer", "ProduceID", "ContentPropagator", "PropagateID"}
+_AIGC_LABELS: Final[dict[str, tuple[str, Says]]] = {
+    "1": ("AI-generated", "ai"),
+    "2": ("possibly AI-generated", "unknown"),
+    "3": ("suspected to be AI-generated", "unknown"),
 }
-_NOVELAI_KEYS: Final = {"prompt", "steps", "sampler", "seed"}
 
 
 def named_program(text: str) -> tuple[str, Says] | None:
@@ -109,53 +186,55 @@ def speaks_of_ai(text: str) -> bool:
 
 
 def parameters_of(field: str, text: str) -> str | None:
-    """The generator whose parameters a text holds, by their form and by the keyword it stands under.
+    """The generator whose parameters a text holds, by their form and by the names that they stand under."""
+    for depth, name, part in _parts(field, text):
+        for form in _FORMS:
+            if name in form.names or (depth == 0 and name in form.texts):
+                return form.program
+            if isinstance(part, dict):
+                if form.under in ("", name) and any(keys <= part.keys() for keys in form.keys):
+                    return form.program
+            elif form.line and (not form.lines_of or name in form.lines_of) and form.line(part):
+                return form.program
+    return None
 
-    The forms: web UI lines ("Steps: 20, Sampler: ..."; also in EXIF and XMP comments), ComfyUI's graphs, the JSON of
-    SwarmUI, Fooocus, InvokeAI, NovelAI and Draw Things, and Midjourney's job line.
-    """
-    keyword = field.lower()
-    if keyword in _OWN_KEYWORDS:
-        return _OWN_KEYWORDS[keyword]
+
+def aigc_label(field: str, text: str) -> tuple[str, Says] | None:
+    """What China's mandatory label says, in words and as a statement; None for texts that hold none."""
+    for _, name, part in _parts(field, text):
+        named = AIGC.lower() in re.split(r"\W", name)
+        if isinstance(part, dict) and "Label" in part and (named or len(_AIGC_KEYS & part.keys()) > 1):
+            label = str(part["Label"])
+            meaning, says = _AIGC_LABELS.get(label, ("of no meaning in the standard", "unknown"))
+            producer = str(part.get("ContentProducer") or "")
+            return f"Label {label} ({meaning})" + (f", ContentProducer {producer}" if producer else ""), says
+    return None
+
+
+def _parts(field: str, text: str) -> Iterator[tuple[int, str, dict[str, Any] | str]]:
+    """Depth, name in lower case, and the text or JSON object: the text itself, then what JSON in it holds."""
     # ComfyUI's nodes that save WebP and JPEG put "prompt:{...}" into EXIF fields made for the camera's name.
-    prefix, _, rest = (
-        text.partition(":") if re.match(r"(?:prompt|workflow): ?\{", text, re.IGNORECASE) else ("", "", "")
-    )
-    if prefix:
-        return _json_parameters(prefix.lower(), _json(rest))
-    if text.lstrip()[:1] == "{":
-        return _json_parameters(keyword, _json(text))
-    text = text[:_LONGEST_PROSE]
-    if _WEB_UI.search(text):
-        return "Stable Diffusion web UI"
-    if keyword == "title" and text.strip() == "NovelAI generated image":
-        return "NovelAI"
-    if _JOB.search(text) or (keyword in ("description", "imagedescription") and _MIDJOURNEY_FLAGS.search(text)):
-        return "Midjourney"
-    return None
+    prefix = re.match(r"(prompt|workflow): ?(?=\{)", text, re.IGNORECASE)
+    waiting: deque[tuple[int, str, Any]] = deque()
+    waiting.append((0, prefix[1].lower(), text[prefix.end() :]) if prefix else (0, field.lower(), text))
+    for _ in range(_MAX_PARTS):
+        if not waiting:
+            return
+        depth, name, part = waiting.popleft()
+        if isinstance(part, str) and part.lstrip()[:1] in ("{", "["):
+            part = _json(part)
+        if isinstance(part, str):
+            yield depth, name, part[:_LONGEST_PROSE].strip()
+        elif isinstance(part, dict):
+            yield depth, name, part
+            waiting.extend((depth + 1, str(key).lower(), value) for key, value in islice(part.items(), _MAX_PARTS))
+        elif isinstance(part, list):
+            waiting.extend((depth + 1, name, value) for value in part[:_MAX_PARTS])
 
 
-def _json(text: str) -> dict[str, Any]:
+def _json(text: str) -> Any:
+    """The value; the text itself if it is no JSON."""
     try:
-        found = json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _json_parameters(keyword: str, found: dict[str, Any]) -> str | None:
-    if any(isinstance(node, dict) and "class_type" in node for node in found.values()):
-        return "ComfyUI"
-    if keyword == "workflow" and isinstance(found.get("nodes"), list):
-        return "ComfyUI"
-    if "sui_image_params" in found:
-        return "SwarmUI"
-    if "positive_prompt" in found and "app_version" in found:
-        return "InvokeAI"
-    if "base_model" in found and "performance" in found:
-        return "Fooocus"
-    if {"c", "model", "sampler", "seed"} <= found.keys():
-        return "Draw Things"
-    if found.keys() >= _NOVELAI_KEYS and ("uc" in found or "request_type" in found or "noise_schedule" in found):
-        return "NovelAI"
-    return None
+        return text

@@ -1,5 +1,6 @@
 """IPTC metadata: the records of the Information Interchange Model, and the code list of digital source types."""
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -44,9 +45,34 @@ SOURCE_TYPES: Final[dict[str, Says]] = {
 }
 
 
+_LABELS: Final = {
+    "createdusinggenerativeai": "trainedAlgorithmicMedia",
+    "editedusinggenerativeai": "compositeWithTrainedAlgorithmicMedia",
+    "digitalcapturesampledfromreallife": "digitalCapture",
+    "originaldigitalcapturesampledfromreallife": "digitalCapture",
+    "multiframecomputationalcapturesampledfromreallife": "computationalCapture",
+    "digitisedfromatransparentnegative": "negativeFilm",
+    "digitisedfromanegativeonfilm": "negativeFilm",
+    "digitisedfromatransparentpositive": "positiveFilm",
+    "digitisedfromapositiveonfilm": "positiveFilm",
+    "digitisedfromanontransparentmedium": "print",
+    "digitisedfromaprintonnontransparentmedium": "print",
+    "originalmediawithminorhumanedits": "minorHumanEdits",
+    "humaneditedmedia": "humanEdits",
+    "algorithmicallyalteredmedia": "algorithmicallyEnhanced",
+    "algorithmicenhancement": "algorithmicallyEnhanced",
+}
+"""The list's own English labels, of today and of earlier releases, letters alone; most others spell their code."""
+_BY_LETTERS: Final = {code.lower(): code for code in SOURCE_TYPES} | _LABELS
+
+
 def source_type(value: str) -> tuple[str, Says]:
-    """The code in an address, a "digsrctype:" short form or alone, and what it says; codes off the list say nothing."""
-    code = value.strip().rstrip("/").replace(":", "/").rpartition("/")[2]
+    """The code in an address, a "digsrctype:" short form, a label or alone, and what it says.
+
+    Case, query strings and blanks make no difference. Codes off the list are given as written and say nothing.
+    """
+    written = re.split(r"[?#]", value.strip())[0].rstrip("/").replace(":", "/").rpartition("/")[2]
+    code = _BY_LETTERS.get(re.sub(r"[\W_]", "", written).lower(), written)
     return code, SOURCE_TYPES.get(code, "unknown")
 
 

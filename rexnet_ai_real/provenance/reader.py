@@ -12,7 +12,7 @@ from rexnet_ai_real.provenance.containers import blocks
 from rexnet_ai_real.provenance.content_credentials import ContentCredentials, read_credentials
 from rexnet_ai_real.provenance.evidence import Evidence, Kind, Provenance
 from rexnet_ai_real.provenance.exif import C2PA, IPTC, PHOTOSHOP, XMP, read_directory
-from rexnet_ai_real.provenance.generators import named_program, parameters_of, speaks_of_ai
+from rexnet_ai_real.provenance.generators import aigc_label, named_program, parameters_of, speaks_of_ai
 from rexnet_ai_real.provenance.iptc import photoshop_iptc, records, source_type
 from rexnet_ai_real.provenance.xmp import properties
 
@@ -47,7 +47,8 @@ def read_provenance(source: Path | bytes, *, trust_anchors: str | None = None) -
     """What an image file's metadata says of its origin. Never raises for damaged files: see `Provenance.problem`.
 
     Reads generator parameters, EXIF, XMP, IPTC and C2PA of JPEG, PNG, WebP, GIF, TIFF, AVIF, HEIC, JPEG 2000 and
-    JPEG XL, from the structure of the file; no pixel is decoded and nothing is fetched from the network.
+    JPEG XL, from the structure of the file; no pixel is decoded and nothing is fetched from the network. What hides in
+    the pixels is therefore not found: watermarks such as SynthID, and "stealth" parameters in the lowest bit of alpha.
 
     Args:
         source: path, or the whole file's bytes.
@@ -140,11 +141,14 @@ def _findings(field: str, text: str, where: str) -> Iterator[Evidence]:
     name, value = field.lower(), printable(text)
     if not value:
         return
+    label = aigc_label(field, text)
     generator = parameters_of(field, text)
     program = named_program(text)
-    if generator:
+    if label:
+        yield Evidence("label", field, printable(label[0]), label[1], where, program and program[0])
+    elif generator:
         yield Evidence("parameters", field, value, "ai", where, generator)
-    elif name == "iptc4xmpext:digitalsourcetype":
+    elif name.rpartition(":")[2] == "digitalsourcetype":
         code, says = source_type(text)
         yield Evidence("source type", field, printable(code), says, where)
     elif name.startswith(_AI_FIELDS):

@@ -25,8 +25,15 @@ PROPERTIES: Final = {
     "http://purl.org/dc/elements/1.1/ description": "dc:description",
     "http://purl.org/dc/elements/1.1/ title": "dc:title",
     "http://purl.org/dc/terms/ provenance": "dcterms:provenance",
+    "http://www.tc260.org.cn/ns/AIGC/1.0/ AIGC": "TC260:AIGC",
 }
 """Names that are read, with their usual prefix; a file may use any prefix."""
+_IN_LOWER_CASE: Final = {name.lower(): field for name, field in PROPERTIES.items()}
+
+
+def _wanted(name: str) -> str | None:
+    """The property that an expanded name stands for, in whatever case; the AIGC label in whatever namespace."""
+    return _IN_LOWER_CASE.get(name.lower()) or ("TC260:AIGC" if name.endswith(" AIGC") else None)
 
 
 class _Reader:
@@ -47,11 +54,11 @@ class _Reader:
         raise Damaged("XMP declares a document type, which no honest packet does")
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
-        own = PROPERTIES.get(name) or (self._path[-1] if self._path else None)
+        own = _wanted(name) or (self._path[-1] if self._path else None)
         self._path.append(own)
         self._text.clear()
         for attribute, value in attributes.items():
-            field = PROPERTIES.get(attribute)
+            field = _wanted(attribute)
             if field or (own and attribute == f"{_RDF} resource"):
                 self.found.append((field or str(own), value))
 
