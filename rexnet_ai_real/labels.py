@@ -19,7 +19,7 @@ IMAGE_OF_CLASS: Final = ("a real image", "an AI-generated image")
 
 
 def percent(probability: float) -> str:
-    """P(AI-generated) as every output shows it: "39 % AI". No answer is certain: beyond 1 and 99 % it says no more."""
+    """P(AI-generated) as every output shows it: "39 % AI". No answer is certain: the ends are "< 1 %" and "> 99 %"."""
     if probability < 0.01:
         return "< 1 % AI"
     return "> 99 % AI" if probability > 0.99 else f"{100 * probability:.0f} % AI"

@@ -392,10 +392,10 @@ with ExplanationFolder(Path({str(images / "out")!r}), Scale("")) as output:
 
 
 @pytest.mark.parametrize(
-    ("probability", "shown"), [(0.99951, "> 0.999"), (0.0001, "< 0.001"), (0.9994, "0.999"), (0.25, "0.250")]
+    ("probability", "shown"), [(0.9951, "> 99 % AI"), (0.0001, "< 1 % AI"), (0.99, "99 % AI"), (0.25, "25 % AI")]
 )
 def test_no_answer_reads_as_certain(probability: float, shown: str) -> None:
-    assert captions.answer(explanation(probability=probability)) == f"AI-generated, P(AI) {shown}"
+    assert captions.answer(explanation(probability=probability)) == f"AI-generated, {shown}"
 
 
 # The command

@@ -105,6 +105,11 @@ def predicted(model: str, images: Path, output: Path, *options: str) -> int:
     return main([model, str(images), "--output", str(output), "--batch-size", "2", *options])
 
 
+def row(path: str, **values: Any) -> Row:
+    empty: Row = dict.fromkeys(COLUMNS, "") | {"path": path, "probability": None, "logit": None}
+    return empty | values
+
+
 def name_of(model: str) -> str:
     return detector_name(Detector.load(model).description)
 
@@ -165,16 +170,16 @@ def test_into_a_pipe_goes_csv(model: str, images: Path) -> None:
 def test_at_a_terminal_people_can_read_it() -> None:
     console = Console(file=io.StringIO(), width=200)
     rows: list[Row] = [
-        {"path": "a.png", "label": "ai", "probability": 0.934, "logit": 2.6, "error": ""},
-        {"path": "b\x1b[2J.png", "label": "unsure", "probability": 0.5, "logit": 0.0, "error": ""},
-        {"path": "c.png", "label": "", "probability": None, "logit": None, "error": "not an image"},
+        row("a.png", label="ai", probability=0.934, leaning="ai", logit=2.6),
+        row("b\x1b[2J.png", label="unsure", probability=0.5, leaning="real", reason="why", logit=0.0),
+        row("c.png", error="not an image"),
     ]
     table = Table(console)
     assert written(rows, table) == 1
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert [line.split() for line in text.splitlines()[1:]] == [
-        ["AI", "93.4%", "a.png"],
-        ["unsure", "50.0%", "b", "[2J.png"],
+        ["AI", "93", "%", "AI", "a.png"],
+        ["unsure,", "leans", "real", "50", "%", "AI", "b", "[2J.png"],
         ["error", "c.png", "not", "an", "image"],
     ]
     assert "\x1b" not in text

@@ -3,8 +3,9 @@
 import argparse
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from io import BufferedReader
 from itertools import chain
-from typing import IO, Final
+from typing import IO, Final, cast
 
 from rexnet_ai_real.cli.names import read_names, refuse_other_content
 from rexnet_ai_real.cli.patterns import is_pattern, matching
@@ -73,7 +74,7 @@ def check_standard_input(paths: Sequence[str], *, null: bool) -> None:
         UserError: they are an image, or hold zero bytes where none are expected.
     """
     if "-" in paths:
-        refuse_other_content(sys.stdin.buffer.peek(), null)  # type: ignore[attr-defined]
+        refuse_other_content(cast(BufferedReader, sys.stdin.buffer).peek(), null)
 
 
 def _expanded(path: str) -> Iterable[str]:

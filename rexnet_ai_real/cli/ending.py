@@ -58,13 +58,13 @@ def ending(interrupted: str = "What was written is complete.") -> Iterator[None]
 
 
 def missing_package(error: ModuleNotFoundError) -> str:
-    """What to install where a package of others is missing; empty where a module of this project is: a fault of ours."""
+    """What to install where a package is missing; empty where a module of this project is, which is our own fault."""
     name = (error.name or "").partition(".")[0]
     if not name or name == __package__.partition(".")[0]:
         return ""
     return (
-        f"This needs the Python package {name}, which is not installed. Install this project with all that it needs: "
-        "pip install rexnet-ai-real. To predict and explain without PyTorch, give an exported detector: the folder that "
+        f"This needs the Python package {name}, which is not installed: pip install rexnet-ai-real installs all that "
+        "this project needs. To predict and explain without PyTorch, give an exported detector: a folder that "
         "`python -m rexnet_ai_real.export` wrote where everything is installed"
     )
 

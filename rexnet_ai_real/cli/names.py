@@ -1,4 +1,4 @@
-"""Names of files on standard input: one a line, in UTF-8 or UTF-16, or ended by zero bytes. Anything else is refused."""
+"""Names of files on standard input: one a line, in UTF-8 or UTF-16, or ended by zero bytes; all else is refused."""
 
 import codecs
 import os

@@ -83,5 +83,5 @@ def _verdict(
 def _why_unsure(calibration: Calibration) -> str:
     if answers_nothing(calibration):
         return f"this detector cannot promise {promise(calibration)} on any images"
-    band = f"from {percent(calibration.unsure_low)} to {percent(calibration.unsure_high)}"
+    band = f"between {percent(calibration.unsure_low)} and {percent(calibration.unsure_high)}"
     return f"{promise(calibration)} cannot be promised {band}"

@@ -15,6 +15,10 @@ from rexnet_ai_real.runs.identify import Checkpoint, Folds, NotADetector, Run, S
 MEASURED: Final = "measured"
 """Key in `Description.training` of what `summarised` keeps of a report."""
 _REPORT: Final = "report"
+_FRACTIONS: Final = {
+    **{"1 in 10": 1 / 10, "1 in 5": 1 / 5, "1 in 4": 1 / 4, "3 in 10": 3 / 10, "1 in 3": 1 / 3, "4 in 10": 4 / 10},
+    **{"1 in 2": 1 / 2, "6 in 10": 6 / 10, "7 in 10": 7 / 10, "8 in 10": 8 / 10, "9 in 10": 9 / 10, "10 in 10": 1.0},
+}
 _NO_PROOF: Final = "An answer is no proof."
 
 
@@ -64,20 +68,20 @@ class Worth:
     def rule(self, *, always: bool) -> str:
         """When the detector gives which answer."""
         point = self.calibration
-        threshold = f"AI-generated from {percent(point.threshold)} on, real below"
+        threshold = f"AI-generated from {percent(point.threshold)} on, and real below"
         if point.unsure_low >= point.unsure_high:
             return f"The answer is {threshold}."
         if always:
             return f"The answer is {threshold}, also where this detector cannot promise {promise(point)}."
         if answers_nothing(point):
             return (
-                f'This detector cannot promise {promise(point)} on any images, so it says "unsure" of each. Beside that '
-                f"stands which way it leans: {threshold}."
+                f'This detector cannot promise {promise(point)} on any images, so its answer is always "unsure". '
+                f"Beside it stands which way an image leans: {threshold}."
             )
-        promised = "" if point.error_target is None else f", where it cannot promise {promise(point)}"
+        promised = "" if point.error_target is None else f", where {promise(point)} cannot be promised"
         return (
             f"The answer is AI-generated from {percent(point.unsure_high)} on, real below {percent(point.unsure_low)}, "
-            f'and "unsure" between{promised}; an unsure image leans AI-generated from {percent(point.threshold)} on.'
+            f'and "unsure" between{promised}. An unsure image leans {threshold}.'
         )
 
     def _own(self) -> str:
@@ -85,7 +89,7 @@ class Worth:
             return "How often this detector is wrong was not measured, or is not stored with it."
         wrong = round(self.error * self.n)
         return (
-            f"This detector was wrong {_about(self.error)} of images of its own kind ({wrong:,} of {self.n:,} that it "
+            f"This detector was wrong on {_about(self.error)} images of its own kind ({wrong:,} of {self.n:,} that it "
             "had not seen)."
         )
 
@@ -148,13 +152,13 @@ def _metrics(folder: Path) -> Mapping[str, Any]:
 
 
 def _about(error: float) -> str:
-    """ "on about 3 in 10"."""
+    """A share as people say it: "about 3 in 10"."""
     if error <= 0:
-        return "on none"
-    if error < 0.05:
-        return f"on about 1 in {round(1 / error):,}"
-    tenths = max(1, round(10 * error))
-    return f"on about {tenths} in 10" + (", like a coin toss," if error > 0.45 else "")
+        return "none of the"
+    if error < 0.08:
+        return f"about 1 in {round(1 / error):,}"
+    words = min(_FRACTIONS, key=lambda words: abs(_FRACTIONS[words] - error))
+    return f"about {words}" + (" (a coin toss)" if error > 0.45 else "")
 
 
 def _value(estimate: object) -> float | None:

@@ -100,15 +100,16 @@ def explain(options: argparse.Namespace) -> int:
     )
     code = _write(explainer, (file for file in found if not is_output(file.path, options.output)), options)
     worth = Worth.of(detector.description, Path(options.model))
-    print(" ".join([worth.rule(always=always), *worth.sentences, CAVEAT]))
+    print(worth.rule(always=always), " ".join(worth.sentences), CAVEAT, sep="\n")
     for remark in passed_over.remarks():
         print(remark, file=sys.stderr)
     return code
 
 
 def _write(explainer: "Explainer", files: "Iterator[ImageFile]", options: argparse.Namespace) -> int:
+    from rexnet_ai_real.cli.passed_over import TABLE
     from rexnet_ai_real.explain.explanation import Scale
-    from rexnet_ai_real.explain.folder import TABLE, ExplanationFolder, drawn, set_aside
+    from rexnet_ai_real.explain.folder import ExplanationFolder, drawn, set_aside
     from rexnet_ai_real.progress import progress_bar
 
     count = failed = 0

@@ -51,15 +51,16 @@ def answer(explanation: Explanation) -> str:
     """The verdict in words, of an image that did not fail."""
     verdict = explanation.verdict
     assert verdict.probability is not None
-    return f"{TITLES[_label(explanation)]}, {percent(verdict.probability)}"
+    leaning = f", leans {WORDS[verdict.leaning]}" if verdict.label == "unsure" and verdict.leaning else ""
+    return f"{TITLES[_label(explanation)]}{leaning}, {percent(verdict.probability)}"
 
 
 def cautions(explanation: Explanation) -> list[str]:
     """Why the verdict is no more certain, a sentence each."""
     verdict = explanation.verdict
     said = []
-    if verdict.reason and verdict.leaning:
-        said.append(f"Leans {WORDS[verdict.leaning]}; not sure enough to promise: {verdict.reason}")
+    if verdict.reason:
+        said.append(f"Not sure enough to promise: {verdict.reason}")
     if verdict.remark:
         said.append(verdict.remark[0].upper() + verdict.remark[1:])
     return said
@@ -74,7 +75,7 @@ def about_heat(explanation: Explanation, scale: Scale) -> str:
     if not explanation.points_somewhere:
         return (
             f"No heat is painted: {speaks} is spread too evenly to point anywhere (the strongest tenth of the image "
-            f"holds {explanation.strongest_tenth:.0%} of it)"
+            f"holds {100 * explanation.strongest_tenth:.0f} % of it)"
         )
     return (
         f"Heat: {speaks}, in the eyes of this detector ({scale.unit}). It shows what moved the answer, not which part "

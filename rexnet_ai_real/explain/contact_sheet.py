@@ -6,7 +6,7 @@ from typing import Final
 
 from PIL import Image, ImageDraw
 
-from rexnet_ai_real.explain.caption import answer, cautions, draw_bar
+from rexnet_ai_real.explain.caption import answer, draw_bar
 from rexnet_ai_real.explain.explanation import Explanation, Scale
 from rexnet_ai_real.explain.placement import heat_on_image, seen
 from rexnet_ai_real.images.contact_sheet import (
@@ -81,8 +81,11 @@ def _draw_heading(sheet: Image.Image, number: int, scale: Scale, is_cut: bool) -
         "point anywhere, or there is none."
     )
     draw.text((MARGIN, MARGIN + 56), caution, font=font(14), fill=FAINT)
-    draw_bar(sheet, (MARGIN, MARGIN + 86), _GRID.width, 14, scale.top)
+    if scale.top != 0:
+        draw_bar(sheet, (MARGIN, MARGIN + 86), _GRID.width, 14, scale.top)
     note = scale.note if scale.top is not None else "Each image has its own scale: colours do not compare between them"
+    if scale.top == 0:
+        note = "There is no heat in any image of this run"
     draw.text((MARGIN + _GRID.width + _GRID.gap, MARGIN + 86), note, font=font(14), fill=INK)
 
 
@@ -104,7 +107,7 @@ def _draw_tile(sheet: Image.Image, corner: tuple[int, int], shown: Tile) -> None
     paste_thumbnail(sheet, shown.heated, (left + _PAIR, top))
     draw.rectangle((left, y + 2, left + 9, y + 13), fill=LABEL_COLOURS[verdict.label or "unsure"])
     draw.text((left + 16, y), answer(explanation), font=letters, fill=INK)
-    about = [fitted(caution, small, _GRID.width) for caution in cautions(explanation)[:1]]
+    about = [fitted(verdict.remark.capitalize(), small, _GRID.width)] if verdict.remark else []
     metadata = wrapped(f"Metadata: {explanation.provenance}", small, _GRID.width, 2)
     lines = [_about_heat(explanation), *about, name, *metadata]
     for number, line in enumerate(lines, start=1):

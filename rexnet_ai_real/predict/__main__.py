@@ -118,7 +118,7 @@ def predict(options: argparse.Namespace) -> int:
         rows = track_and_count(scan.rows(), "Images", None if is_listed_once else scan.files, Console(stderr=True))
         written(rows, output, output.summary)
         output.finish(_conversion(worth, name, options))
-    print(f"{options.output}: {' '.join([output.summary.sentence, *_sentences(worth, options)])}", file=sys.stderr)
+    print(f"{options.output}: {output.summary.sentence}", *_sentences(worth, options), sep="\n", file=sys.stderr)
     return _end(scan.passed_over.remarks(), output.summary.failed)
 
 
@@ -127,7 +127,7 @@ def _sentences(worth: "Worth", options: argparse.Namespace) -> list[str]:
     from rexnet_ai_real.provenance import CAVEAT
 
     rule = worth.rule(always=options.answer == ALWAYS)
-    return [rule, *worth.sentences, *([CAVEAT] if options.provenance else [])]
+    return [rule, " ".join(worth.sentences), *([CAVEAT] if options.provenance else [])]
 
 
 def _check(options: argparse.Namespace) -> None:
