@@ -36,9 +36,9 @@ class PassedOver:
     def remarks(self) -> Iterator[str]:
         """What to say of them, a line each."""
         if self.system:
-            yield f"Passed over: {self.system:,} files of the operating system (.DS_Store, Thumbs.db, ._* ...)."
+            yield f"Passed over: files of the operating system, such as .DS_Store, Thumbs.db and ._*: {self.system:,}"
         if self.results:
-            yield f"Passed over: {self.results:,} files or folders that predict or explain wrote earlier."
+            yield f"Passed over: files and folders that predict or explain wrote earlier: {self.results:,}"
         for folder in self.empty:
             yield f"{folder} holds no files: nothing to judge there."
 

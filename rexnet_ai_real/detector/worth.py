@@ -89,8 +89,8 @@ class Worth:
             return "How often this detector is wrong was not measured, or is not stored with it."
         wrong = round(self.error * self.n)
         return (
-            f"This detector was wrong on {_about(self.error)} images of its own kind ({wrong:,} of {self.n:,} that it "
-            "had not seen)."
+            f"This detector was wrong on {_about(self.error)} images of its own kind"
+            f"{', like a coin toss' if self.error > 0.45 else ''} ({wrong:,} of {self.n:,} that it had not seen)."
         )
 
     def _elsewhere(self) -> str:
@@ -157,8 +157,7 @@ def _about(error: float) -> str:
         return "none of the"
     if error < 0.08:
         return f"about 1 in {round(1 / error):,}"
-    words = min(_FRACTIONS, key=lambda words: abs(_FRACTIONS[words] - error))
-    return f"about {words}" + (" (a coin toss)" if error > 0.45 else "")
+    return f"about {min(_FRACTIONS, key=lambda words: abs(_FRACTIONS[words] - error))}"
 
 
 def _value(estimate: object) -> float | None:
