@@ -20,7 +20,7 @@ def read_names(stream: IO[bytes], null: bool) -> Iterator[str]:
     Raises:
         UserError: no names, but an image, or zero bytes where none are expected.
     """
-    first = _piece(stream, null)
+    first = _piece(stream)
     refuse_other_content(first, null)
     if not null and first.startswith(_UTF16):
         yield from _utf16_lines(first, stream)
@@ -31,7 +31,7 @@ def read_names(stream: IO[bytes], null: bool) -> Iterator[str]:
             _refuse_zero_bytes(piece)
         *names, rest = (rest + piece).split(end)
         yield from (os.fsdecode(name if null else name.removesuffix(b"\r")) for name in names if name.strip(b"\r"))
-        piece = _piece(stream, null)
+        piece = _piece(stream)
     if rest:
         yield os.fsdecode(rest if null else rest.removesuffix(b"\r"))
 
@@ -61,8 +61,8 @@ def _refuse_zero_bytes(piece: bytes) -> None:
         )
 
 
-def _piece(stream: IO[bytes], null: bool) -> bytes:
-    piece: bytes = stream.read1(1 << 16) if null else stream.readline(1 << 16)  # type: ignore[attr-defined]
+def _piece(stream: IO[bytes]) -> bytes:
+    piece: bytes = stream.read1(1 << 16)  # type: ignore[attr-defined]  # what is there, without waiting for more
     return piece
 
 
@@ -71,6 +71,6 @@ def _utf16_lines(first: bytes, stream: IO[bytes]) -> Iterator[str]:
     while piece:
         *lines, rest = (rest + decoder.decode(piece)).split("\n")
         yield from (name for line in lines if (name := line.removesuffix("\r")))
-        piece = stream.read1(1 << 16)  # type: ignore[attr-defined]
+        piece = _piece(stream)
     if name := rest.removesuffix("\r"):
         yield name

@@ -71,7 +71,11 @@ class ExplanationFolder:
             (folder / OVERLAYS).mkdir(parents=True, exist_ok=True)
             # Quoted text keeps line breaks in names inside their cell; names that are not UTF-8 keep their bytes.
             self._file = (folder / TABLE).open("a", encoding="utf-8", errors="surrogateescape", newline="")
-            lock(self._file, folder / TABLE)
+            try:
+                lock(self._file, folder / TABLE)
+            except UserError:
+                self._file.close()
+                raise
             self._file.truncate(0)
             for old in folder.glob(f"{SHEET}*.png"):
                 old.unlink()
