@@ -16,3 +16,10 @@ TITLES: Final = {label: word[0].upper() + word[1:] for label, word in WORDS.item
 """The same at the beginning of a line."""
 IMAGE_OF_CLASS: Final = ("a real image", "an AI-generated image")
 """What an image of each class is, by its number."""
+
+
+def percent(probability: float) -> str:
+    """P(AI-generated) as every output shows it: "39 % AI". No answer is certain: the ends are "< 1 %" and "> 99 %"."""
+    if probability < 0.01:
+        return "< 1 % AI"
+    return "> 99 % AI" if probability > 0.99 else f"{100 * probability:.0f} % AI"

@@ -202,15 +202,52 @@ def test_timm_backbones_are_explained_at_their_final_feature_map(name: str) -> N
     assert cam.heat_maps(network, images).shape == (2, 64, 64)
 
 
-@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])
-def test_a_network_without_a_final_map_asks_for_a_layer(name: str) -> None:
-    network = (
-        timm.create_model(name, num_classes=2, img_size=64, embed_dim=24, depths=(1, 1))
-        if "swin" in name
-        else (timm.create_model(name, num_classes=2, img_size=64, depth=1))
-    )
-    with pytest.raises(ValueError, match=r"name the layer to explain \(layer=\.\.\.\)"):
-        cam.heat_maps(network, seeded_images(1))
+def transformer(name: str) -> Any:
+    torch.manual_seed(0)
+    sizes = {"embed_dim": 24, "depths": (1, 1)} if "swin" in name else {"depth": 2}
+    return timm.create_model(name, num_classes=2, img_size=64, **sizes).eval()
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "deit3_small_patch16_224"])
+@pytest.mark.parametrize("method", cam.METHODS)
+def test_transformers_are_explained_by_their_tokens(name: str, method: str) -> None:
+    heat = cam.heat_maps(transformer(name), seeded_images(2), method=method)
+    assert heat.shape == (2, 64, 64)
+    assert (heat >= 0).all()
+    assert heat.any()
+
+
+def test_tokens_lie_where_their_patches_are() -> None:
+    """A change of one patch of 16 px changes the token there most: the class token is not taken for a patch."""
+    network, images = transformer("vit_tiny_patch16_224"), torch.zeros(2, 3, 64, 64)
+    images[1, :, 16:32, 32:48] = 3.0
+    layer, as_map = cam._last_map(network, images)
+    seen: list[Tensor] = []
+    hook = layer.register_forward_hook(lambda _, __, output: seen.append(as_map(output)))
+    with torch.no_grad():
+        network(images)
+    hook.remove()
+    change = (seen[0][1] - seen[0][0]).norm(dim=0)
+    assert change.shape == (4, 4)
+    assert divmod(int(change.argmax()), 4) == (1, 2)
+
+
+def test_the_exact_map_of_swin_adds_up_and_a_class_token_has_none() -> None:
+    network, images = transformer("swin_tiny_patch4_window7_224"), seeded_images()
+    with torch.no_grad():
+        exact, logits, bias = cam.class_activation_map(network, images), network(images), network.get_classifier().bias
+    torch.testing.assert_close(exact.mean((1, 2)) + bias[AI] - bias[REAL], logits[:, AI] - logits[:, REAL])
+    with pytest.raises(ValueError, match="no exact map"):
+        cam.class_activation_map(transformer("vit_tiny_patch16_224"), images)
+
+
+def test_a_network_without_map_and_tokens_is_one_clear_error() -> None:
+    class Flat(RedSpeaksForAI):
+        def forward_features(self, x: Tensor) -> Tensor:
+            return super().forward_features(x).mean((2, 3))
+
+    with pytest.raises(cam.NoFeatureMap, match="neither a map nor tokens in a grid"):
+        cam.heat_maps(Flat(), seeded_images(1))
 
 
 def test_a_named_layer_is_explained_instead() -> None:

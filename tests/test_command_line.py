@@ -3,6 +3,7 @@
 import argparse
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,10 +38,34 @@ def test_paths_stay_as_they_are_and_globs_are_expanded_in_order(tmp_path: Path) 
         (b"a.jpg\r\n\xff.jpg\r\n", False, ["a.jpg", "\udcff.jpg"]),
         (b"two\nlines.jpg\0plain.jpg\0", True, ["two\nlines.jpg", "plain.jpg"]),
         (b"", False, []),
+        (b"\xef\xbb\xbfa.jpg\r\nb.jpg", False, ["a.jpg", "b.jpg"]),
+        ("\ufeffa.jpg\r\n日本.jpg\r\n".encode("utf-16-le"), False, ["a.jpg", "日本.jpg"]),
+        ("\ufeffa.jpg\nb.jpg".encode("utf-16-be"), False, ["a.jpg", "b.jpg"]),
     ],
 )
 def test_names_come_from_standard_input(given: bytes, null: bool, names: list[str]) -> None:
     assert list(listed_paths(["-"], null=null, stdin=io.BytesIO(given))) == names
+
+
+@pytest.mark.parametrize(
+    ("given", "null", "message"),
+    [
+        (b"\x89PNG\r\n\x1a\n" + bytes(99), False, "standard input holds an image itself (PNG): save it to a file"),
+        (b"\xff\xd8\xff\xe0" + bytes(99), True, "standard input holds an image itself (JPEG)"),
+        (b"a.jpg\0b.jpg\0", False, "add -0 if the names end"),
+    ],
+)
+def test_an_image_on_standard_input_is_refused(given: bytes, null: bool, message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        list(listed_paths(["-"], null=null, stdin=io.BytesIO(given)))
+
+
+def test_what_systems_put_into_folders_is_no_match_of_a_wildcard(tmp_path: Path) -> None:
+    for name in ("a.jpg", "Thumbs.db", "__MACOSX/._a.jpg", "desktop.ini"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert list(listed_paths([f"{tmp_path}/*"])) == [f"{tmp_path}/a.jpg"]
+    assert list(listed_paths([f"{tmp_path}/Thumbs.db"])) == [f"{tmp_path}/Thumbs.db"]
 
 
 @pytest.mark.parametrize("null", [False, True])
@@ -65,6 +90,33 @@ def test_ends_are_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "nothing there: give something\n"
     assert command(interrupted) == 130
     assert "Interrupted" in capsys.readouterr().err
+
+
+def test_a_missing_package_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    def needs_torch() -> int:
+        raise ModuleNotFoundError("No module named 'torch.nn'", name="torch.nn")
+
+    def is_broken() -> int:
+        raise ModuleNotFoundError("No module named 'rexnet_ai_real.gone'", name="rexnet_ai_real.gone")
+
+    assert command(needs_torch) == 2
+    said = capsys.readouterr().err
+    assert "needs the Python package torch, which is not installed: pip install rexnet-ai-real" in said
+    with pytest.raises(ModuleNotFoundError):  # a fault of this project keeps its traceback
+        command(is_broken)
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate", "data"])
+def test_commands_say_what_is_missing_where_little_is_installed(name: str, tmp_path: Path) -> None:
+    hidden = ("torch", "hydra", "omegaconf", "pandas", "lightning", "yaml")
+    code = (
+        f"import sys; sys.modules |= dict.fromkeys({hidden!r}); sys.argv = ['rexnet-ai-real', {name!r}]\n"
+        "from rexnet_ai_real.__main__ import main\nsys.exit(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2, done.stderr
+    assert "which is not installed: pip install rexnet-ai-real" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:

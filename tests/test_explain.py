@@ -13,6 +13,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pytest
+import timm
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from rexnet_ai_real import Detector
+from rexnet_ai_real.detector.calibration import NEVER_AI
 from rexnet_ai_real.detector.engines.torch_engine import require_torch
 from rexnet_ai_real.detector.verdict import Verdict
 from rexnet_ai_real.errors import UserError
@@ -173,6 +175,33 @@ def test_no_heat_at_all_is_said_and_leaves_the_image() -> None:
         assert not scale.positions(nothing).any()
         shown = overlay.overlay(image, nothing, scale, "squash").crop((70, 0, 370, 300))
         assert shown.getcolors() == [(90_000, (image.convert("L").getpixel((0, 0)),) * 3)]
+
+
+def test_evidence_that_is_spread_evenly_is_said_and_not_painted() -> None:
+    even = np.ones((7, 7), dtype=np.float32) + 0.3 * random_map(7, 7)
+    spot = np.full((7, 7), 0.01, dtype=np.float32)
+    spot[2, 3] = 1.0
+    image = Image.new("RGB", (300, 300), (10, 20, 30))
+    for heat, is_painted in ((even, False), (spot, True), (np.ones((1, 1), np.float32), False)):
+        given_ = explanation(heat=heat)
+        assert given_.points_somewhere == is_painted
+        shown = overlay.overlay(image, given_, Scale("unit", 1.3), "squash").crop((70, 0, 370, 300))
+        assert (len(shown.getcolors(1 << 20) or ()) > 1) == is_painted
+        tile = contact_sheet.tile(image, given_, Scale("unit"), "squash")
+        assert tile.heated is not None
+        assert (len(tile.heated.getcolors(1 << 20) or ()) > 1) == is_painted
+        said = captions.about_heat(given_, Scale("unit"))
+        assert ("spread too evenly to point anywhere" in said) != is_painted
+        assert ("not which part is fake" in said) == is_painted
+    assert explanation(heat=even).strongest_tenth == pytest.approx(0.1, abs=0.03)
+    assert explanation(heat=spot).strongest_tenth > 0.6
+
+
+def test_a_random_order_of_an_even_map_stays_even() -> None:
+    """Maps without any structure, as of positions that do not matter, must not be painted as hot spots."""
+    random = np.random.default_rng(0)
+    painted_ = [explanation(heat=random.uniform(0.5, 1, (7, 7)).astype(np.float32)).points_somewhere for _ in range(99)]
+    assert not any(painted_)
 
 
 # Size and caption
@@ -392,13 +421,81 @@ with ExplanationFolder(Path({str(images / "out")!r}), Scale("")) as output:
 
 
 @pytest.mark.parametrize(
-    ("probability", "shown"), [(0.99951, "> 0.999"), (0.0001, "< 0.001"), (0.9994, "0.999"), (0.25, "0.250")]
+    ("probability", "shown"), [(0.9951, "> 99 % AI"), (0.0001, "< 1 % AI"), (0.99, "99 % AI"), (0.25, "25 % AI")]
 )
 def test_no_answer_reads_as_certain(probability: float, shown: str) -> None:
-    assert captions.answer(explanation(probability=probability)) == f"AI-generated, P(AI) {shown}"
+    assert captions.answer(explanation(probability=probability)) == f"AI-generated, {shown}"
+
+
+def test_an_unsure_answer_says_which_way_it_leans_and_why() -> None:
+    unsure = explanation(label="unsure", leaning="real", reason="the reason", remark="too small", probability=0.39)
+    assert captions.answer(unsure) == "Unsure, leans real, 39 % AI"
+    assert captions.cautions(unsure) == ["Not sure enough to promise: the reason", "Too small"]
+    assert captions.cautions(explanation()) == []
 
 
 # The command
+
+
+def test_a_transformer_is_refused_before_anything_is_written_and_explained_by_tokens(
+    detector: Detector,
+    images: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network = timm.create_model("vit_tiny_patch16_224", num_classes=2, img_size=96, depth=2).eval()
+    engine = replace(require_torch(detector.engine, "This test"), networks=(network,))
+    monkeypatch.setattr(Detector, "load", lambda *_, **__: replace(detector, engine=engine))
+    command = ["vit", str(images / "turned.jpg"), "-o", str(tmp_path / "out")]
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    assert "VisionTransformer has no exact class-activation map" in said
+    assert "--method gradcam" in said
+    assert "layer=" not in said
+    assert not (tmp_path / "out").exists()
+    assert main([*command, "--method", "gradcam"]) == 0
+    (row,) = rows_of(tmp_path / "out")
+    assert (tmp_path / "out" / row["overlay"]).is_file()
+
+
+def test_answer_always_and_the_caution_reach_explanations_too(
+    detector: Detector,
+    images: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    point = replace(
+        detector.calibration, unsure_low=0.0, unsure_high=NEVER_AI, coverage=0.0, error_target=0.1, confidence=0.9
+    )
+    monkeypatch.setattr(Detector, "load", lambda *_, **__: detector.with_calibration(point))
+    (images / ".DS_Store").write_bytes(b"no image")
+    (images / "more" / "=x.png").write_bytes((images / "more" / "turned.png").read_bytes())
+    monkeypatch.chdir(images / "more")
+    for answer_, labels in (("promised", {"unsure"}), ("always", {"ai", "real"})):
+        paths = ["=x.png", str(images)]
+        assert main(["x", *paths, "-o", str(tmp_path / answer_), "--answer", answer_]) == 1
+        rows = [row for row in rows_of(tmp_path / answer_) if not row["error"]]
+        assert {row["label"] for row in rows} <= labels
+        assert all(row["leaning"] in ("ai", "real") for row in rows)
+        assert {row["reason"] for row in rows} == {
+            "this detector cannot promise at most 10 % wrong answers on any images"
+        }
+        assert rows[0]["path"] == "./=x.png"
+        assert {row["points_somewhere"] for row in rows} <= {"yes", "no"}
+    said = capsys.readouterr()
+    assert "An answer is no proof. This detector was wrong on" in said.out
+    assert "Metadata can be forged" in said.out
+    assert "files of the operating system, such as .DS_Store, Thumbs.db and ._*: 1\n" in said.err
+
+
+def test_two_writers_in_one_folder_are_one_clear_error(tmp_path: Path) -> None:
+    with (
+        ExplanationFolder(tmp_path / "out", Scale("")),
+        pytest.raises(UserError, match="is being written by another process"),
+    ):
+        ExplanationFolder(tmp_path / "out", Scale(""))
 
 
 def test_the_command_fills_a_folder(

@@ -17,6 +17,7 @@ from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import numpy as np
 import onnx
@@ -29,6 +30,7 @@ from rich.console import Console
 
 from rexnet_ai_real import Detector, Verdict
 from rexnet_ai_real.detector.backends import ONNX
+from rexnet_ai_real.detector.calibration import NEVER_AI
 from rexnet_ai_real.detector.description import UNCALIBRATED, Description, write_description
 from rexnet_ai_real.detector.engines.engine import FINGERPRINT
 from rexnet_ai_real.detector.engines.graphs import IMAGES, LOGIT
@@ -105,6 +107,11 @@ def predicted(model: str, images: Path, output: Path, *options: str) -> int:
     return main([model, str(images), "--output", str(output), "--batch-size", "2", *options])
 
 
+def row(path: str, **values: Any) -> Row:
+    empty: Row = dict.fromkeys(COLUMNS, "") | {"path": path, "probability": None, "logit": None}
+    return empty | values
+
+
 def name_of(model: str) -> str:
     return detector_name(Detector.load(model).description)
 
@@ -165,16 +172,16 @@ def test_into_a_pipe_goes_csv(model: str, images: Path) -> None:
 def test_at_a_terminal_people_can_read_it() -> None:
     console = Console(file=io.StringIO(), width=200)
     rows: list[Row] = [
-        {"path": "a.png", "label": "ai", "probability": 0.934, "logit": 2.6, "error": ""},
-        {"path": "b\x1b[2J.png", "label": "unsure", "probability": 0.5, "logit": 0.0, "error": ""},
-        {"path": "c.png", "label": "", "probability": None, "logit": None, "error": "not an image"},
+        row("a.png", label="ai", probability=0.934, leaning="ai", logit=2.6),
+        row("b\x1b[2J.png", label="unsure", probability=0.5, leaning="real", reason="why", logit=0.0),
+        row("c.png", error="not an image"),
     ]
     table = Table(console)
     assert written(rows, table) == 1
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert [line.split() for line in text.splitlines()[1:]] == [
-        ["AI", "93.4%", "a.png"],
-        ["unsure", "50.0%", "b", "[2J.png"],
+        ["AI", "93", "%", "AI", "a.png"],
+        ["unsure,", "leans", "real", "50", "%", "AI", "b", "[2J.png"],
         ["error", "c.png", "not", "an", "image"],
     ]
     assert "\x1b" not in text
@@ -283,6 +290,146 @@ def test_the_first_answer_waits_for_no_other_image(model: str, images: Path) -> 
         pytest.fail("the second path was asked for before the first answer was out")
 
     assert next(Scan(detector, then_stop, 32, 2, 10**8, False).rows())["label"] in ("ai", "real", "unsure")
+
+
+# What is beside images in folders
+
+
+def test_system_files_and_earlier_results_are_passed_over_and_counted(
+    model: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clean = tmp_path / "clean"
+    clean.mkdir()
+    shutil.copy(images / "plain.png", clean)
+    for suffix in ("csv", "jsonl", "parquet", "html"):
+        assert predicted(model, clean, clean / f"out.{suffix}") == 0
+    shutil.copy(clean / "out.jsonl", clean / "other.html.partial")
+    for name in (".DS_Store", "Thumbs.db", "desktop.ini", "._plain.png", "__MACOSX/._plain.png"):
+        (clean / name).parent.mkdir(exist_ok=True)
+        (clean / name).write_bytes(b"no image")
+    explained = clean / "explained"
+    (explained / "overlays").mkdir(parents=True)
+    (explained / "explained.csv").write_text('"path","label","probability","rest"\n')
+    for name in ("overlays/plain-0.png", "contact_sheet_001.png"):
+        shutil.copy(images / "plain.png", explained / name)
+    capsys.readouterr()
+    assert predicted(model, clean, tmp_path / "all.csv") == 0
+    assert [row["path"] for row in read_csv(tmp_path / "all.csv")] == [str(clean / "plain.png")]
+    said = capsys.readouterr().err
+    assert "files of the operating system, such as .DS_Store, Thumbs.db and ._*: 5\n" in said
+    assert "files and folders that predict or explain wrote earlier: 8\n" in said
+    (clean / "mine.csv").write_text("not of this command")
+    assert predicted(model, clean, tmp_path / "again.csv") == 1
+    assert [Path(row["path"]).name for row in read_csv(tmp_path / "again.csv")] == ["mine.csv", "plain.png"]
+
+
+def test_system_files_are_passed_over_from_python_too(model: str, images: Path) -> None:
+    (images / ".DS_Store").write_bytes(b"no image")
+    assert len(list(Detector.load(model).predict(images))) == 9
+
+
+def test_an_image_piped_to_a_dash_leaves_nothing_behind(model: str, images: Path, tmp_path: Path) -> None:
+    with (images / "plain.png").open("rb") as image:
+        done = run(model, "-", "-o", tmp_path / "out.csv", stdin=image)
+    assert done.returncode == 2
+    assert done.stderr.startswith("- reads the names of images, and standard input holds an image itself (PNG)")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "out.csv").exists()
+
+
+# Answers that are not promised
+
+
+@pytest.fixture(scope="session")
+def unpromised(model: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The same detector where no error rate can be promised."""
+    folder = tmp_path_factory.mktemp("unpromised") / "detector"
+    shutil.copytree(model, folder)
+    plain = description("f" * 64)
+    point = replace(
+        plain.calibration, unsure_low=0.0, unsure_high=NEVER_AI, coverage=0.0, error_target=0.1, confidence=0.9
+    )
+    write_description(folder, replace(plain, calibration=point, training={"test": {"accuracy": 0.7, "n": 50}}))
+    return str(folder)
+
+
+def test_without_a_promise_every_output_keeps_the_threshold_answer(
+    model: str, unpromised: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = [verdict.leaning or "" for verdict in Detector.load(model).predict(images, batch_size=2)]
+    assert {"ai", "real"} <= set(answers)
+    for suffix in ("csv", "jsonl", "parquet", "html"):
+        assert predicted(unpromised, images, tmp_path / f"out.{suffix}") == 1
+    said = capsys.readouterr().err
+    assert "This detector cannot promise at most 10 % wrong answers on any images" in said
+    assert "wrong on about 3 in 10 images of its own kind (15 of 50" in said
+    assert "7 unsure (" in said
+    rows = read_csv(tmp_path / "out.csv")
+    assert [row["leaning"] for row in rows] == answers
+    assert {row["label"] for row in rows} == {"unsure", ""}
+    assert {row["reason"] for row in rows if row["label"]} == {
+        "this detector cannot promise at most 10 % wrong answers on any images"
+    }
+    lines = (tmp_path / "out.jsonl").read_text().splitlines()
+    assert [json.loads(line)["leaning"] for line in lines] == answers
+    assert pd.read_parquet(tmp_path / "out.parquet")["leaning"].fillna("").tolist() == answers
+    page = (tmp_path / "out.html").read_text(encoding="utf-8")
+    assert page.count("Leans AI-generated; not sure enough to promise") == answers.count("ai")
+    assert "wrong on about 3 in 10 images of its own kind" in page
+    table = run(unpromised, images / "plain.png", "--format", "table").stdout
+    assert "unsure, leans" in table
+    assert "wrong on about 3 in 10 images of its own kind" in table
+    assert "An answer is no proof" in table
+
+
+def test_answer_always_gives_the_threshold_answer_and_says_so(
+    unpromised: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    predicted(unpromised, images, tmp_path / "promised.csv")
+    predicted(unpromised, images, tmp_path / "always.csv", "--answer", "always")
+    assert "Of these answers 7 are not sure enough to promise" in capsys.readouterr().err
+    promised, always = read_csv(tmp_path / "promised.csv"), read_csv(tmp_path / "always.csv")
+    assert [row["label"] for row in always] == [row["leaning"] for row in promised]
+    assert [row["reason"] for row in always] == [row["reason"] for row in promised]
+    assert predicted(unpromised, images, tmp_path / "promised.csv", "--resume", "--answer", "always") == 2
+    assert "holds results of detector" in capsys.readouterr().err
+
+
+# Spreadsheets, and two writers
+
+
+def test_names_that_spreadsheets_run_are_harmless_in_csv_and_exact_elsewhere(
+    model: str, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(images)
+    names = ["=1+1.png", "+1.png", "-1.png", "@x.png", "\tx.png"]
+    for name in names:
+        shutil.copy("plain.png", name)
+    Path("list").write_bytes(b"\0".join(map(os.fsencode, names)))
+    for suffix in ("csv", "jsonl"):
+        with Path("list").open("rb") as listed:
+            done = run(model, "-", "-0", "-o", tmp_path / f"out.{suffix}", stdin=listed, cwd=images)
+        assert done.returncode == 0, done.stderr
+    rows = read_csv(tmp_path / "out.csv")
+    assert [row["path"] for row in rows] == [f"./{name}" for name in names]
+    assert all(Path(row["path"]).is_file() for row in rows)
+    assert [json.loads(line)["path"] for line in (tmp_path / "out.jsonl").read_text().splitlines()] == names
+    with Path("list").open("rb") as listed:  # they are known by either name
+        assert run(model, "-", "-0", "-o", tmp_path / "out.csv", "--resume", stdin=listed, cwd=images).returncode == 0
+    assert len(read_csv(tmp_path / "out.csv")) == len(names)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "html"])
+def test_two_writers_on_one_output_are_one_clear_error(
+    model: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str
+) -> None:
+    output = tmp_path / f"out.{suffix}"
+    with Output(output, COLUMNS, name_of(model), resume=False) as first:
+        before = first.records.read_bytes()
+        assert predicted(model, images, output, "--resume") == 2
+        assert "is being written by another process: wait until that has ended" in capsys.readouterr().err
+        assert first.records.read_bytes() == before
+    assert predicted(model, images, output, "--resume") == 1
 
 
 # Interrupted
@@ -539,6 +686,34 @@ def test_the_gallery_is_sorted_whole_and_harmless(model: str, images: Path, tmp_
     few = (tmp_path / "few.html").read_text(encoding="utf-8")
     assert few.count("<figure") == 3
     assert "The 3 most likely AI-generated are shown" in few
+
+
+def test_the_gallery_links_to_originals_and_can_be_filtered_sorted_and_enlarged(
+    model: str, images: Path, tmp_path: Path
+) -> None:
+    beside, elsewhere = images / "out.html", tmp_path / "far" / "out.html"
+    for page in (elsewhere, beside):
+        assert predicted(model, images, page) == 1
+        text = page.read_text(encoding="utf-8")
+        links = [unquote_to_bytes(html.unescape(link)) for link in re.findall(r'<a href="([^"]*)" target', text)]
+        targets = [
+            link.removeprefix(b"file://") if link.startswith(b"file://") else os.fsencode(page.parent) + b"/" + link
+            for link in links
+        ]
+        assert len(targets) == 7
+        assert all(os.path.isfile(target) for target in targets)
+    assert all(link.startswith(b"./") for link in links)  # they move together with the page
+    assert name_of(model) in text
+    for control in ('<button type="button" value="ai" aria-pressed="false">', "<select", 'type="search"', "<dialog"):
+        assert control in text
+    assert not re.search(r"<(script|link|img|iframe)[^>]*(src|href)=\"(?!data:)", text)
+
+
+def test_an_empty_folder_is_said(model: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "nothing").mkdir()
+    arguments = [model, str(tmp_path / "nothing"), str(images / "plain.png"), "-o", str(tmp_path / "out.csv")]
+    assert main(arguments) == 0
+    assert f"{tmp_path / 'nothing'} holds no files: nothing to judge there." in capsys.readouterr().err
 
 
 def test_an_empty_folder_gives_empty_results(model: str, tmp_path: Path) -> None:

@@ -1,15 +1,19 @@
 """Arguments that several commands share: the images, and how they are read."""
 
 import argparse
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from io import BufferedReader
 from itertools import chain
-from typing import IO
+from typing import IO, Final, cast
 
+from rexnet_ai_real.cli.names import read_names, refuse_other_content
 from rexnet_ai_real.cli.patterns import is_pattern, matching
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.images.limits import MAX_PIXELS
+
+ALWAYS: Final = "always"
+PROMISED: Final = "promised"
 
 
 def add_images(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +31,17 @@ def add_images(parser: argparse.ArgumentParser) -> None:
         type=positive,
         default=MAX_PIXELS,
         help="an image with more fails (default: %(default)s)",
+    )
+
+
+def add_answer(parser: argparse.ArgumentParser) -> None:
+    """Whether "unsure" is an allowed answer."""
+    parser.add_argument(
+        "--answer",
+        choices=(PROMISED, ALWAYS),
+        default=PROMISED,
+        help='promised: "unsure" where the detector cannot keep its promised error rate (default); always: the answer '
+        "at its threshold, without that promise",
     )
 
 
@@ -48,8 +63,18 @@ def listed_paths(paths: Sequence[str], *, null: bool = False, stdin: IO[bytes] |
     Raises:
         UserError: at once, for a glob that matches nothing.
     """
-    parts = [_read_names(stdin or sys.stdin.buffer, null) if path == "-" else _expanded(path) for path in paths]
+    parts = [read_names(stdin or sys.stdin.buffer, null) if path == "-" else _expanded(path) for path in paths]
     return chain.from_iterable(parts)
+
+
+def check_standard_input(paths: Sequence[str], *, null: bool) -> None:
+    """Where "-" is among the paths, wait for the first bytes on standard input, and stop if they are no names.
+
+    Raises:
+        UserError: they are an image, or hold zero bytes where none are expected.
+    """
+    if "-" in paths:
+        refuse_other_content(cast(BufferedReader, sys.stdin.buffer).peek(), null)
 
 
 def _expanded(path: str) -> Iterable[str]:
@@ -60,13 +85,3 @@ def _expanded(path: str) -> Iterable[str]:
     if first is None:
         raise UserError(f"{path} matches no file: check the pattern and the folder that it starts from")
     return chain([first], found)
-
-
-def _read_names(stream: IO[bytes], null: bool) -> Iterator[str]:
-    end = b"\0" if null else b"\n"
-    rest = b""
-    while piece := stream.readline() if not null else stream.read1(1 << 16):  # type: ignore[attr-defined]
-        *names, rest = (rest + piece).split(end)
-        yield from (os.fsdecode(name.removesuffix(b"\r") if not null else name) for name in names if name)
-    if rest:
-        yield os.fsdecode(rest if null else rest.removesuffix(b"\r"))

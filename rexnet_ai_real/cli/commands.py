@@ -5,7 +5,7 @@ import sys
 from difflib import get_close_matches
 from typing import Final
 
-from rexnet_ai_real.cli.ending import DONE, WRONG
+from rexnet_ai_real.cli.ending import DONE, WRONG, ending
 
 COMMANDS: Final = {
     "data": "look into a data set before training on it",
@@ -36,7 +36,8 @@ def run(arguments: list[str]) -> int:
         return WRONG
     sys.argv[1:] = rest
     # As `python -m` does, so that processes which this one starts (DDP, workers, launchers) find the command too.
-    runpy.run_module(f"rexnet_ai_real.{name}", run_name="__main__", alter_sys=True)
+    with ending():  # also for what a command imports before it begins
+        runpy.run_module(f"rexnet_ai_real.{name}", run_name="__main__", alter_sys=True)
     return DONE
 
 

@@ -44,12 +44,29 @@ def ending(interrupted: str = "What was written is complete.") -> Iterator[None]
     except UserError as error:
         print(error, file=sys.stderr)
         raise SystemExit(WRONG) from error
+    except ModuleNotFoundError as error:
+        if not (line := missing_package(error)):
+            raise
+        print(line, file=sys.stderr)
+        raise SystemExit(WRONG) from error
     except BrokenPipeError:  # `| head` has seen enough; what is still buffered must not fail a second time
         close_stdout()
         raise SystemExit(DONE) from None
     except KeyboardInterrupt:
         print(f"\nInterrupted. {interrupted}", file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
+
+
+def missing_package(error: ModuleNotFoundError) -> str:
+    """What to install where a package is missing; empty where a module of this project is, which is our own fault."""
+    name = (error.name or "").partition(".")[0]
+    if not name or name == __package__.partition(".")[0]:
+        return ""
+    return (
+        f"This needs the Python package {name}, which is not installed: pip install rexnet-ai-real installs all that "
+        "this project needs. To predict and explain without PyTorch, give an exported detector: a folder that "
+        "`python -m rexnet_ai_real.export` wrote where everything is installed"
+    )
 
 
 def close_stdout() -> None:

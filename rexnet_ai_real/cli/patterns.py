@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
-from rexnet_ai_real.images.walk import names_once
+from rexnet_ai_real.images.walk import is_system_file, names_once
 
 _ANY_DEPTH = "**"
 
@@ -18,7 +18,8 @@ def is_pattern(path: str) -> bool:
 def matching(pattern: str) -> Iterator[str]:
     """Files and folders that fit, lazily and in order. What lies below a folder that fits is not named again.
 
-    As in a shell, * and ** pass over hidden names. Folders that cannot be opened on the way are named themselves, so
+    As in a shell, * and ** pass over hidden names; they also pass over what macOS and Windows put into folders, such as
+    Thumbs.db. Folders that cannot be opened on the way are named themselves, so
     that their turn comes to be reported. Each folder is looked into once, so that links in a circle end.
     """
     names = pattern.split(os.sep)
@@ -67,5 +68,7 @@ def _reached(positions: set[int], parts: list[str]) -> frozenset[int]:
 
 def _fits(name: str, part: str) -> bool:
     if name.startswith(".") and not part.startswith("."):
+        return False
+    if glob.has_magic(part) and is_system_file(name):
         return False
     return part == _ANY_DEPTH or fnmatchcase(name, part)

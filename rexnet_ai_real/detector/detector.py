@@ -20,8 +20,9 @@ from rexnet_ai_real.detector.engines.engine import Engine, choose_backend, requi
 from rexnet_ai_real.detector.verdict import Verdict, verdicts
 from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.images.loading import prepared_batches
-from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing, read_pixels
-from rexnet_ai_real.images.walk import ImageFile, image_files
+from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing
+from rexnet_ai_real.images.remarks import read_with_remark
+from rexnet_ai_real.images.walk import ImageFile, image_files, is_system_file
 from rexnet_ai_real.runs.identify import Saved, identify
 
 
@@ -111,8 +112,8 @@ class Detector:
         Memory does not grow with the number of files: at most two batches of prepared images wait for the network.
 
         Args:
-            paths: files, and folders, which stand for everything in them, sorted by name, links to folders followed
-                once. May be endless.
+            paths: files, and folders, which stand for everything in them except what macOS and Windows put there
+                (.DS_Store, Thumbs.db ...), sorted by name, links to folders followed once. May be endless.
             batch_size: images that go through the network together.
             workers: threads that decode and prepare images ahead of the network.
             max_pixels: an image with more is a verdict with an error.
@@ -120,7 +121,9 @@ class Detector:
         Raises:
             ValueError: a batch size or a number of workers below 1.
         """
-        return self.predict_files(image_files(paths), batch_size, workers, max_pixels=max_pixels)
+        return self.predict_files(
+            image_files(paths, is_passed_over=is_system_file), batch_size, workers, max_pixels=max_pixels
+        )
 
     def predict_files(
         self,
@@ -140,16 +143,16 @@ class Detector:
         return self._predict(files, batch_size, workers, max_pixels)
 
     def _predict(self, files: Iterable[ImageFile], batch_size: int, workers: int, max_pixels: int) -> Iterator[Verdict]:
-        def prepare(path: Path) -> Pixels:
-            return read_pixels(path, self.preprocessing, max_pixels=max_pixels)
+        def prepare(path: Path) -> tuple[Pixels, str | None]:
+            return read_with_remark(path, self.preprocessing, max_pixels=max_pixels)
 
         for batch in prepared_batches(prepare, files, batch_size=batch_size, workers=workers):
             yield from self._verdicts(batch)
 
-    def _verdicts(self, batch: list[tuple[ImageFile, Pixels | str]]) -> list[Verdict]:
-        good = [(file.path, made) for file, made in batch if not isinstance(made, str)]
+    def _verdicts(self, batch: list[tuple[ImageFile, tuple[Pixels, str | None] | str]]) -> list[Verdict]:
+        good = [(file.path, *made) for file, made in batch if not isinstance(made, str)]
         answers: Iterator[Verdict] = iter(())
         if good:
-            logits = self.engine.logits(np.stack([pixels for _, pixels in good]))
-            answers = iter(verdicts([path for path, _ in good], logits.tolist(), self.calibration))
+            paths, pixels, remarks = zip(*good, strict=True)
+            answers = iter(verdicts(paths, self.engine.logits(np.stack(pixels)).tolist(), self.calibration, remarks))
         return [Verdict.failed(file.path, made) if isinstance(made, str) else next(answers) for file, made in batch]

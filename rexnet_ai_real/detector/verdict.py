@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 from rexnet_ai_real.detector.calibration import Calibration
+from rexnet_ai_real.labels import Label, percent
 
 Answer = Literal["ai", "real", "unsure"]
 
@@ -23,21 +24,64 @@ class Verdict:
     """Why there is no answer, in one short line that does not repeat the path."""
     logit: float | None = None
     """The network's log-odds of "AI-generated" before calibration."""
+    leaning: Label | None = None
+    """The answer at the threshold, which is given of unsure images too; None when the image failed."""
+    reason: str | None = None
+    """Why the label is "unsure", in one short line; None where the answer is within what the detector promises."""
+    remark: str | None = None
+    """What makes the image hard to judge, such as its size; None where there is nothing to say."""
 
     @classmethod
     def failed(cls, path: str, error: str) -> "Verdict":
         """No answer, and why."""
         return cls(path, None, None, error)
 
+    def always(self) -> "Verdict":
+        """The same with the answer at the threshold in place of "unsure". The reason stays: nothing is promised."""
+        return replace(self, label=self.leaning)
 
-def verdicts(paths: Sequence[str], logits: Sequence[float], calibration: Calibration) -> list[Verdict]:
+
+def verdicts(
+    paths: Sequence[str],
+    logits: Sequence[float],
+    calibration: Calibration,
+    remarks: Sequence[str | None] | None = None,
+) -> list[Verdict]:
     """Uncalibrated logits of images to verdicts; a logit that is no number is a failed image."""
     sound = [logit if math.isfinite(logit) else 0.0 for logit in logits]
     probabilities = calibration.probabilities(sound)
     answers = calibration.decide(probabilities)
     return [
-        Verdict(path, float(probability), cast(Answer, str(answer)), None, logit)
+        _verdict(path, logit, float(probability), cast(Answer, str(answer)), calibration, remark)
         if math.isfinite(logit)
         else Verdict.failed(path, f"the network answers {logit} instead of a finite logit: its weights are damaged")
-        for path, logit, probability, answer in zip(paths, logits, probabilities, answers, strict=True)
+        for path, logit, probability, answer, remark in zip(
+            paths, logits, probabilities, answers, remarks or [None] * len(paths), strict=True
+        )
     ]
+
+
+def promise(calibration: Calibration) -> str:
+    """What the unsure band is for: "at most 10 % wrong answers"; without a promise "enough right answers"."""
+    target = calibration.error_target
+    return "enough right answers" if target is None else f"at most {100 * target:g} % wrong answers"
+
+
+def answers_nothing(calibration: Calibration) -> bool:
+    """Whether the promise that was asked for cannot be kept on any image."""
+    return calibration.coverage == 0
+
+
+def _verdict(
+    path: str, logit: float, probability: float, label: Answer, calibration: Calibration, remark: str | None
+) -> Verdict:
+    leaning: Label = "ai" if probability >= calibration.threshold else "real"
+    reason = _why_unsure(calibration) if label == "unsure" else None
+    return Verdict(path, probability, label, None, logit, leaning, reason, remark)
+
+
+def _why_unsure(calibration: Calibration) -> str:
+    if answers_nothing(calibration):
+        return f"this detector cannot promise {promise(calibration)} on any images"
+    band = f"between {percent(calibration.unsure_low)} and {percent(calibration.unsure_high)}"
+    return f"{promise(calibration)} cannot be promised {band}"

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rexnet_ai_real.cli.arguments import add_images, listed_paths
+from rexnet_ai_real.cli.arguments import ALWAYS, add_answer, add_images, check_standard_input, listed_paths
 from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, command
 from rexnet_ai_real.detector.arguments import add_detector
 from rexnet_ai_real.errors import UserError
@@ -35,11 +35,14 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m rexnet_ai_real.explain",
         description="Show which parts of each image speak for the detector's answer: an overlay of each image, contact "
         "sheets, and a table.",
-        epilog="Heat shows what moved the answer, not whether it is right. Exit code: 0 all images explained, "
+        epilog="Heat shows what moved the answer, not which part is fake and not whether the answer is right. Where "
+        "evidence is spread too evenly to point anywhere, none is painted. In explained.csv, a name that a spreadsheet "
+        "would take for a formula gets ./ before it. Exit code: 0 all images explained, "
         "1 some could not be read (their rows say why), 2 wrong command or detector, 130 interrupted.",
     )
     add_detector(parser)
     add_images(parser)
+    add_answer(parser)
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="FOLDER", help="new or empty folder for the results"
     )
@@ -74,22 +77,39 @@ def _parser() -> argparse.ArgumentParser:
 def explain(options: argparse.Namespace) -> int:
     """Carry out the command."""
     # Not above: --help needs none of it.
+    from rexnet_ai_real.cli.passed_over import PassedOver
     from rexnet_ai_real.detector.detector import Detector
+    from rexnet_ai_real.detector.worth import Worth
     from rexnet_ai_real.explain.explainer import Explainer
     from rexnet_ai_real.explain.folder import is_output
     from rexnet_ai_real.images.walk import image_files
+    from rexnet_ai_real.provenance import CAVEAT
 
     _check_output(options.output, options.overwrite)
     paths = listed_paths(options.paths, null=options.null)
+    check_standard_input(options.paths, null=options.null)
     detector = Detector.load(options.model, backend=options.backend, device=options.device)
-    explainer = Explainer(detector, options.method, options.target, options.max_pixels)
-    files = (file for file in image_files(paths) if not is_output(file.path, options.output))
-    return _write(explainer, files, options)
+    always = options.answer == ALWAYS
+    explainer = Explainer(detector, options.method, options.target, options.max_pixels, always)
+    explainer.check()
+    passed_over = PassedOver()
+    found = image_files(
+        paths,
+        is_passed_over=lambda path: not is_output(path, options.output) and passed_over(path),
+        on_empty=passed_over.empty.append,
+    )
+    code = _write(explainer, (file for file in found if not is_output(file.path, options.output)), options)
+    worth = Worth.of(detector.description, Path(options.model))
+    print(worth.rule(always=always), " ".join(worth.sentences), CAVEAT, sep="\n")
+    for remark in passed_over.remarks():
+        print(remark, file=sys.stderr)
+    return code
 
 
 def _write(explainer: "Explainer", files: "Iterator[ImageFile]", options: argparse.Namespace) -> int:
+    from rexnet_ai_real.cli.passed_over import TABLE
     from rexnet_ai_real.explain.explanation import Scale
-    from rexnet_ai_real.explain.folder import TABLE, ExplanationFolder, drawn, set_aside
+    from rexnet_ai_real.explain.folder import ExplanationFolder, drawn, set_aside
     from rexnet_ai_real.progress import progress_bar
 
     count = failed = 0

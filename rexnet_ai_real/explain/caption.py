@@ -6,7 +6,7 @@ from rexnet_ai_real.explain.explanation import Explanation, Scale
 from rexnet_ai_real.images.contact_sheet import FAINT, INK, LABEL_COLOURS, PAPER
 from rexnet_ai_real.images.heat import colour_bar
 from rexnet_ai_real.images.lettering import fitted, font, wrapped
-from rexnet_ai_real.labels import IMAGE_OF_CLASS, TITLES
+from rexnet_ai_real.labels import IMAGE_OF_CLASS, TITLES, WORDS, percent
 
 
 def caption(width: int, letter: int, explanation: Explanation, scale: Scale, notes: list[str]) -> Image.Image:
@@ -22,10 +22,11 @@ def caption(width: int, letter: int, explanation: Explanation, scale: Scale, not
     title, letters = font(round(1.4 * letter)), font(letter)
     inner = min(width - 2 * letter, 60 * letter)  # long lines are hard to read, however wide the image
     step, bar = round(1.35 * letter), round(2.6 * letter)
-    top = scale.top_of(explanation)
+    top = scale.top_of(explanation) if explanation.points_somewhere else 0.0
     paragraphs = [scale.note if top else "", *notes, f"Metadata: {explanation.provenance}"]
     name = fitted(explanation.verdict.path, letters, inner)
-    above = [name, *wrapped(_about_heat(explanation, scale), letters, inner)]
+    said = [*cautions(explanation), about_heat(explanation, scale)]
+    above = [name, *(line for paragraph in said for line in wrapped(paragraph, letters, inner))]
     below = [line for paragraph in paragraphs for line in wrapped(paragraph, letters, inner)]
 
     height = 4 * letter + step * (len(above) + len(below)) + (bar if top else 0)
@@ -48,11 +49,38 @@ def caption(width: int, letter: int, explanation: Explanation, scale: Scale, not
 
 def answer(explanation: Explanation) -> str:
     """The verdict in words, of an image that did not fail."""
-    probability = explanation.verdict.probability
-    assert probability is not None
-    # No answer is certain: 0.9996 must not be shown as 1.000.
-    shown = "> 0.999" if probability > 0.9995 else "< 0.001" if probability < 0.0005 else f"{probability:.3f}"
-    return f"{TITLES[_label(explanation)]}, P(AI) {shown}"
+    verdict = explanation.verdict
+    assert verdict.probability is not None
+    leaning = f", leans {WORDS[verdict.leaning]}" if verdict.label == "unsure" and verdict.leaning else ""
+    return f"{TITLES[_label(explanation)]}{leaning}, {percent(verdict.probability)}"
+
+
+def cautions(explanation: Explanation) -> list[str]:
+    """Why the verdict is no more certain, a sentence each."""
+    verdict = explanation.verdict
+    said = []
+    if verdict.reason:
+        said.append(f"Not sure enough to promise: {verdict.reason}")
+    if verdict.remark:
+        said.append(verdict.remark[0].upper() + verdict.remark[1:])
+    return said
+
+
+def about_heat(explanation: Explanation, scale: Scale) -> str:
+    """What the map is, or why there is none."""
+    assert explanation.target is not None
+    speaks = f"what speaks for {IMAGE_OF_CLASS[explanation.target]}"
+    if explanation.greatest <= 0:
+        return f"No heat: nothing in this image is {speaks}"
+    if not explanation.points_somewhere:
+        return (
+            f"No heat is painted: {speaks} is spread too evenly to point anywhere (the strongest tenth of the image "
+            f"holds {100 * explanation.strongest_tenth:.0f} % of it)"
+        )
+    return (
+        f"Heat: {speaks}, in the eyes of this detector ({scale.unit}). It shows what moved the answer, not which part "
+        "is fake, and not whether the answer is right"
+    )
 
 
 def draw_bar(image: Image.Image, corner: tuple[int, int], width: int, letter: int, top: float | None) -> None:
@@ -62,12 +90,6 @@ def draw_bar(image: Image.Image, corner: tuple[int, int], width: int, letter: in
     for mark, share, anchor in zip(marks, (0, 0.5, 1), ("la", "ma", "ra"), strict=True):
         at = (corner[0] + share * width, corner[1] + 1.15 * letter)
         ImageDraw.Draw(image).text(at, mark, font=font(letter), fill=FAINT, anchor=anchor)
-
-
-def _about_heat(explanation: Explanation, scale: Scale) -> str:
-    assert explanation.target is not None
-    speaks = f"Heat: what speaks for {IMAGE_OF_CLASS[explanation.target]}"
-    return f"{speaks} ({scale.unit})" if explanation.greatest > 0 else f"{speaks}: nothing in this image"
 
 
 def _label(explanation: Explanation) -> str:

@@ -29,8 +29,8 @@ PER_PAGE: Final = 24
 _LINE: Final = 18
 _PAIR: Final = THUMBNAIL + 4
 """Pixels from the image to its heat."""
-_GRID: Final = Grid(columns=4, width=_PAIR + THUMBNAIL, height=THUMBNAIL + 5 * _LINE + 8, gap=22)
-_HEADING: Final = 132
+_GRID: Final = Grid(columns=4, width=_PAIR + THUMBNAIL, height=THUMBNAIL + 6 * _LINE + 8, gap=22)
+_HEADING: Final = 152
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Tile:
 def tile(image: Image.Image, explanation: Explanation, scale: Scale, resize: str) -> Tile:
     """Thumbnails of an image, as it is and under its heat. The arguments are those of `overlay`."""
     shown = thumbnail(image)
-    heated = heat_on_image(shown, scale.positions(explanation), resize)
+    heated = heat_on_image(shown, scale.painted(explanation), resize)
     return Tile(explanation, shown, heated, seen(image.size, resize) != (0, 0, *image.size))
 
 
@@ -76,9 +76,17 @@ def _draw_heading(sheet: Image.Image, number: int, scale: Scale, is_cut: bool) -
     stripes = " Striped: outside of what the network saw." if is_cut else ""
     about = f"Left the image, right its heat: what speaks for the class named below it ({scale.unit}).{stripes}"
     draw.text((MARGIN, MARGIN + 36), about, font=font(14), fill=INK)
-    draw_bar(sheet, (MARGIN, MARGIN + 66), _GRID.width, 14, scale.top)
+    caution = (
+        "Heat shows what moved the answer, not which part is fake. Without heat: the evidence is spread too evenly to "
+        "point anywhere, or there is none."
+    )
+    draw.text((MARGIN, MARGIN + 56), caution, font=font(14), fill=FAINT)
+    if scale.top != 0:
+        draw_bar(sheet, (MARGIN, MARGIN + 86), _GRID.width, 14, scale.top)
     note = scale.note if scale.top is not None else "Each image has its own scale: colours do not compare between them"
-    draw.text((MARGIN + _GRID.width + _GRID.gap, MARGIN + 66), note, font=font(14), fill=INK)
+    if scale.top == 0:
+        note = "There is no heat in any image of this run"
+    draw.text((MARGIN + _GRID.width + _GRID.gap, MARGIN + 86), note, font=font(14), fill=INK)
 
 
 def _draw_tile(sheet: Image.Image, corner: tuple[int, int], shown: Tile) -> None:
@@ -99,12 +107,16 @@ def _draw_tile(sheet: Image.Image, corner: tuple[int, int], shown: Tile) -> None
     paste_thumbnail(sheet, shown.heated, (left + _PAIR, top))
     draw.rectangle((left, y + 2, left + 9, y + 13), fill=LABEL_COLOURS[verdict.label or "unsure"])
     draw.text((left + 16, y), answer(explanation), font=letters, fill=INK)
-    lines = [_about_heat(explanation), name, *wrapped(f"Metadata: {explanation.provenance}", small, _GRID.width, 2)]
+    about = [fitted(verdict.remark.capitalize(), small, _GRID.width)] if verdict.remark else []
+    metadata = wrapped(f"Metadata: {explanation.provenance}", small, _GRID.width, 2)
+    lines = [_about_heat(explanation), *about, name, *metadata]
     for number, line in enumerate(lines, start=1):
         draw.text((left, y + 2 + number * _LINE), line, font=small, fill=FAINT)
 
 
 def _about_heat(explanation: Explanation) -> str:
     assert explanation.target is not None
-    greatest = f"at most {explanation.greatest:.2g}" if explanation.greatest > 0 else "nothing"
-    return f"For {IMAGE_OF_CLASS[explanation.target]}: {greatest}"
+    heat = "nothing"
+    if explanation.greatest > 0:
+        heat = f"at most {explanation.greatest:.2g}" if explanation.points_somewhere else "spread too evenly to show"
+    return f"For {IMAGE_OF_CLASS[explanation.target]}: {heat}"

@@ -16,7 +16,8 @@ from rexnet_ai_real.explain.methods import EXACT, METHODS
 from rexnet_ai_real.images.decode import read
 from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.images.loading import prepared_batches
-from rexnet_ai_real.images.preprocessing import Pixels, read_pixels
+from rexnet_ai_real.images.preprocessing import Pixels
+from rexnet_ai_real.images.remarks import read_with_remark
 from rexnet_ai_real.images.walk import ImageFile
 from rexnet_ai_real.labels import AI, LABELS
 from rexnet_ai_real.provenance import read_provenance
@@ -27,6 +28,7 @@ Target = Literal["predicted", "ai", "real"]
 @dataclass(frozen=True, slots=True)
 class _Prepared:
     pixels: Pixels
+    remark: str | None
     provenance: str
 
 
@@ -40,6 +42,8 @@ class Explainer:
     target: Target = "predicted"
     """The class that the heat shows evidence for; predicted: the one that the threshold gives."""
     max_pixels: int = MAX_PIXELS
+    always: bool = False
+    """Whether the answer at the threshold stands in place of "unsure"."""
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -57,28 +61,40 @@ class Explainer:
             return "exact class-activation map, log-odds that each position adds"
         return f"by {self.method}, in its own unit"
 
+    def check(self) -> None:
+        """Try the method on a grey image, so that a network it cannot explain is found before anything is written.
+
+        Raises:
+            UserError: says which method can explain it.
+        """
+        size = self.detector.preprocessing.image_size
+        self._heat(np.full((1, size, size, 3), 128, np.uint8))
+
     def explain(self, files: Iterable[ImageFile], *, batch_size: int = 16, workers: int = 2) -> Iterator[Explanation]:
         """An explanation of each file, lazily and in order; a file without an image gives one with an error.
 
         Memory does not grow with the number of files: at most two batches of prepared images wait.
 
         Raises:
-            UserError: the network has no class-activation map.
+            UserError: as `check`.
         """
         for batch in prepared_batches(self._prepare, files, batch_size=batch_size, workers=workers):
             yield from self._explained(batch)
 
     def _prepare(self, path: Path) -> _Prepared:
         data = read(path)
-        pixels = read_pixels(data, self.detector.preprocessing, max_pixels=self.max_pixels)
-        return _Prepared(pixels, read_provenance(data).verdict)
+        pixels, remark = read_with_remark(data, self.detector.preprocessing, max_pixels=self.max_pixels)
+        return _Prepared(pixels, remark, read_provenance(data).verdict)
 
     def _explained(self, batch: list[tuple[ImageFile, _Prepared | str]]) -> Iterator[Explanation]:
         good = [(file.path, made) for file, made in batch if isinstance(made, _Prepared)]
         explained: Iterator[Explanation] = iter(())
         if good:
             logits, heat, targets = self._heat(np.stack([made.pixels for _, made in good]))
-            answers = verdicts([path for path, _ in good], logits.tolist(), self.detector.calibration)
+            remarks = [made.remark for _, made in good]
+            answers = verdicts([path for path, _ in good], logits.tolist(), self.detector.calibration, remarks)
+            if self.always:
+                answers = [answer.always() for answer in answers]
             explained = (
                 Explanation(verdict)
                 if verdict.error is not None
@@ -96,7 +112,10 @@ class Explainer:
         try:
             logits, maps = self.detector.engine.logits_and_maps(images)
         except UserError as error:
-            raise UserError(f"{error}. Or choose another method, such as gradcam, with backend=torch") from error
+            raise UserError(
+                f"{error}. Or choose another method, such as gradcam, which PyTorch computes: --method gradcam "
+                "--backend torch"
+            ) from error
         targets = self._targets(logits)
         towards = np.where((targets == AI)[:, None, None], maps, -maps)
         # The logit is the mean over all positions, plus the bias: this much is what one position adds.

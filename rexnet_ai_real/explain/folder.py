@@ -16,6 +16,9 @@ from typing import Final, Self
 
 from PIL.Image import Image
 
+from rexnet_ai_real.cli.cells import harmless_path, harmless_text
+from rexnet_ai_real.cli.lock import lock
+from rexnet_ai_real.cli.passed_over import OVERLAYS, SHEET, TABLE
 from rexnet_ai_real.detector.verdict import Verdict
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.explain.contact_sheet import PER_PAGE, Tile, page, tile
@@ -27,13 +30,12 @@ from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.images.loading import made_ahead
 from rexnet_ai_real.labels import LABELS
 
-TABLE: Final = "explained.csv"
-OVERLAYS: Final = "overlays"
-_SHEET: Final = "contact_sheet_"
 COLUMNS: Final = (
-    *("path", "label", "probability", "logit", "target", "greatest_heat", "scale_top", "overlay", "provenance"),
-    "error",
+    *("path", "label", "probability", "leaning", "reason", "remark", "logit", "target", "greatest_heat", "scale_top"),
+    *("strongest_tenth", "points_somewhere", "overlay", "provenance", "error"),
 )
+"""`strongest_tenth`: share of all heat in the strongest tenth of the positions; `points_somewhere`: whether it is
+painted."""
 _LONGEST_STEM: Final = 60
 _COMPRESSION: Final = 3
 """Of zlib's 9 levels."""
@@ -60,7 +62,7 @@ class ExplanationFolder:
         """Begin a new table and contact sheet; older ones are removed, older overlays stay.
 
         Raises:
-            UserError: the folder cannot be written.
+            UserError: the folder cannot be written, or another process writes it.
         """
         self._folder = folder
         self._scale = scale
@@ -69,10 +71,16 @@ class ExplanationFolder:
         self._tiles: list[Tile] = []
         with _clear_failure(folder):
             (folder / OVERLAYS).mkdir(parents=True, exist_ok=True)
-            for old in folder.glob(f"{_SHEET}*.png"):
-                old.unlink()
             # Quoted text keeps line breaks in names inside their cell; names that are not UTF-8 keep their bytes.
-            self._file = (folder / TABLE).open("w", encoding="utf-8", errors="surrogateescape", newline="")
+            self._file = (folder / TABLE).open("a", encoding="utf-8", errors="surrogateescape", newline="")
+            try:
+                lock(self._file, folder / TABLE)
+            except UserError:
+                self._file.close()
+                raise
+            self._file.truncate(0)
+            for old in folder.glob(f"{SHEET}*.png"):
+                old.unlink()
             self._table = csv.writer(self._file, quoting=csv.QUOTE_NONNUMERIC)
             self._write_row(COLUMNS)
 
@@ -99,11 +107,14 @@ class ExplanationFolder:
             has_heat = explanation.target is not None
             self._write_row(
                 (
-                    *(verdict.path, verdict.label, verdict.probability, verdict.logit),
+                    *(harmless_path(verdict.path), verdict.label, verdict.probability, verdict.leaning),
+                    *(verdict.reason, verdict.remark, verdict.logit),
                     LABELS[explanation.target] if explanation.target is not None else None,
                     explanation.greatest if has_heat else None,
                     self._scale.top_of(explanation) if has_heat else None,
-                    *(name, explanation.provenance, verdict.error),
+                    explanation.strongest_tenth if has_heat else None,
+                    ("yes" if explanation.points_somewhere else "no") if has_heat else None,
+                    *(name, harmless_text(explanation.provenance), verdict.error),
                 )
             )
             if self._with_sheet:
@@ -118,7 +129,7 @@ class ExplanationFolder:
     def _write_page(self) -> None:
         if self._tiles:
             self._pages += 1
-            with write_atomically(self._folder / f"{_SHEET}{self._pages:03}.png") as temporary:
+            with write_atomically(self._folder / f"{SHEET}{self._pages:03}.png") as temporary:
                 page(self._tiles, self._pages, self._scale).save(temporary)
             self._tiles = []
 
@@ -162,7 +173,7 @@ def is_output(path: str, folder: Path) -> bool:
     except ValueError:  # a zero byte, which no file name holds
         return False
     here = _real(os.fspath(folder))
-    is_sheet = name.startswith(_SHEET) and name.endswith(".png")
+    is_sheet = name.startswith(SHEET) and name.endswith(".png")
     return found == os.path.join(here, OVERLAYS) or (found == here and (name == TABLE or is_sheet))
 
 

@@ -28,7 +28,7 @@ def overlay(image: Image.Image, explanation: Explanation, scale: Scale, resize: 
         resize: of the preprocessing.
     """
     shown, note = _shown(image)
-    heated = heat_on_image(shown, scale.positions(explanation), resize)
+    heated = heat_on_image(shown, scale.painted(explanation), resize)
     strip = caption(
         max(shown.width, NARROWEST), _letter(shown.size), explanation, scale, [note, unseen_note(shown.size, resize)]
     )

@@ -9,6 +9,7 @@ from typing import Any, Final
 from rexnet_ai_real.data.manifest import read_manifest
 from rexnet_ai_real.detector.description import read_description
 from rexnet_ai_real.detector.storage import StoredDetector, read_detector
+from rexnet_ai_real.detector.worth import MEASURED, summarised
 from rexnet_ai_real.export.sample import (
     ImageRow,
     Sample,
@@ -52,6 +53,8 @@ class ExportSource:
             return cls(stored, origin)
         metrics = evaluated / "metrics.json"
         report = json.loads(metrics.read_text(encoding="utf-8")) if metrics.is_file() else {}
+        if measured := summarised(report):  # travels with the detector, for the sentence beside its answers
+            description = replace(description, training={**description.training, MEASURED: measured})
         return cls(replace(stored, description=description), origin, report)
 
     def sample(self, images: Path | None, count: int) -> Sample:

@@ -5,8 +5,9 @@ gradients that training was about to use, swallows an IndexError inside `with`, 
 so that heat cannot be compared between images. Here the network stays as it was and heat is not scaled.
 """
 
+import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
@@ -29,8 +30,12 @@ METHODS: Final[dict[str, type[BaseCAM]]] = {
 }
 
 
+AsMap = Callable[[Tensor], Tensor]
+"""What a layer returns -> a map (N, C, h, w), float32, in memory of its own."""
+
+
 class NoFeatureMap(ValueError):
-    """A network without a final feature map, such as a transformer: the layer to explain must be named."""
+    """A network that gives neither a final feature map nor tokens in a grid: no heat map can be made of it."""
 
 
 def heat_maps(
@@ -54,7 +59,8 @@ def heat_maps(
         images: normalised as in training, (N, 3, H, W); moved to the network's device and dtype.
         targets: one class for all images, or one for each.
         method: one of `METHODS`.
-        layer: a module that returns a map (N, C, h, w); by default the one that returns the final feature map.
+        layer: a module that returns a map (N, C, h, w); by default the one that returns the final feature map, or, in
+            a transformer, the norm before the last attention, whose tokens are put into their grid.
 
     Raises:
         ValueError: an unknown method, or targets that do not fit the images or the classes.
@@ -68,7 +74,8 @@ def heat_maps(
     network = getattr(network, "_orig_mod", network)
     with _gradients_of_activations(network):
         inputs = _like_weights(images, network).requires_grad_()
-        explainer = METHODS[method](network, [layer or final_layer(network, inputs)], reshape_transform=_float_copy)
+        explained, as_map = (layer, _float_copy) if layer is not None else _last_map(network, inputs)
+        explainer = METHODS[method](network, [explained], reshape_transform=as_map)
         raw: list[NDArray[np.float32]] = []
         explainer.get_cam_image = _recorded(explainer.get_cam_image, raw)
         try:
@@ -112,8 +119,17 @@ def class_activation_map(network: nn.Module, images: Tensor, target: int = AI) -
 
 
 def map_of_features(features: Tensor, weights: Tensor) -> Tensor:
-    """The map (N, h, w) from the final feature map (N, C, h, w) and `map_weights` (C,)."""
-    return torch.einsum("nchw,c->nhw", features, weights.to(features.dtype))
+    """The map (N, h, w) from the final feature map, (N, C, h, w) or (N, h, w, C), and `map_weights` (C,).
+
+    Raises:
+        ValueError: the features are no map, such as the tokens of a transformer.
+    """
+    channels = len(weights)
+    if features.ndim == 4 and features.shape[1] == channels:
+        return torch.einsum("nchw,c->nhw", features, weights.to(features.dtype))
+    if features.ndim == 4 and features.shape[3] == channels:  # Swin and its kin
+        return torch.einsum("nhwc,c->nhw", features, weights.to(features.dtype))
+    raise ValueError(f"features of shape {tuple(features.shape)} are no map of {channels} channels; use heat_maps")
 
 
 def map_weights(network: nn.Module, target: int = AI) -> Tensor:
@@ -127,6 +143,7 @@ def map_weights(network: nn.Module, target: int = AI) -> Tensor:
         not isinstance(classifier, nn.Linear)
         or classifier.out_features != 2
         or classifier.in_features != network.num_features
+        or hasattr(network, "num_prefix_tokens")  # a vision transformer: a class token, or attention after the map
     ):
         raise ValueError(
             f"{type(network).__name__} has no exact map: expected average pooling and one linear layer to two classes; "
@@ -141,10 +158,50 @@ def final_layer(network: nn.Module, images: Tensor) -> nn.Module:
     """The module that returns the final feature map, the outermost if there are several.
 
     Raises:
-        NoFeatureMap: the network has no such map (a transformer), or computes it outside any module.
+        NoFeatureMap: the network has no such map (a vision transformer), or computes it outside any module.
     """
+    features, candidates = _features(network, images)
+    if features.ndim != 4 or network.num_features not in (features.shape[1], features.shape[3]) or not candidates:
+        raise NoFeatureMap(
+            f"{type(network).__name__} returns features of shape {tuple(features.shape)}, which are no feature map "
+            f"(N, {network.num_features}, h, w) from one of its modules"
+        )
+    return candidates[-1]
+
+
+def _last_map(network: nn.Module, images: Tensor) -> tuple[nn.Module, AsMap]:
+    """The layer to explain, and how its output becomes a map: of a convolutional network, or of a transformer."""
+    features, _ = _features(network, images)
+    if features.ndim == 4:
+        layer = final_layer(network, images)
+        has_channels_last = features.shape[1] != network.num_features
+        return layer, (lambda x: _float_copy(x.permute(0, 3, 1, 2))) if has_channels_last else _float_copy
+    blocks = getattr(network, "blocks", None)
+    norm = getattr(blocks[-1], "norm1", None) if isinstance(blocks, nn.Sequential | nn.ModuleList) else None
+    prefix = int(getattr(network, "num_prefix_tokens", 0))
+    grid = _grid(network, features.shape[1] - prefix) if features.ndim == 3 else None
+    if norm is None or grid is None:
+        raise NoFeatureMap(
+            f"{type(network).__name__} returns features of shape {tuple(features.shape)}: neither a map nor tokens in "
+            "a grid, so that no heat map can be made"
+        )
+    # The class token reads the others in the last attention: what it reads there is explained.
+    return norm, lambda x: _float_copy(x[:, prefix:].transpose(1, 2).unflatten(2, grid))
+
+
+def _grid(network: nn.Module, tokens: int) -> tuple[int, int] | None:
+    """Rows and columns of the tokens: as the network says, or a square."""
+    said = getattr(getattr(network, "patch_embed", None), "grid_size", None)
+    if said is not None and said[0] * said[1] == tokens:
+        return int(said[0]), int(said[1])
+    side = math.isqrt(max(tokens, 0))
+    return (side, side) if side and side * side == tokens else None
+
+
+def _features(network: nn.Module, images: Tensor) -> tuple[Tensor, list[nn.Module]]:
+    """The final features of one image, and the modules that return this very tensor, from the inside outwards."""
     if not hasattr(network, "forward_features"):
-        raise NoFeatureMap(f"{type(network).__name__} has no forward_features: name the layer to explain (layer=...)")
+        raise NoFeatureMap(f"{type(network).__name__} has no forward_features, so that its feature map is not known")
     returned: list[tuple[nn.Module, Any]] = []
     hooks = [
         module.register_forward_hook(lambda module, _, output: returned.append((module, output)))
@@ -152,17 +209,11 @@ def final_layer(network: nn.Module, images: Tensor) -> nn.Module:
     ]
     try:
         with torch.no_grad():
-            features = network.forward_features(images[:1])  # type: ignore[operator]
+            features: Tensor = network.forward_features(images[:1])  # type: ignore[operator]
     finally:
         for hook in hooks:
             hook.remove()
-    candidates = [module for module, output in returned if output is features]
-    if features.ndim != 4 or features.shape[1] != network.num_features or not candidates:
-        raise NoFeatureMap(
-            f"{type(network).__name__}: forward_features returns {tuple(features.shape)}, not a feature map "
-            f"(N, {network.num_features}, h, w) from one of its modules: name the layer to explain (layer=...)"
-        )
-    return candidates[-1]
+    return features, [module for module, output in returned if output is features]
 
 
 class _LogOdds:

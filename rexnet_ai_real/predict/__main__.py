@@ -9,18 +9,18 @@ An exported detector needs ONNX Runtime, NumPy, Pillow and Rich, not PyTorch.
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rexnet_ai_real.cli.arguments import add_images, listed_paths, positive
+from rexnet_ai_real.cli.arguments import ALWAYS, add_answer, add_images, check_standard_input, listed_paths, positive
 from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, command
 from rexnet_ai_real.detector.arguments import add_detector
 
 if TYPE_CHECKING:
-    from rexnet_ai_real.detector.detector import Detector
+    from rexnet_ai_real.detector.worth import Worth
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,11 +33,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m rexnet_ai_real.predict",
         description="Say of each image whether it is AI-generated.",
-        epilog="Exit code: 0 all images have an answer, 1 some could not be read (their rows say why), 2 wrong command "
-        "or detector, 130 interrupted.",
+        epilog="In CSV, a name that a spreadsheet would take for a formula gets ./ before it (=1.jpg becomes "
+        "./=1.jpg), and other such texts an apostrophe; JSON and Parquet are exact. Exit code: 0 all images have an "
+        "answer, 1 some could not be read (their rows say why), 2 wrong command or detector, 130 interrupted.",
     )
     add_detector(parser)
     add_images(parser)
+    add_answer(parser)
     parser.add_argument(
         "-o",
         "--output",
@@ -78,10 +80,12 @@ def predict(options: argparse.Namespace) -> int:
 
     from rexnet_ai_real.detector.detector import Detector
     from rexnet_ai_real.detector.engines.memory import keep_freed_memory
+    from rexnet_ai_real.detector.worth import Worth
     from rexnet_ai_real.predict.output import Output, check_suffix
     from rexnet_ai_real.predict.row import columns, detector_name
     from rexnet_ai_real.predict.scan import Scan, written
     from rexnet_ai_real.predict.screen import standard_output
+    from rexnet_ai_real.predict.summary import Summary
     from rexnet_ai_real.progress import track_and_count
 
     _check(options)
@@ -89,25 +93,41 @@ def predict(options: argparse.Namespace) -> int:
         check_suffix(options.output)
     listed = partial(listed_paths, options.paths, null=options.null)
     listed()  # reports a pattern that matches nothing before the detector is loaded
+    check_standard_input(options.paths, null=options.null)
     detector = Detector.load(options.model, backend=options.backend, device=options.device)
     if detector.engine.backend == "torch":
         keep_freed_memory()
-    scan = Scan(detector, listed, options.batch_size, options.workers, options.max_pixels, options.provenance)
+    always = options.answer == ALWAYS
+    worth = Worth.of(detector.description, Path(options.model))
+    scan = Scan(
+        detector, listed, options.batch_size, options.workers, options.max_pixels, options.provenance, always=always
+    )
     is_listed_once = "-" in options.paths
     if options.output is None:
         sink, console = standard_output(options.format, columns(options.provenance))
+        summary = Summary()
         rows = track_and_count(scan.rows(), "Images", None if is_listed_once else scan.files, console)
-        return _exit_code(written(rows, sink))
-    name = detector_name(detector.description)
+        written(rows, sink, summary)
+        sink.close([summary.sentence, *_sentences(worth, options)])
+        return _end(scan.passed_over.remarks(), summary.failed)
+    name = detector_name(detector.description, always=always)
     with Output(options.output, columns(options.provenance), name, resume=options.resume) as output:
         if len(output.known):
             print(f"{len(output.known):,} results are already in {output.records}.", file=sys.stderr)
         scan = replace(scan, is_left_out=lambda path: path in output.known or output.is_own(path))
         rows = track_and_count(scan.rows(), "Images", None if is_listed_once else scan.files, Console(stderr=True))
-        failed = output.failed + written(rows, output)
-        output.finish(_conversion(detector, options))
-    print(options.output, file=sys.stderr)
-    return _exit_code(failed)
+        written(rows, output, output.summary)
+        output.finish(_conversion(worth, name, options))
+    print(f"{options.output}: {output.summary.sentence}", *_sentences(worth, options), sep="\n", file=sys.stderr)
+    return _end(scan.passed_over.remarks(), output.summary.failed)
+
+
+def _sentences(worth: "Worth", options: argparse.Namespace) -> list[str]:
+    """The caution that goes with any answer."""
+    from rexnet_ai_real.provenance import CAVEAT
+
+    rule = worth.rule(always=options.answer == ALWAYS)
+    return [rule, " ".join(worth.sentences), *([CAVEAT] if options.provenance else [])]
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -119,7 +139,7 @@ def _check(options: argparse.Namespace) -> None:
         raise UserError(f"--format is for standard output: the suffix of {options.output} chooses its format")
 
 
-def _conversion(detector: "Detector", options: argparse.Namespace) -> "Callable[[Path, Path], None]":
+def _conversion(worth: "Worth", name: str, options: argparse.Namespace) -> "Callable[[Path, Path], None]":
     if options.output.suffix == ".parquet":
         from rexnet_ai_real.predict.parquet import to_parquet
 
@@ -127,11 +147,18 @@ def _conversion(detector: "Detector", options: argparse.Namespace) -> "Callable[
     from rexnet_ai_real.predict.gallery import Gallery
 
     return Gallery(
-        detector.calibration, most=options.gallery_images, workers=options.workers, max_pixels=options.max_pixels
+        worth,
+        name,
+        always=options.answer == ALWAYS,
+        most=options.gallery_images,
+        workers=options.workers,
+        max_pixels=options.max_pixels,
     )
 
 
-def _exit_code(failed: int) -> int:
+def _end(remarks: Iterable[str], failed: int) -> int:
+    for remark in remarks:
+        print(remark, file=sys.stderr)
     if not failed:
         return DONE
     print(f"{failed:,} files could not be read; their rows say why.", file=sys.stderr)

@@ -16,9 +16,12 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from rexnet_ai_real.cli.cells import harmless_path
+from rexnet_ai_real.cli.lock import lock
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.predict.records import CSV, JSON_LINES, LONGEST, Format, whole_records
 from rexnet_ai_real.predict.row import Row, readable
+from rexnet_ai_real.predict.summary import Summary
 
 SUFFIXES: Final = (".csv", ".jsonl", ".parquet", ".html")
 
@@ -52,8 +55,8 @@ class Output:
             resume: continue an existing file.
 
         Raises:
-            UserError: an unknown suffix, an existing file, one with other columns or of another detector, or a folder
-                that cannot be written to.
+            UserError: an unknown suffix, an existing file, one with other columns or of another detector, one that
+                another process writes, or a folder that cannot be written to.
         """
         check_suffix(path)
         self.path = path
@@ -62,8 +65,8 @@ class Output:
         self.form: Format = CSV if path.suffix == ".csv" else JSON_LINES
         self.is_finished_later = path.suffix in (".parquet", ".html")
         self.records = path.with_name(f"{path.name}.partial") if self.is_finished_later else path
-        self.failed = 0
-        """Rows with an error among those that were there."""
+        self.summary = Summary()
+        """Of the rows that were there."""
         for present in (self.path, self.records):
             if os.path.lexists(present) and not resume:
                 raise UserError(f"{present} exists already: continue it with --resume, or give another name")
@@ -71,11 +74,16 @@ class Output:
             self.records.parent.mkdir(parents=True, exist_ok=True)
             if self.is_finished_later and self.path.exists() and not self.records.exists():
                 self._reopen()
-            self.known = Known(self._repair() if self.records.exists() else np.empty(0, np.uint64))
             self._file = self.records.open("ab", buffering=0)
-            self._end = self._file.tell()
-            if not self._end:
-                self._append(self.form.header(self.columns))
+            try:
+                lock(self._file, self.records)
+                self.known = Known(self._repair())
+                self._end = self._file.seek(0, os.SEEK_END)
+                if not self._end:
+                    self._append(self.form.header(self.columns))
+            except BaseException:
+                self._file.close()
+                raise
 
     def __enter__(self) -> Self:
         return self
@@ -169,7 +177,7 @@ class Output:
             row["detector"] == self.detector,
             f"holds results of detector {row['detector']}, and this one is {self.detector}",
         )
-        self.failed += bool(row["error"])
+        self.summary.add(row)
         return row
 
     def _check(self, holds: bool, otherwise: str) -> None:
@@ -192,8 +200,8 @@ def check_suffix(path: Path) -> None:
 
 
 def _digest(path: str) -> int:
-    # Of the readable form, the only one that Parquet can hold.
-    return int.from_bytes(blake2b(readable(path).encode(), digest_size=8).digest(), "little")
+    # Of the readable form, the only one that Parquet can hold, and the harmless one, which CSV holds.
+    return int.from_bytes(blake2b(harmless_path(readable(path)).encode(), digest_size=8).digest(), "little")
 
 
 @contextmanager

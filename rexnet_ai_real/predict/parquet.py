@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from rexnet_ai_real.cli.passed_over import MADE_BY
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.files import write_atomically
 from rexnet_ai_real.predict.records import JSON_LINES
@@ -39,7 +40,7 @@ def to_parquet(records: Path, path: Path) -> None:
         first = file.readline()
         names = tuple(json.loads(first)) if first else COLUMNS
         types = [(name, pyarrow.float64() if name in _NUMBERS else pyarrow.string()) for name in names]
-        schema = pyarrow.schema(types)
+        schema = pyarrow.schema(types, metadata={"made by": MADE_BY})
         file.seek(0)
         with parquet.ParquetWriter(temporary, schema) as writer:
             while lines := list(islice(file, ROW_GROUP)):

@@ -1,7 +1,8 @@
 """Rows as text, one record each: CSV and JSON lines, appended record by record. An incomplete last one is recognised.
 
-Names that are not valid UTF-8 keep their bytes: in CSV as they are (read with errors="surrogateescape"), in JSON as
-lone surrogates, which Python's `os.fsencode` converts back.
+In CSV, what a spreadsheet would take for a formula is made harmless (`cli.cells`); JSON is exact. Names that are not
+valid UTF-8 keep their bytes: in CSV as they are (read with errors="surrogateescape"), in JSON as lone surrogates,
+which Python's `os.fsencode` converts back.
 """
 
 import csv
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from rexnet_ai_real.cli.cells import harmless_path, harmless_text
 from rexnet_ai_real.predict.row import Row
 
 
@@ -46,7 +48,7 @@ class Csv:
 
     def record(self, row: Row) -> bytes:
         """As `Format.record`."""
-        return self._line(list(row.values()))
+        return self._line([_harmless(name, value) for name, value in row.items()])
 
     def is_whole(self, record: bytes) -> bool:
         """Quotes inside a text are doubled: an odd number means that a text continues after the line break."""
@@ -75,6 +77,12 @@ class Csv:
             ["" if value is None else value for value in values]
         )
         return line.getvalue().encode("utf-8", "surrogateescape")
+
+
+def _harmless(name: str, value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return harmless_path(value) if name == "path" else harmless_text(value)
 
 
 class JsonLines:

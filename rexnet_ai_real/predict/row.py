@@ -9,10 +9,12 @@ from typing import Any, Final
 
 from rexnet_ai_real.detector.description import Description
 from rexnet_ai_real.detector.verdict import Verdict
+from rexnet_ai_real.labels import WORDS
 from rexnet_ai_real.provenance import read_provenance
 
-COLUMNS: Final = ("path", "label", "probability", "logit", "error", "detector")
-"""`detector` identifies the detector that answered, see `detector_name`."""
+COLUMNS: Final = ("path", "label", "probability", "leaning", "reason", "remark", "logit", "error", "detector")
+"""`leaning` is the answer at the threshold, `reason` why an image is unsure, `remark` what makes it hard to judge, and
+`detector` identifies the detector that answered, see `detector_name`."""
 PROVENANCE: Final = ("provenance_says", "provenance")
 """What the metadata claim (ai, real, edited, unknown or nothing), and why. It does not change the probability."""
 
@@ -25,13 +27,15 @@ def columns(provenance: bool) -> tuple[str, ...]:
     return COLUMNS + PROVENANCE if provenance else COLUMNS
 
 
-def detector_name(description: Description) -> str:
+def detector_name(description: Description, *, always: bool = False) -> str:
     """Twelve digits that identify weights, preprocessing and calibration: all that an answer depends on.
 
-    The backend does not count: those of one detector agree within the limits that `export` checks.
+    The backend does not count: those of one detector agree within the limits that `export` checks. With `always`, the
+    name ends in "-always": such answers do not belong in one file with those that are promised.
     """
     calibration = json.dumps(description.calibration.plain(), sort_keys=True)
-    return hashlib.sha256(f"{description.fingerprint} {calibration}".encode()).hexdigest()[:12]
+    digest = hashlib.sha256(f"{description.fingerprint} {calibration}".encode()).hexdigest()[:12]
+    return f"{digest}-always" if always else digest
 
 
 def rows(verdicts: Iterable[Verdict], detector: str, *, provenance: bool) -> Iterator[Row]:
@@ -48,10 +52,20 @@ def readable(text: str) -> str:
     return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
+def caution(row: Row) -> str:
+    """What stands beside an answer that is not promised: which way it leans, and why no more is said."""
+    if not row["reason"]:
+        return ""
+    return f"Leans {WORDS[row['leaning']]}; not sure enough to promise: {row['reason']}"
+
+
 def _row(verdict: Verdict, detector: str) -> Row:
     probability = None if verdict.probability is None else round(verdict.probability, 6)
     logit = None if verdict.logit is None else round(verdict.logit, 6)
-    values = (verdict.path, verdict.label or "", probability, logit, verdict.error or "", detector)
+    values = (
+        *(verdict.path, verdict.label or "", probability, verdict.leaning or "", verdict.reason or ""),
+        *(verdict.remark or "", logit, verdict.error or "", detector),
+    )
     return dict(zip(COLUMNS, values, strict=True))
 
 

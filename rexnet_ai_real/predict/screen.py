@@ -9,12 +9,16 @@ from rich.text import Text
 
 from rexnet_ai_real.cli.ending import close_stdout
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.labels import SHORT_WORDS
+from rexnet_ai_real.labels import SHORT_WORDS, percent
 from rexnet_ai_real.predict.records import CSV, JSON_LINES, Format
 from rexnet_ai_real.predict.row import Row
 from rexnet_ai_real.provenance.block import printable
 
 _STYLES = {"ai": "bold dark_orange3", "real": "bold blue", "unsure": "bold"}
+
+
+_VERDICT = len("unsure, leans real")
+_PERCENT = len("> 99 % AI")
 
 
 class Table:
@@ -23,21 +27,31 @@ class Table:
     def __init__(self, console: Console) -> None:
         """Print the heading."""
         self.console = console
-        self._print(Text("verdict  P(AI)  image", "dim"))
+        self._print(Text(f"{'verdict':<{_VERDICT}}  {'P(AI)':>{_PERCENT}}  image", "dim"))
 
     def write(self, row: Row) -> None:
         """Print one line, without control characters."""
         line = Text()
         if row["error"]:
-            line.append(f"{'error':<7}  {'':>5}  ", "red").append(printable(row["path"], 4000))
+            line.append(f"{'error':<{_VERDICT}}  {'':>{_PERCENT}}  ", "red").append(printable(row["path"], 4000))
             line.append(f"  {printable(row['error'])}", "red")
         else:
             label = row["label"]
-            line.append(f"{SHORT_WORDS[label]:<7}", _STYLES[label]).append(f"  {row['probability']:5.1%}  ")
+            words = SHORT_WORDS[label]
+            if label == "unsure" and row["leaning"]:
+                words += f", leans {SHORT_WORDS[row['leaning']]}"
+            line.append(f"{words:<{_VERDICT}}", _STYLES[label]).append(f"  {percent(row['probability']):>{_PERCENT}}  ")
             line.append(printable(row["path"], 4000))
+        if row["remark"]:
+            line.append(f"  {row['remark']}", "dim")
         if row.get("provenance_says"):
             line.append(f"  metadata {row['provenance']}", "dim")
         self._print(line)
+
+    def close(self, sentences: Sequence[str]) -> None:
+        """Print what the answers are worth, below them."""
+        for sentence in ("", *sentences):
+            self._print(Text(sentence, "dim"))
 
     def _print(self, line: Text) -> None:
         with _explained_write_errors():
@@ -45,7 +59,7 @@ class Table:
 
 
 class Stream:
-    """CSV or JSON lines, flushed after each row."""
+    """CSV or JSON lines, flushed after each row. Programs read them: nothing is written besides."""
 
     def __init__(self, form: Format, columns: Sequence[str]) -> None:
         """Write what stands before the rows."""
@@ -55,6 +69,9 @@ class Stream:
     def write(self, row: Row) -> None:
         """Write one row."""
         self._write(self.form.record(row))
+
+    def close(self, sentences: Sequence[str]) -> None:
+        """Leave the sentences out."""
 
     def _write(self, record: bytes) -> None:
         with _explained_write_errors():

@@ -92,12 +92,12 @@ class TorchEngine:
             for network in self.networks:
                 try:
                     evidence = map_weights(network)
+                    features = network.forward_features(batch)  # type: ignore[operator]
+                    maps.append(map_of_features(features, evidence).float())
                 except ValueError as error:
-                    raise UserError(str(error)) from error
-                features = network.forward_features(batch)  # type: ignore[operator]
+                    raise UserError(f"{type(network).__name__} has no exact class-activation map") from error
                 answers = network.forward_head(features).float()  # type: ignore[operator]
                 logits.append(answers[:, AI] - answers[:, REAL])
-                maps.append(map_of_features(features, evidence).float())
         return torch.stack(logits).mean(0).cpu().numpy(), torch.stack(maps).mean(0).cpu().numpy()
 
     def normalised(self, images: Pixels) -> Tensor:
