@@ -54,9 +54,12 @@ class DataConfig:
     name: str = MISSING
     """Layout of the data set: kaggle, cifake, folder or synthetic."""
     root: str | None = None
-    """Folder with the images. Null: the usual place of the data set, downloaded or generated there when absent."""
-    classes: dict[str, str] = field(default_factory=dict)
-    """For `folder`: further folder names and the class that each stands for, such as {midjourney: ai, flickr: real}."""
+    """Folder with the images; for `folder` also a table of file names and labels (.csv, .tsv, .jsonl, .parquet).
+    Null: the usual place of the data set, downloaded or generated there when absent."""
+    classes: dict[Any, Any] = field(default_factory=dict)
+    """Further folder names, or labels of a table, and the class that each stands for, as in
+    {midjourney: ai, 0: real}.
+    Null takes a known name's meaning away: {human: null}. * and ? stand for any characters and for any one."""
     image_size: int = 224
     """Side of the square that the network sees, in pixels."""
     resize: str = "squash"
@@ -70,8 +73,11 @@ class DataConfig:
     batch_size: int = 32
     """Images per training step. At least 2: batch norm has no variance of one."""
     cache_gb: float = 8.0
-    """Images are decoded once and kept as pixels in the user's cache folder, which may take this many gigabytes (10^9
-    bytes; an image of 224 px takes 0.00015). Those for which there is no room are decoded in every epoch; 0: all."""
+    """Images are decoded once and kept as pixels in the cache folder, which may take this many gigabytes (10^9 bytes;
+    an image of 224 px takes 0.00015). Those for which there is no room are decoded in every epoch; 0: all."""
+    cache: str | None = None
+    """Folder of that cache. Null: the user's own, such as ~/.cache/rexnet-ai-real. Nothing is kept
+    where it cannot be written."""
     workers: int = 2
     """Processes that decode images while the network trains, where not all are kept; 0: the training process."""
     val_fraction: float = 0.15
@@ -82,8 +88,9 @@ class DataConfig:
     """Which fold is the test part, 0 to folds - 1. Null: one split by the fractions above."""
     folds: int = 5
     """Into how many parts cross-validation cuts the images."""
-    duplicate_distance: int = 4
-    """Images whose 64-bit difference hashes differ in at most this many bits stay on the same side of every split."""
+    duplicate_distance: int | None = 4
+    """Images whose 64-bit difference hashes differ in at most this many bits, and whose thumbnails are alike, stay on
+    the same side of every split. Null: only identical files do."""
     max_pixels: int = MAX_PIXELS
     """An image with more pixels is listed as a problem and left out."""
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
@@ -293,6 +300,7 @@ def _plain(composed: DictConfig, schema: type[Settings]) -> Settings:
     config = OmegaConf.to_object(composed)
     if not isinstance(config, schema):
         raise TypeError(f"expected settings composed by {schema.__name__}, got {type(config).__name__}")
+    config.data.classes = {str(name): word for name, word in config.data.classes.items()}  # {0: real} has a number
     return config
 
 
@@ -365,7 +373,14 @@ _RULES: dict[str, Rule] = {
     "data.val_fraction": ((lambda value: 0 < value < 1), "a number between 0 and 1"),
     "data.test_fraction": ((lambda value: 0 < value < 1), "a number between 0 and 1"),
     "data.folds": _at_least(2),
-    "data.duplicate_distance": ((lambda value: 0 <= value <= 8), "a whole number from 0 to 8 (bits of 64)"),
+    "data.classes": (
+        (lambda value: all(word in ("ai", "real", None) for word in value.values())),
+        "FOLDER: ai, FOLDER: real, or FOLDER: null for a name without a meaning",
+    ),
+    "data.duplicate_distance": (
+        (lambda value: value is None or 0 <= value <= 8),
+        "a whole number from 0 to 8 (bits of 64), or null",
+    ),
     "data.max_pixels": _at_least(1),
     "data.synthetic.count": _at_least(20),
     "data.synthetic.size": _at_least(32),
@@ -407,6 +422,7 @@ _EVALUATION_RULES: dict[str, Rule] = {
     "data.name": _one_of((OWN, *SOURCES)),
     "data.batch_size": _at_least(1),
     "data.workers": _at_least(0),
+    "data.classes": _RULES["data.classes"],
     "data.duplicate_distance": _RULES["data.duplicate_distance"],
     "data.max_pixels": _at_least(1),
     "sections": ((lambda value: value and set(value) <= set(SECTIONS)), "some of " + ", ".join(SECTIONS)),
