@@ -2,10 +2,12 @@
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from rexnet_ai_real.data.listed import SHOWN
 from rexnet_ai_real.images.layouts import plain_name
 from rexnet_ai_real.labels import AI, LABELS, REAL
 
@@ -40,13 +42,13 @@ class ClassNames:
     def _own_match(self, name: str) -> str | None:
         folded = name.casefold()
         exact = next((own for own in self.own if own.casefold() == folded), None)
-        return exact or next((own for own in self.own if _fits(own.casefold(), folded)), None)
+        return exact or next((own for own in self.own if _fits(own, name)), None)
 
 
 def _fits(pattern: str, name: str) -> bool:
-    """Whether a name fits a pattern with * and ?."""
+    """Whether a name fits a pattern with * and ?, in upper or lower case."""
     parts = ({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in pattern)
-    return re.fullmatch("".join(parts), name, re.DOTALL) is not None
+    return re.fullmatch("".join(parts), name, re.DOTALL | re.IGNORECASE) is not None
 
 
 def settings_line(classes: Mapping[str, int | None] | Mapping[str, None]) -> str:
@@ -77,6 +79,14 @@ def which_is_which(names: list[str], missing: list[int]) -> str:
     return f"Say which is which. If {names[0]} alone is real, add {line}"
 
 
+def counted(counts: Counter[str], what: str) -> str:
+    """Names with their counts, the largest first: "cats (2 files), dogs (1 file) and 3 more"."""
+    shown = ", ".join(
+        f"{name} ({count:,} {what}{'' if count == 1 else 's'})" for name, count in counts.most_common(SHOWN)
+    )
+    return shown + (f" and {len(counts) - SHOWN:,} more" if len(counts) > SHOWN else "")
+
+
 def _listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
@@ -84,7 +94,7 @@ def _listed(names: list[str]) -> str:
 def _pattern(name: str) -> str:
     """The name itself, with ? in place of what neither Hydra nor every terminal takes."""
     name = re.sub(r"[^\w\-./+@%| ()\[\]{}:=,]|\\|[^\x00-\x7f]", "?", name)
-    name = re.sub(r"^ | $|(?<= ) ", "?", name)
+    name = re.sub(r"^[ -]| $|(?<= ) ", "?", name)
     readable = name.isdecimal() and str(int(name)) == name
     return name if readable or not _READ_AS_VALUES.fullmatch(name) else f"?{name[1:]}"
 

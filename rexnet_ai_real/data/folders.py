@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from rexnet_ai_real.data.class_names import ClassNames, settings_line, which_is_which
+from rexnet_ai_real.data.class_names import ClassNames, counted, settings_line, which_is_which
 from rexnet_ai_real.data.listed import SHOWN, SUBSET_FOLDERS, AmbiguousFolders, Listed, MissingImagesError
 from rexnet_ai_real.images.layouts import Layout
 from rexnet_ai_real.labels import AI, LABELS, REAL
@@ -40,7 +40,7 @@ def one_class_advice(listed: Sequence[Listed]) -> str:
         return ""
     return (
         f"no folder is known to hold the class {LABELS[missing[0]]!r}. Folders without a class: "
-        f"{_unknown_folders(listed)}. {which_is_which(list(unknown), missing)}"
+        f"{counted(unknown, 'file')}. {which_is_which(list(unknown), missing)}"
     )
 
 
@@ -48,7 +48,7 @@ def no_class_advice(listed: Sequence[Listed], layout: Layout) -> str:
     """What was found where no folder is known, and what to do."""
     folders = sorted(_folder_counts(listed))
     if folders:
-        return f"found: {_unknown_folders(listed)}. {which_is_which(folders[:SHOWN], [REAL, AI])}"
+        return f"found: {counted(_folder_counts(listed), 'file')}. {which_is_which(folders[:SHOWN], [REAL, AI])}"
     table = ", or list them in a table with the columns file_name and label: data.root=TABLE.csv"
     return f"found: no folders. Sort the images into ai and real{table if layout.reads_tables else ''}"
 
@@ -85,7 +85,7 @@ def _refuse_ambiguous(paths: Iterable[str], root: Path, names: ClassNames) -> No
             inner |= {folder: None for folder, label in known.items() if label != first}
     if not counts:
         return
-    found = ", ".join(f"{folder} ({count:,} files)" for folder, count in counts.most_common(SHOWN))
+    found = counted(counts, "file")
     message = f"{root}: the folders on one path name both classes: {found}. "
     if outer.keys() & inner.keys():
         raise AmbiguousFolders(message + "Rename folders so that only one on each path is that of a class")
@@ -101,9 +101,3 @@ def _folder_counts(listed: Iterable[Listed]) -> "Counter[str]":
     named = [[folder for folder in path.parts if folder.casefold() not in SUBSET_FOLDERS] for path in paths]
     lowest = Counter(folders[-1] for folders in named if folders)
     return lowest if len(lowest) <= SHOWN else Counter(folders[0] for folders in named if folders)
-
-
-def _unknown_folders(listed: Iterable[Listed]) -> str:
-    counts = _folder_counts(listed)
-    more = f" and {len(counts) - SHOWN:,} more" if len(counts) > SHOWN else ""
-    return ", ".join(f"{folder} ({count:,} files)" for folder, count in counts.most_common(SHOWN)) + more

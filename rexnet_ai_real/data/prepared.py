@@ -166,8 +166,8 @@ def prepare_images(
 ) -> PreparedImages:
     """Open what is kept of these images, prepare the rest in parallel, and keep it.
 
-    Ctrl-C keeps the finished blocks. A damaged block is made again. Where the cache cannot be written, a warning says so
-    once, and what is not kept is read from its file each time.
+    Ctrl-C keeps the finished blocks. A damaged block is made again. Where the cache cannot be written, a warning says
+    so once, and what is not kept is read from its file each time.
 
     Args:
         originals: the images; the same content under two paths is kept once.
@@ -255,7 +255,7 @@ def _mark_as_used(block: _Block) -> None:
 
 
 def _make_room(folder: Path, max_bytes: int, in_use: set[Path]) -> None:
-    """Remove the least recently used blocks until the others fit, and what killed runs left; never those of this run."""
+    """Remove what killed runs left, and the least recently used blocks until the others fit; never those `in_use`."""
     for left in folder.glob("*/.*"):
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > _ABANDONED:

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from rexnet_ai_real.data.class_names import ClassNames, settings_line, which_is_which
+from rexnet_ai_real.data.class_names import ClassNames, counted, settings_line, which_is_which
 from rexnet_ai_real.data.listed import SHOWN, SUBSET_FOLDERS, Listed, MissingImagesError
 from rexnet_ai_real.data.tables import TableRow, has_labels, is_table, read_table
 from rexnet_ai_real.labels import AI, REAL
@@ -38,8 +38,8 @@ def of_tables(tables: Sequence[Path], root: Path, names: ClassNames) -> list[Lis
     unknown = [label for label in sorted(written - left_out) if labels[label] is None]
     where = ", ".join(map(str, tables))
     if unknown:
-        counts = Counter(row.label for of_table in rows.values() for row in of_table)
-        found = ", ".join(f"{label} ({counts[label]:,} rows)" for label in unknown[:SHOWN])
+        counts = Counter(row.label for of_table in rows.values() for row in of_table if row.label in unknown)
+        found = counted(counts, "row")
         missing = [label for label in (REAL, AI) if label not in labels.values()]
         raise MissingImagesError(
             f"{where}: labels whose class is not known: {found}. {which_is_which(unknown[:SHOWN], missing or [AI])}"
@@ -53,9 +53,7 @@ def of_tables(tables: Sequence[Path], root: Path, names: ClassNames) -> list[Lis
             if row.label not in left_out:
                 file = _of_row(row, folder, labels[row.label])
                 if listed.setdefault(file.path, file).label != file.label:
-                    raise MissingImagesError(
-                        f"{where}: {file.path} is listed under both classes; correct one of the rows"
-                    )
+                    raise MissingImagesError(f"{where}: {file.path} is given both classes; correct one of its rows")
     if not listed:
         raise MissingImagesError(f"{where}: no row has a label")
     return sorted(listed.values(), key=lambda file: file.path)

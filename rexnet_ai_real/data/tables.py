@@ -63,18 +63,18 @@ def read_table(table: Path) -> list[TableRow]:
         TableError: it cannot be read, lacks a column, or none of its files exists.
     """
     columns = _columns(table)
+    if not columns:
+        raise TableError(f"{table} has no rows")
     files, labels = _present(_FILE, columns), _present(_LABEL, columns)
     if not files or not labels:
         what = "column with file names" if not files else "column with labels"
         raise TableError(
             f"{table} has no {what}. Expected: file_name and label (optional: source, part); "
-            f"found: {', '.join(columns) or 'none'}"
+            f"found: {', '.join(columns)}"
         )
     label, source, part = (_present(names, columns)[:1] for names in (_LABEL, _SOURCE, _PART))
     wanted = [*files, *label, *source, *part]
     records = list(_records(table, wanted))
-    if not records:
-        raise TableError(f"{table} has no rows")
     file = _file_column(table, files, records)
     turned = _plain(label[0]) in _REAL_IS_ONE
     return [
@@ -102,8 +102,10 @@ def _file_column(table: Path, files: Sequence[str], records: Sequence[Mapping[st
 
 
 def _columns(table: Path) -> list[str]:
+    """Names of the columns; none where there are no rows."""
     if table.suffix.lower() == ".parquet":
-        return list(_parquet(table).schema_arrow.names)
+        parquet = _parquet(table)
+        return list(parquet.schema_arrow.names) if parquet.metadata.num_rows else []
     return list(next(_rows(table), {}))
 
 
