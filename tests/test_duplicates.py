@@ -119,7 +119,7 @@ def xray(number: int) -> Image.Image:
         shift = random.normal(0, 0.03, 2)
         grey = grey - 70 * blob(side + shift[0], shift[1], 0.06 + random.normal(0, 0.005), 0.25)
     for _ in range(3):
-        grey = grey + random.uniform(-12, 12) * blob(*random.uniform(-0.8, 0.8, 2), 0.01, 0.01)
+        grey = grey + random.uniform(-12, 12) * blob(random.uniform(-0.8, 0.8), random.uniform(-0.8, 0.8), 0.01, 0.01)
     return Image.fromarray((grey + random.normal(0, 2, x.shape)).clip(0, 255).astype(np.uint8)).convert("RGB")
 
 

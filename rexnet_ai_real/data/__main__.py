@@ -119,7 +119,7 @@ def _saved(options: argparse.Namespace, root: Path, manifest: "pd.DataFrame", ta
     from rexnet_ai_real.data.summary import printable, to_markdown
     from rexnet_ai_real.files import claim_folder, write_atomically, write_text
 
-    folder = options.out or Path("outputs/data") / options.name
+    folder: Path = options.out or Path("outputs/data") / options.name
     sheet = contact_sheet(root, manifest, per_class=options.per_class)
     try:
         if options.out is None:

@@ -37,7 +37,7 @@ class ClassNames:
         if match is None:
             return self.built_in.get(plain_name(name))
         word = self.own[match]
-        return None if word is None else LABELS.index(word)  # type: ignore[arg-type]
+        return None if word is None else LABELS.index(word)
 
     def _own_match(self, name: str) -> str | None:
         folded = name.casefold()

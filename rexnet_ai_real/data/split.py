@@ -148,9 +148,11 @@ def _deal(
         ours = images[images["label"] == label]
         lacking = [part for part in shares if not (result[ours.index] == part).any()]
         if lacking:
+            count = ours["group"].nunique()
+            noun, verb = ("group", "is") if count == 1 else ("groups", "are")
             raise SplitError(
-                f"{setting}: {ours['group'].nunique()} groups of {LABELS[label]!r} images are too few "
-                f"to give every part one{_alike(ours, LABELS[label])} (nothing left for {', '.join(lacking)})"
+                f"{setting}: {count} {noun} of {LABELS[label]!r} images {verb} too few to give every part one"
+                f"{_alike(ours, LABELS[label])} (nothing left for {', '.join(lacking)})"
             )
     return result
 
