@@ -87,8 +87,7 @@ def draw(found: Mapping[int, Mapping[str, float]], file: Path) -> None:
 def measure(count: int, detector: Path | None) -> dict[str, float]:
     """Seconds of each step, and the peak of memory in MB."""
     from rexnet_ai_real.config import DataConfig
-    from rexnet_ai_real.data.duplicates import near_duplicate_groups
-    from rexnet_ai_real.data.manifest import build_manifest
+    from rexnet_ai_real.data.manifest import build_manifest, near_groups
     from rexnet_ai_real.data.sources import listing
     from rexnet_ai_real.data.split import assign_split
     from rexnet_ai_real.metrics.binary import evaluate_scores
@@ -107,9 +106,8 @@ def measure(count: int, detector: Path | None) -> dict[str, float]:
             listed = listing(DataConfig(name="folder", root=str(root)), root)
             manifest = build_manifest(root, listed, cache=Path(temporary) / "cache", progress=False)
             timed(name, started)
-        hashes = np.array([int(value, 16) for value in manifest["dhash"]], dtype=np.uint64)
         started = time.perf_counter()
-        near_duplicate_groups(hashes, 4)
+        near_groups(manifest, 4)
         timed(STEPS[2], started)
         started = time.perf_counter()
         assign_split(manifest, seed=0, val_fraction=0.15, test_fraction=0.2, fold=None, folds=5)

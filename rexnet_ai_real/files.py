@@ -1,10 +1,13 @@
 """Writing files atomically, so that a kill at any moment leaves the old file or the new one; the user's cache."""
 
 import csv
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +15,47 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def cache_folder() -> Path:
-    """Where this project keeps what it can make again: on Linux under $XDG_CACHE_HOME, else under ~/.cache."""
+log = logging.getLogger(__name__)
+
+
+def cache_folder(chosen: str | None = None) -> Path:
+    """Where this project keeps what it can make again: as `data.cache` says, else where the system wants it.
+
+    On Linux that is under $XDG_CACHE_HOME, else under ~/.cache.
+    """
+    if chosen:
+        return Path(chosen).expanduser()
     from platformdirs import user_cache_path  # predicting with an exported detector does without it
 
     return user_cache_path("rexnet-ai-real", appauthor=False)
+
+
+def warn_of_cache(folder: Path, error: OSError) -> None:
+    """Say, once in a process, that nothing is kept in a cache folder, and how to have another one."""
+    _warn_of_cache(folder, (error.strerror or type(error).__name__).lower())
+
+
+@cache
+def _warn_of_cache(folder: Path, reason: str) -> None:
+    log.warning(
+        "The cache %s cannot be written (%s): images are read from their files each time. "
+        "Another folder: data.cache=DIR (with `python -m rexnet_ai_real.data`: --cache DIR)",
+        folder,
+        reason,
+    )
+
+
+def claim_folder(wanted: Path) -> Path:
+    """Create a folder that was not there before: `wanted`, else the first free one of wanted-2, wanted-3, ..."""
+    wanted.parent.mkdir(parents=True, exist_ok=True)
+    for number in count(1):
+        folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise AssertionError("count() does not end")
 
 
 @contextmanager

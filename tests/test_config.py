@@ -57,6 +57,14 @@ def test_names_of_class_folders_are_the_users() -> None:
     assert settings.data.classes == {"midjourney": "ai", "flickr": "real"}
 
 
+def test_class_folders_may_be_numbers_and_may_lose_their_meaning() -> None:
+    settings = composed("data=folder", "data.classes={0: real, 1: ai, human: null}", "data.duplicate_distance=null")
+    assert settings.data.classes == {"0": "real", "1": "ai", "human": None}
+    assert settings.data.duplicate_distance is None
+    with pytest.raises(ConfigError, match=r"data\.classes=.*: expected FOLDER: ai, FOLDER: real, or FOLDER: null"):
+        composed("data=folder", "data.classes={0: 1}")
+
+
 @pytest.mark.parametrize(
     "override", ["optimizer.learning_rate=1", "optimizer.lr=abc", "data.folds=many", "nonsense=1", "model.weights=[1]"]
 )

@@ -14,6 +14,7 @@ def rows(hashes: list[int], *, name: str, label: int = 0) -> pd.DataFrame:
             "label": label,
             "sha256": [f"{name}{number}" for number in range(len(hashes))],
             "dhash": [f"{value:016x}" for value in hashes],
+            "thumbnail": "",
             "split": name,
             "problem": "",
         }

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import sys
 import tempfile
@@ -19,9 +20,9 @@ from rexnet_ai_real.config import DataConfig
 from rexnet_ai_real.data import manifest as module
 from rexnet_ai_real.data.facts import ImageFacts, measure
 from rexnet_ai_real.data.facts_cache import FactsCache
-from rexnet_ai_real.data.manifest import COLUMNS, build_manifest, read_manifest, usable, write_manifest
+from rexnet_ai_real.data.manifest import COLUMNS, build_manifest, near_groups, read_manifest, usable, write_manifest
 from rexnet_ai_real.data.sources import listing
-from rexnet_ai_real.files import cache_folder, write_atomically
+from rexnet_ai_real.files import cache_folder, claim_folder, write_atomically
 from rexnet_ai_real.images.limits import MAX_PIXELS
 
 
@@ -174,14 +175,49 @@ def test_damaged_cache_is_written_anew(root: Path, content: str) -> None:
     assert len(json.loads(file.read_text())[1]) == 6
 
 
-def test_cache_that_cannot_be_written_costs_nothing_else(root: Path) -> None:
+def test_cache_that_cannot_be_written_costs_nothing_else(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     (root.parent / "cache").write_text("a file where a folder should be")
-    assert len(built(root)) == 6
+    with caplog.at_level(logging.WARNING):
+        assert len(built(root)) == len(built(root)) == 6
+    assert [record.getMessage() for record in caplog.records] == [
+        f"The cache {root.parent / 'cache'} cannot be written (not a directory): images are read from their files each "
+        "time. Another folder: data.cache=DIR (with `python -m rexnet_ai_real.data`: --cache DIR)"
+    ]
+
+
+def test_altered_facts_cannot_make_another_split(root: Path) -> None:
+    """Another hash in the cache would be another group, and that another split."""
+    first = built(root)
+    (file,) = (root.parent / "cache").rglob("*.json")
+    text = file.read_text()
+    sha = first["sha256"].iloc[0]
+    file.write_text(text.replace(sha, sha[::-1]))
+    assert file.read_text() != text
+    pd.testing.assert_frame_equal(built(root), first)
+    assert json.loads(file.read_text())[1] == json.loads(text)[1]
+
+
+def test_near_duplicate_grouping_can_be_switched_off(root: Path) -> None:
+    image(0).resize((48, 32)).save(root / "real" / "copy.png")
+    (root / "real" / "same bytes.png").write_bytes((root / "real" / "0.png").read_bytes())
+    groups = built(root, duplicate_distance=None).set_index("path")["group"]
+    assert groups["real/0.png"] == groups["real/same bytes.png"] != groups["real/copy.png"]
+    assert built(root).set_index("path")["group"]["real/copy.png"] in groups[["real/0.png", "real/copy.png"]].tolist()
+    assert groups.nunique() == 7
+
+
+def test_manifests_of_before_thumbnails_are_read(root: Path, tmp_path: Path) -> None:
+    manifest = built(root)
+    write_manifest(manifest.drop(columns="thumbnail"), tmp_path / "old.csv")
+    old = read_manifest(tmp_path / "old.csv")
+    pd.testing.assert_frame_equal(old, manifest.assign(thumbnail=pd.Series("", index=manifest.index, dtype=object)))
+    assert near_groups(old, 4).nunique() == 6
 
 
 def test_cache_lies_where_the_system_wants_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder() == tmp_path / "rexnet-ai-real"
+    assert cache_folder("~/elsewhere") == Path.home() / "elsewhere"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert (
         cache_folder() == Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "rexnet-ai-real"
@@ -230,3 +266,8 @@ def test_all_raw_files_are_images(shared_data: Path, tmp_path: Path) -> None:
     assert manifest["problem"].eq("").all()
     assert manifest["label"].value_counts().to_dict() == {1: 57, 0: 55}
     assert manifest["path"].str.contains(r"/\.amazonaws").sum() == 1
+
+
+def test_a_claimed_folder_is_always_new(tmp_path: Path) -> None:
+    claimed = [claim_folder(tmp_path / "a" / "data").name for _ in range(3)]
+    assert claimed == ["data", "data-2", "data-3"]

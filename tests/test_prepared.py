@@ -1,6 +1,8 @@
 """The pixels that training maps: those of the files, whatever happened to the cache before."""
 
+import errno
 import hashlib
+import logging
 import os
 import subprocess
 import sys
@@ -186,7 +188,7 @@ prepared.prepare_images(originals, Preprocessing(16, "squash", "bilinear", (0.5,
 def test_two_that_build_at_once_agree(originals: list[Original], cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = module._write_block
 
-    def overtaken(folder: Path, shas: list[str], pixels: Pixels) -> Path:
+    def overtaken(folder: Path, shas: list[str], pixels: Pixels) -> module._Block:
         monkeypatch.setattr(module, "_write_block", write)
         prepare(originals, cache)  # another run finishes first
         return write(folder, shas, pixels)
@@ -214,3 +216,95 @@ def test_ctrl_c_ends_the_work_that_waits(
         prepare(originals, cache)
     assert len(begun) < 9
     assert not list(cache.rglob("*.npy"))
+
+
+def test_an_image_that_was_replaced_is_an_error(originals: list[Original], cache: Path) -> None:
+    Image.new("RGB", (20, 30)).save(originals[4].path)
+    with pytest.raises(UnreadableImage, match=r"4\.png is not the image that it was when the data set was read"):
+        prepare(originals, cache)
+    with pytest.raises(UnreadableImage, match=r"4\.png is not the image"):
+        prepare(originals, cache, max_bytes=0).read([4])
+
+
+@pytest.mark.parametrize("damage", ["cut", "zeroed", "gone"])
+def test_damage_while_training_costs_time_only(
+    originals: list[Original], cache: Path, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    """A mapped file that is cut short would end the process with SIGBUS, a zeroed one give black images."""
+    found = prepare(originals, cache)
+    pixels = expected(originals, list(range(9)))
+    assert np.array_equal(found.read([0, 1]), pixels[:2])
+    [block] = cache.rglob("*.npy")
+    if damage == "gone":
+        block.unlink()
+    else:
+        size = block.stat().st_size
+        os.truncate(block, size - 5 * SIZE if damage == "cut" else 0)
+        os.truncate(block, size - 5 * SIZE if damage == "cut" else size)
+    with caplog.at_level(logging.WARNING):
+        assert np.array_equal(found.read(list(range(9))), pixels)
+    assert caplog.text.count("was damaged or removed: its images are decoded again") == 1
+    assert found.kept == 0
+
+
+def test_a_block_that_another_run_wrote_again_is_still_used(originals: list[Original], cache: Path) -> None:
+    found = prepare(originals, cache)
+    [block] = cache.rglob("*.npy")
+    whole = block.read_bytes()
+    block.unlink()
+    block.write_bytes(whole)
+    pixels = expected(originals, [5])
+    no_more_files(originals)
+    assert np.array_equal(found.read([5]), pixels)
+    assert found.kept == 9
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(
+    originals: list[Original], cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache.write_text("a file where a folder should be")
+    with caplog.at_level(logging.WARNING):
+        found = prepare(originals, cache)
+        prepare(originals, cache)
+    assert found.kept == 0
+    assert np.array_equal(found.read([2, 7]), expected(originals, [2, 7]))
+    assert caplog.text.count("cannot be written") == 1
+    assert "data.cache=DIR" in caplog.text
+
+
+@pytest.mark.parametrize("failing", ["write", "silent"])
+def test_a_full_disk_keeps_what_fitted(
+    originals: list[Original],
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    failing: str,
+) -> None:
+    monkeypatch.setattr(module, "_BLOCK_BYTES", 4 * SIZE)
+    write, written = Path.write_bytes, []
+
+    def full(path: Path, data: memoryview) -> int:
+        written.append(path)
+        if len(written) == 1:
+            return write(path, data)
+        if failing == "write":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(path, bytes(len(data)))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with caplog.at_level(logging.WARNING):
+        found = prepare(originals, cache)
+    assert found.kept == 4
+    assert caplog.text.count("cannot be written") == 1
+    assert np.array_equal(found.read(list(range(9))), expected(originals, list(range(9))))
+
+
+def test_what_killed_runs_left_is_swept(originals: list[Original], cache: Path) -> None:
+    prepare(originals[:2], cache)
+    [block] = cache.rglob("*.npy")
+    old, new = block.with_name(".a-1.npy"), block.with_name(".b-2.npy")
+    old.touch()
+    new.touch()
+    os.utime(old, (1000, 1000))
+    prepare(originals, cache)
+    assert (old.exists(), new.exists()) == (False, True)

@@ -13,7 +13,9 @@ from rexnet_ai_real import config
 from rexnet_ai_real.cli.hydra_help import CONF
 from rexnet_ai_real.config import DataConfig
 from rexnet_ai_real.data.__main__ import main
-from rexnet_ai_real.data.sources import Listed, MissingImagesError, listing, locate
+from rexnet_ai_real.data.folders import one_class_advice, require_both_classes
+from rexnet_ai_real.data.listed import AmbiguousFolders, Listed, MissingImagesError
+from rexnet_ai_real.data.sources import listing, locate
 from rexnet_ai_real.images.layouts import LAYOUTS, Layout
 from rexnet_ai_real.labels import AI, REAL
 
@@ -41,7 +43,18 @@ def listed(root: Path, *paths: str, **classes: str) -> list[Listed]:
         ("real/a.jpg", REAL, "", None),
         ("Midjourney/imagenet_midjourney/val/nature/a.jpg", REAL, "Midjourney/imagenet_midjourney", "val"),
         ("valid/fake/a.jpg", AI, "", "val"),
-        ("ai/nature/a.jpg", AI, "nature", None),
+        ("ai/animals/a.jpg", AI, "animals", None),
+        ("0_real/a.jpg", REAL, "", None),
+        ("1_fake/a.jpg", AI, "", None),
+        ("train/progan/cat/1_fake/a.jpg", AI, "progan/cat", "train"),
+        ("AI Generated Images/a.jpg", AI, "", None),
+        ("Real Images/a.jpg", REAL, "", None),
+        ("fake-images/a.jpg", AI, "", None),
+        ("REAL_IMAGES/a.jpg", REAL, "", None),
+        ("AiImages/a.jpg", AI, "", None),
+        ("training_fake/a.jpg", AI, "", "train"),
+        ("test_real/a.jpg", REAL, "", "test"),
+        ("real/2024_photos/a.jpg", REAL, "2024_photos", None),
         ("loose.jpg", None, "", None),
         ("elsewhere/a.jpg", None, "elsewhere", None),
     ],
@@ -60,8 +73,49 @@ def test_own_class_names_are_sources_too(tmp_path: Path) -> None:
 
 
 def test_unknown_folders_are_named(tmp_path: Path) -> None:
-    with pytest.raises(MissingImagesError, match=r"no file lies in a folder of a known class.*found: cats, dogs.*data"):
+    with pytest.raises(MissingImagesError, match=r"no file lies in .*found: cats \(1 file\), dogs \(1 file\).*data"):
         listed(tmp_path, "cats/a.jpg", "dogs/b.jpg")
+
+
+def test_two_classes_on_one_path_are_never_chosen_between(tmp_path: Path) -> None:
+    """A topic folder such as human/ or photos/ above the class folder once gave AI images the label real."""
+    paths = ["human/ai/a.jpg", "human/ai/b.jpg", "nature/ai/c.jpg", "ai/d.jpg", "human/real/e.jpg"]
+    message = (
+        r"name both classes: human/ai \(2 files\), nature/ai \(1 file\)\. If the last folder is right, add "
+        r"'data\.classes=\{human: null, nature: null\}' .*If the first is, add 'data\.classes=\{ai: null\}'"
+    )
+    with pytest.raises(AmbiguousFolders, match=message):
+        listed(tmp_path, *paths)
+    data = DataConfig(name="folder", classes={"human": None, "nature": None})
+    assert {file.path: (file.label, file.source) for file in listing(data, tmp_path)} == {
+        "ai/d.jpg": (AI, ""),
+        "human/ai/a.jpg": (AI, "human"),
+        "human/ai/b.jpg": (AI, "human"),
+        "human/real/e.jpg": (REAL, "human"),
+        "nature/ai/c.jpg": (AI, "nature"),
+    }
+
+
+def test_paths_that_name_both_classes_both_ways_have_to_be_renamed(tmp_path: Path) -> None:
+    with pytest.raises(AmbiguousFolders, match="Rename folders"):
+        listed(tmp_path, "human/ai/a.jpg", "ai/human/b.jpg")
+
+
+def test_numbers_are_never_guessed_and_the_advice_has_both_ways(tmp_path: Path) -> None:
+    with pytest.raises(MissingImagesError, match=r"found: 0 \(1 file\), 1 \(1 file\)") as error:
+        listed(tmp_path, "train/0/a.jpg", "train/1/b.jpg")
+    assert "If 0 is real, add 'data.classes={0: real, 1: ai}'" in str(error.value)
+    assert "If 1 is real, add 'data.classes={1: real, 0: ai}'" in str(error.value)
+    assert [file.label for file in listed(tmp_path, **{"0": "real", "1": "ai"})] == [REAL, AI]
+
+
+def test_generator_folders_beside_real_are_named_with_the_line_to_type(tmp_path: Path) -> None:
+    files = listed(tmp_path, "midjourney/a.jpg", "train/sdxl/b.jpg", "real/c.jpg")
+    with pytest.raises(MissingImagesError, match=r"no folder is known to hold the class 'ai'.*midjourney \(1 file\)"):
+        require_both_classes(files, tmp_path)
+    assert "--classes midjourney=ai sdxl=ai" in one_class_advice(files)
+    require_both_classes(listed(tmp_path, **{"midjourney": "ai", "s*l": "ai"}), tmp_path)
+    assert one_class_advice(listed(tmp_path / "one", "real/c.jpg")) == ""
 
 
 def test_a_new_layout_is_one_entry(
@@ -83,7 +137,7 @@ def test_a_new_layout_is_one_entry(
         Listed("one/real/b.jpg", AI, "real", None),
         Listed("zero/a.jpg", REAL, "", None),
     ]
-    with pytest.raises(MissingImagesError, match="Expected: zero and one; found: cats"):
+    with pytest.raises(MissingImagesError, match=r"Expected: zero and one; found: cats \(1 file\)\."):
         listing(data, tree(tmp_path / "other", "cats/a.jpg"))
     with pytest.raises(SystemExit):
         main(["--help"])

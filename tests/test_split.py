@@ -196,3 +196,30 @@ def test_one_class_only() -> None:
 def test_nothing_beside_the_own_test_part() -> None:
     with pytest.raises(SplitError, match=r"0 groups of 'real' images are too few"):
         split_of(manifest_of(simple(10), part="test"))
+
+
+def test_near_duplicates_are_named_as_the_cause() -> None:
+    rows = [(label, "", f"one of {label}") for label in (REAL, AI) for _ in range(40)]
+    message = (
+        r": 1 group of 'real' images is too few to give every part one: 40 real images form one group of "
+        r"near-duplicates, .*data\.duplicate_distance=null \(nothing left for test, val\)$"
+    )
+    with pytest.raises(SplitError, match=message):
+        split_of(manifest_of(rows))
+    rows = [(label, "", f"{label} {min(number, 2)}") for label in (REAL, AI) for number in range(40)]
+    with pytest.raises(SplitError, match=r"40 real images form 3 groups, the largest of 38, of near-duplicates"):
+        split_of(manifest_of(rows), fold=0, folds=4)
+
+
+def test_training_images_that_all_stand_in_the_test_part_are_named() -> None:
+    rows = [(label, "", f"{label} {number % 10}") for label in (REAL, AI) for number in range(20)]
+    parts = ["test" if number < 10 else "train" for _ in (REAL, AI) for number in range(20)]
+    with pytest.raises(SplitError, match=r"all 10 training images of the class 'real' are near-duplicates of the data"):
+        split_of(manifest_of(rows, part=parts))
+
+
+def test_a_class_of_broken_files_says_why() -> None:
+    manifest = manifest_of(simple(10))
+    manifest.loc[manifest["label"] == AI, ["problem", "group"]] = ["truncated JPEG", ""]
+    with pytest.raises(SplitError, match=r"image of the class 'ai' among 10; its 10 files .*: truncated JPEG$"):
+        split_of(manifest)

@@ -155,3 +155,81 @@ def test_help_needs_no_heavy_imports() -> None:
     code = "import sys; from rexnet_ai_real.data.__main__ import _parser; _parser().format_help(); print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert {"torch", "pandas", "numpy", "PIL", "hydra"}.isdisjoint(modules)
+
+
+def odd_tree(root: Path) -> Path:
+    """Names that are not UTF-8: of an image, of a file that is none, and of a folder of no class."""
+    with Image.open(root / "ai" / "gan" / "1.png") as image:
+        for name in ("ai/caf\udce9.png", "loose\udcff/a.png"):
+            (root / name).parent.mkdir(exist_ok=True)
+            image.save(root / name)
+    (root / "ai" / "bad\udcff.jpg").write_text("no image")
+    return root
+
+
+def test_names_that_are_not_utf8_among_the_problems(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out\udcff"
+    assert main(["--root", str(odd_tree(root)), "--out", str(out)]) == 0
+    assert "ai/bad\\udcff.jpg" in capsys.readouterr().out
+    assert "ai/bad\\udcff.jpg" in (out / "summary.md").read_text()
+    assert "ai/bad\udcff.jpg" in read_manifest(out / "manifest.csv")["path"].tolist()
+
+
+def test_a_second_run_does_not_overwrite_the_first(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    for number in range(2):
+        assert main(["--root", str(root)]) == 0
+        (root / "real" / f"{number}.txt").touch()
+    lengths = [len(read_manifest(Path(f"outputs/data/{name}/manifest.csv"))) for name in ("folder", "folder-2")]
+    assert lengths == [22, 23]
+    assert "in outputs/data/folder-2" in capsys.readouterr().out
+    for _ in range(2):
+        main(["--root", str(root), "--out", "mine"])
+    assert capsys.readouterr().out.count("Replacing the earlier results in mine") == 1
+
+
+def test_folders_and_caches_that_cannot_be_written_are_one_line(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "out"
+    assert main(["--root", str(root), "--out", str(out), "--cache", str(tmp_path / "file")]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.endswith(f"{out} cannot be written (not a directory): give a folder that can be as --out DIR")
+    assert f"The cache {tmp_path / 'file'} cannot be written" in caplog.text
+
+
+def test_a_full_disk_is_one_line(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("rexnet_ai_real.files.os.replace", full)
+    assert main(["--root", str(root), "--out", str(tmp_path / "out")]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "cannot be written (no space left on device)" in line
+
+
+def test_classes_given_twice_are_all_kept(root: Path, tmp_path: Path) -> None:
+    (root / "ai").rename(root / "0")
+    (root / "real").rename(root / "1")
+    options = ["--root", str(root), "--out", str(tmp_path / "out")]
+    assert main([*options, "--classes", "0=ai", "--classes", "1=real"]) == 0
+
+
+def test_folders_without_a_class_are_advised(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "ai").rename(root / "generators")
+    assert main(["--root", str(root), "--out", str(tmp_path / "out")]) == 1
+    assert "--classes gan=ai sd=ai" in capsys.readouterr().err
+
+
+def test_a_table_is_looked_into(root: Path, tmp_path: Path) -> None:
+    (root / "labels.csv").write_text("file_name,label\nai/gan/1.png,fake\nreal/1.jpeg,real\n")
+    assert main(["--root", str(root / "labels.csv"), "--out", str(tmp_path / "out")]) == 0
+    assert len(read_manifest(tmp_path / "out" / "manifest.csv")) == 2

@@ -53,6 +53,7 @@ def _plain(composed: DictConfig, schema: type[Settings]) -> Settings:
     config = OmegaConf.to_object(composed)
     if not isinstance(config, schema):
         raise TypeError(f"expected settings composed by {schema.__name__}, got {type(config).__name__}")
+    config.data.classes = {str(name): word for name, word in config.data.classes.items()}  # {0: real} has a number
     return config
 
 

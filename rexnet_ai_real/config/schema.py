@@ -39,9 +39,17 @@ class DataConfig:
     name: str = field(default=MISSING, metadata=one_of(*SOURCES))
     """Layout of the data set: kaggle, cifake, folder or synthetic."""
     root: str | None = None
-    """Folder with the images. Null: the default folder of the data set, downloaded or generated there when absent."""
-    classes: dict[str, str] = field(default_factory=dict)
-    """For `folder`: further folder names and the class that each stands for, such as {midjourney: ai, flickr: real}."""
+    """Folder with the images; for `folder` also a table of file names and labels (.csv, .tsv, .jsonl, .parquet).
+    Null: the default folder of the data set, downloaded or generated there when absent."""
+    classes: dict[Any, Any] = field(
+        default_factory=dict,
+        metadata=rule(
+            lambda value: all(word in ("ai", "real", None) for word in value.values()),
+            "FOLDER: ai, FOLDER: real, or FOLDER: null for a name without a meaning",
+        ),
+    )
+    """Further folder names, or labels of a table, and the class that each stands for, as in {midjourney: ai, 0: real}.
+    Null takes a known name's meaning away: {human: null}. * stands for any characters, ? for any one."""
     image_size: int = field(default=224, metadata=between(32, 2048, "pixels"))
     """Side of the square that the network sees, in pixels."""
     resize: str = field(default="squash", metadata=one_of(*RESIZES))
@@ -65,6 +73,9 @@ class DataConfig:
     cache_gb: float = field(default=8.0, metadata=at_least(0))
     """Images are decoded once and kept as pixels in the user's cache folder, which may take this many gigabytes (10^9
     bytes; an image of 224 px takes 0.00015). Images that do not fit in are decoded in every epoch; 0: all of them."""
+    cache: str | None = None
+    """Folder of that cache. Null: the user's own, such as ~/.cache/rexnet-ai-real. Nothing is kept where it cannot be
+    written."""
     workers: int = field(default=2, metadata=at_least(0))
     """Processes that decode images while the network trains, where the cache does not hold all of them; 0: none, the
     training process decodes."""
@@ -76,8 +87,9 @@ class DataConfig:
     """Which fold is the test part, 0 to folds - 1. Null: one split by the fractions above."""
     folds: int = field(default=5, metadata=at_least(2))
     """How many parts cross-validation divides the images into."""
-    duplicate_distance: int = field(default=4, metadata=between(0, 8, "bits of 64"))
-    """Images whose 64-bit difference hashes differ in at most this many bits stay on the same side of every split."""
+    duplicate_distance: int | None = field(default=4, metadata=between(0, 8, "bits of 64; null: only identical files"))
+    """Images whose 64-bit difference hashes differ in at most this many bits, and whose thumbnails are alike, stay on
+    the same side of every split. Null: only identical files do."""
     max_pixels: int = field(default=MAX_PIXELS, metadata=at_least(1))
     """An image with more pixels is listed as a problem and left out."""
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)

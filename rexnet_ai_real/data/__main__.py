@@ -6,11 +6,18 @@ Prints counts, formats, sizes, near-duplicates and problems, and saves summary.m
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rexnet_ai_real.cli.arguments import positive
 from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, command
+from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.images.layouts import LAYOUTS
 from rexnet_ai_real.labels import LABELS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rexnet_ai_real.data.summary import Table
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,16 +42,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--root",
         metavar="DIR",
-        help="folder with the images (default: data/NAME); kaggle and cifake are downloaded there if it is empty",
+        help="folder with the images, or a table of file names and labels (.csv, .tsv, .jsonl, .parquet) "
+        "(default: data/NAME); kaggle and cifake are downloaded there if it is empty",
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the results (default: outputs/data/NAME)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder for the results; results in it are replaced (default: a new outputs/data/NAME, NAME-2, ...)",
+    )
     parser.add_argument(
         "--classes",
         metavar="FOLDER=CLASS",
         type=_folder_and_class,
         nargs="+",
+        action="extend",
         default=[],
-        help="further folder names and the class of each, such as midjourney=ai flickr=real",
+        help="further folder names (or labels of a table) and the class of each, such as midjourney=ai flickr=real; "
+        "human=null takes a known name's meaning away",
+    )
+    parser.add_argument(
+        "--cache", metavar="DIR", help="folder that keeps what was read of each file (default: the user's own)"
     )
     parser.add_argument(
         "--per-class",
@@ -65,37 +83,65 @@ def summarise(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from rexnet_ai_real.config import DataConfig
-    from rexnet_ai_real.data.contact_sheet import contact_sheet
-    from rexnet_ai_real.data.manifest import build_manifest, usable, write_manifest
+    from rexnet_ai_real.data.folders import one_class_advice
+    from rexnet_ai_real.data.manifest import build_manifest, usable
     from rexnet_ai_real.data.sources import listing, locate
-    from rexnet_ai_real.data.summary import print_tables, summarize, to_markdown
-    from rexnet_ai_real.files import write_atomically, write_text
+    from rexnet_ai_real.data.summary import print_tables, printable, summarize
+    from rexnet_ai_real.files import cache_folder
 
-    data = DataConfig(name=options.name, root=options.root, classes=dict(options.classes))
+    data = DataConfig(name=options.name, root=options.root, classes=dict(options.classes), cache=options.cache)
     root = locate(data)
+    listed = listing(data, root)
     manifest = build_manifest(
         root,
-        listing(data, root),
+        listed,
         workers=options.workers,
+        cache=cache_folder(data.cache),
         max_pixels=data.max_pixels,
         duplicate_distance=data.duplicate_distance,
     )
     tables = summarize(manifest)
     print_tables(tables, Console())
-    folder = options.out or Path(f"outputs/data/{options.name}")
-    write_manifest(manifest, folder / "manifest.csv")
-    write_text(folder / "summary.md", to_markdown(tables, f"Images of {options.name}"))
-    with write_atomically(folder / "contact_sheet.png") as temporary:
-        contact_sheet(root, manifest, per_class=options.per_class, max_pixels=data.max_pixels).save(temporary)
-    print(f"Saved summary.md, manifest.csv and contact_sheet.png in {folder}")
+    folder = _saved(options, root, manifest, tables)
+    print(printable(f"Saved summary.md, manifest.csv and contact_sheet.png in {folder}"))
+    if advice := one_class_advice(listed):
+        print(printable(advice), file=sys.stderr)
     return DONE if manifest.loc[usable(manifest), "label"].nunique() == 2 else SOME_FAILED
 
 
-def _folder_and_class(text: str) -> tuple[str, str]:
+def _saved(options: argparse.Namespace, root: Path, manifest: "pd.DataFrame", tables: "list[Table]") -> Path:
+    """Write the results, and return their folder.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    from rexnet_ai_real.data.contact_sheet import contact_sheet
+    from rexnet_ai_real.data.manifest import write_manifest
+    from rexnet_ai_real.data.summary import printable, to_markdown
+    from rexnet_ai_real.files import claim_folder, write_atomically, write_text
+
+    folder: Path = options.out or Path("outputs/data") / options.name
+    sheet = contact_sheet(root, manifest, per_class=options.per_class)
+    try:
+        if options.out is None:
+            folder = claim_folder(folder)
+        elif (folder / "manifest.csv").exists():
+            print(printable(f"Replacing the earlier results in {folder}"))
+        write_manifest(manifest, folder / "manifest.csv")
+        write_text(folder / "summary.md", to_markdown(tables, f"Images of {options.name}: {root}"))
+        with write_atomically(folder / "contact_sheet.png") as temporary:
+            sheet.save(temporary)
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise UserError(f"{folder} cannot be written ({reason}): give a folder that can be as --out DIR") from error
+    return folder
+
+
+def _folder_and_class(text: str) -> tuple[str, str | None]:
     folder, _, label = text.rpartition("=")
-    if not folder or label not in LABELS:
-        raise argparse.ArgumentTypeError(f"{text!r}: FOLDER=ai or FOLDER=real is expected")
-    return folder, label
+    if not folder or label not in (*LABELS, "null"):
+        raise argparse.ArgumentTypeError(f"{text!r}: FOLDER=ai or FOLDER=real is expected, or FOLDER=null")
+    return folder, None if label == "null" else label
 
 
 if __name__ == "__main__":

@@ -14,9 +14,11 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from rexnet_ai_real.config import AugmentConfig, ConfigError, DataConfig, preprocessing_of
 from rexnet_ai_real.data.augmentation import BatchAugmentation
+from rexnet_ai_real.data.folders import require_both_classes
+from rexnet_ai_real.data.listed import Listed
 from rexnet_ai_real.data.manifest import build_manifest, usable
 from rexnet_ai_real.data.prepared import Original, PreparedImages, prepare_images
-from rexnet_ai_real.data.sources import Listed, listing, locate
+from rexnet_ai_real.data.sources import listing, locate
 from rexnet_ai_real.data.split import assign_split
 from rexnet_ai_real.files import cache_folder
 from rexnet_ai_real.images.transforms import normalise, unit_range
@@ -93,6 +95,7 @@ class ImageDataModule(L.LightningDataModule):
         if not self.manifest.empty:
             return
         root, listed = self._locate()
+        require_both_classes(listed, root)
         manifest = self._read_manifest(root, listed)
         for size in sorted({self.data.image_size, self.training_size}):
             self._prepare(manifest[usable(manifest)], root, size)
@@ -111,10 +114,12 @@ class ImageDataModule(L.LightningDataModule):
             fold=self.data.fold,
             folds=self.data.folds,
         )
-        if (manifest["split"] == "train").sum() < self.data.batch_size:
+        count = int((manifest["split"] == "train").sum())
+        if count < self.data.batch_size:
+            most = max(2, count // 2)  # two steps an epoch
             raise ConfigError(
-                f"data.batch_size={self.data.batch_size}: only {(manifest['split'] == 'train').sum()} "
-                f"images to train on under {self.root}"
+                f"data.batch_size={self.data.batch_size}: {count:,} images to train on under {self.root}; "
+                f"use at most {most}"
             )
         self.manifest = manifest
 
@@ -124,7 +129,11 @@ class ImageDataModule(L.LightningDataModule):
 
     def _read_manifest(self, root: Path, listed: Sequence[Listed]) -> pd.DataFrame:
         return build_manifest(
-            root, listed, max_pixels=self.data.max_pixels, duplicate_distance=self.data.duplicate_distance
+            root,
+            listed,
+            cache=cache_folder(self.data.cache),
+            max_pixels=self.data.max_pixels,
+            duplicate_distance=self.data.duplicate_distance,
         )
 
     def rows(self, split: str) -> pd.DataFrame:
@@ -167,7 +176,7 @@ class ImageDataModule(L.LightningDataModule):
             self._prepared[size] = prepare_images(
                 _originals(rows, root),
                 replace(self.preprocessing, image_size=size),
-                cache=cache_folder(),
+                cache=cache_folder(self.data.cache),
                 max_pixels=self.data.max_pixels,
                 max_bytes=round(self.data.cache_gb * 1e9),
             )
@@ -176,7 +185,7 @@ class ImageDataModule(L.LightningDataModule):
     def _loader(self, rows: pd.DataFrame, size: int, **options: Any) -> DataLoader[Any]:
         prepared = self._prepare(self.manifest[usable(self.manifest)], self.root, size)
         images = prepared.subset(_originals(rows, self.root))
-        # Memory-mapped pixels are copied faster than another process could send them.
+        # Prepared pixels are read faster than another process could send them.
         workers = 0 if images.kept == len(rows) else self.data.workers
         return DataLoader(
             ImageDataset(rows, images),

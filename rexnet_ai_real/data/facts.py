@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from rexnet_ai_real.data.duplicates import dhash
+from rexnet_ai_real.data.duplicates import dhash, thumbnail
 from rexnet_ai_real.images.decode import HEAD_BYTES, UnreadableImage, decode, read, sniff
 from rexnet_ai_real.images.limits import MAX_PIXELS
 
@@ -17,6 +17,8 @@ class ImageFacts:
     """Of the bytes, in hexadecimal; empty for files that are not images."""
     dhash: str = ""
     """64-bit difference hash, 16 hexadecimal digits."""
+    thumbnail: str = ""
+    """Colours of 8 x 8 cells, which confirm that images with similar hashes are alike: base64 of (8, 8, 3) bytes."""
     width: int = 0
     """Pixels, upright."""
     height: int = 0
@@ -37,7 +39,8 @@ def measure(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageFacts:
         image = decode(data, max_pixels=max_pixels)
     except UnreadableImage as error:
         return ImageFacts(sha256, format=format_name, bytes=len(data), problem=str(error))
-    return ImageFacts(sha256, f"{dhash(image):016x}", image.width, image.height, format_name, len(data))
+    hashes = (sha256, f"{dhash(image):016x}", thumbnail(image))
+    return ImageFacts(*hashes, image.width, image.height, format_name, len(data))
 
 
 def _size(path: Path) -> int:

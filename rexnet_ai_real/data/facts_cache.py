@@ -11,9 +11,9 @@ from typing import Final, Self
 import PIL
 
 from rexnet_ai_real.data.facts import ImageFacts
-from rexnet_ai_real.files import write_text
+from rexnet_ai_real.files import warn_of_cache, write_text
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 """Raised when decoding, hashing or the format of the entries change."""
 
 Stamp = tuple[int, int]
@@ -23,13 +23,15 @@ Stamp = tuple[int, int]
 class FactsCache:
     """Facts by path under one root, as a context: read on entry, written on the way out, also after Ctrl-C.
 
-    A cache file of another version, or one that cannot be read, is ignored and replaced.
+    A cache file of another version, one that cannot be read, and one whose checksum does not fit are ignored and
+    replaced. The file is a JSON list: version, entries, SHA-256 of all text before it.
     """
 
     def __init__(self, folder: Path, root: Path, max_pixels: int) -> None:
         """One file in `folder` per data set; entries of another `max_pixels` or version of Pillow are ignored."""
         self.root = root.resolve()
         name = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
+        self.folder = folder
         self.path = folder / "facts" / f"{name}.json"
         self.version = [_FORMAT, PIL.__version__, max_pixels]
         self.entries: dict[str, tuple[Stamp, ImageFacts]] = {}
@@ -38,8 +40,9 @@ class FactsCache:
     def __enter__(self) -> Self:
         """Read the entries kept by earlier runs."""
         try:
-            version, entries = json.loads(self.path.read_text(encoding="utf-8"))
-            if version == self.version:
+            text = self.path.read_text(encoding="utf-8")
+            version, entries, _ = json.loads(text)
+            if version == self.version and _signed(text[: text.rindex(", ")]) == text:
                 self.entries = {
                     path: ((size, time), ImageFacts(*facts)) for path, (size, time, *facts) in entries.items()
                 }
@@ -50,14 +53,14 @@ class FactsCache:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write, if anything is new. If the folder cannot be written to, the run goes on without the cache."""
+        """Write, if anything is new. Where that is impossible, the run goes on without the cache, and says so."""
         if not self.changed:
             return
         plain = {path: [*stamp, *astuple(facts)] for path, (stamp, facts) in self.entries.items()}
         try:
-            write_text(self.path, json.dumps([self.version, plain]))
-        except OSError:
-            return
+            write_text(self.path, _signed(json.dumps([self.version, plain]).removesuffix("]")))
+        except OSError as error:
+            warn_of_cache(self.folder, error)
 
     def stamp(self, path: str) -> Stamp | None:
         """Size and time of change of the file now; None if they cannot be read."""
@@ -77,3 +80,8 @@ class FactsCache:
         if stamp is not None:
             self.entries[path] = (stamp, facts)
             self.changed = True
+
+
+def _signed(text: str) -> str:
+    """The beginning of a JSON list, ended with its checksum."""
+    return f'{text}, "{hashlib.sha256(text.encode()).hexdigest()}"]'

@@ -8,24 +8,24 @@ from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import pandas as pd
 
-from rexnet_ai_real.data.duplicates import near_duplicate_groups
+from rexnet_ai_real.data.duplicates import fingerprints, linked, near_duplicate_groups
 from rexnet_ai_real.data.facts import ImageFacts, measure
 from rexnet_ai_real.data.facts_cache import FactsCache
-from rexnet_ai_real.data.sources import Listed
+from rexnet_ai_real.data.listed import Listed
 from rexnet_ai_real.files import cache_folder, write_csv
 from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.progress import progress_bar
 
 COLUMNS: Final = (
     *("path", "label", "source", "sha256", "dhash", "group", "width", "height", "format", "bytes", "split", "problem"),
-    "part",
+    *("part", "thumbnail"),
 )
 """`path` is relative to the data set's folder, with forward slashes. `label` is 0 (real), 1 (AI) or -1 (unknown: the
 file is in no class folder). Near-duplicates share a `group`. `split` is empty until the split is made. `problem` is the
-reason why a file is left out, empty for images in use. `part` is the data set's own subset, if it has any."""
+reason why a file is left out, empty for images in use. `part` is the data set's own subset, if it has any. `thumbnail`
+holds the colours that confirm near-duplicates; manifests of older versions lack it."""
 
 UNKNOWN: Final = -1
 _INTEGERS: Final = ("label", "width", "height", "bytes")
@@ -38,7 +38,7 @@ def build_manifest(
     workers: int | None = None,
     cache: Path | None = None,
     max_pixels: int = MAX_PIXELS,
-    duplicate_distance: int = 4,
+    duplicate_distance: int | None = 4,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Read every listed file and return the manifest, sorted by path; an unusable file keeps its row, with the reason.
@@ -53,7 +53,8 @@ def build_manifest(
             two took half the time of one even on 32 x 32 images, and processes would import the caller again.)
         cache: folder that keeps the measurements; None: `cache_folder()`.
         max_pixels: an image with more is a problem.
-        duplicate_distance: bits in which the hashes of near-duplicates may differ.
+        duplicate_distance: bits in which the hashes of near-duplicates may differ; None: only identical files are
+            grouped.
         progress: show a progress bar on stderr.
 
     Raises:
@@ -92,10 +93,10 @@ def read_manifest(path: Path) -> pd.DataFrame:
     """
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         rows = list(csv.DictReader(file))
-    missing = [name for name in COLUMNS if rows and name not in rows[0]]
+    missing = [name for name in COLUMNS if rows and name not in (*rows[0], "thumbnail")]
     if missing:
         raise ValueError(f"{path} is no manifest: it lacks the columns {', '.join(missing)}")
-    return _typed(rows)
+    return _typed([{"thumbnail": "", **row} for row in rows])
 
 
 def usable(manifest: pd.DataFrame) -> "pd.Series[bool]":
@@ -146,10 +147,28 @@ def _leave_out_contradictions(manifest: pd.DataFrame) -> None:
                 manifest.loc[index, "problem"] = f"also under the other label: {other}"
 
 
-def _groups(manifest: pd.DataFrame, distance: int) -> "pd.Series[str]":
+def near_groups(images: pd.DataFrame, distance: int | None) -> "pd.Series[int]":
+    """Number of the group of each image: near-duplicates have the same.
+
+    Where a thumbnail is missing, as in manifests of older versions, the hashes alone decide.
+
+    Args:
+        images: rows of a manifest; sha256, dhash and thumbnail are used.
+        distance: bits in which hashes may differ; None: identical files only.
+    """
+    images = images.sort_values("sha256", kind="stable")  # so that the order of the rows does not matter
+    if distance is None:
+        numbers = images["sha256"].factorize()[0]
+    else:
+        thumbnails = images["thumbnail"] if (images["thumbnail"] != "").all() else []
+        hashes, colours = fingerprints(images["dhash"], thumbnails)
+        numbers = near_duplicate_groups(hashes, colours, distance) if len(colours) else linked(hashes, distance)
+    return pd.Series(numbers, index=images.index, dtype="int64")
+
+
+def _groups(manifest: pd.DataFrame, distance: int | None) -> "pd.Series[str]":
     """Name of each image's group: the first 16 digits of the smallest SHA-256 in it, so that order does not matter."""
-    images = manifest.loc[usable(manifest), ["sha256", "dhash"]]
-    hashes = np.array([int(value, 16) for value in images["dhash"]], dtype=np.uint64)
-    images = images.assign(number=near_duplicate_groups(hashes, distance))
+    images = manifest.loc[usable(manifest), ["sha256", "dhash", "thumbnail"]]
+    images = images.assign(number=near_groups(images, distance))
     smallest = images.sort_values("sha256").drop_duplicates("number").set_index("number")["sha256"].str[:16]
     return images["number"].map(smallest).reindex(manifest.index, fill_value="").astype(object)

@@ -1,25 +1,33 @@
-"""Images prepared once: decoded, resized to what training needs, and kept as raw pixels that every epoch maps.
+"""Images prepared once: decoded, resized to what training needs, and kept as raw pixels that every epoch reads.
 
 The cache has a folder for each size, resize rule and interpolation. It holds blocks of images: `<name>.npy`, the pixels
 (n, side, side, 3), and `<name>.json`, the SHA-256 of the files that they came from and of the pixels themselves. The
 name is a hash of the former, and the JSON is written last: a run that is killed leaves complete blocks, two runs that
 build at once write the same bytes, and folds share everything.
+
+The cache may be damaged, emptied or out of reach at any moment: then images are decoded from their files again. Blocks
+are read, not mapped into memory, since a mapped file that is cut short kills the process (SIGBUS).
 """
 
+import contextlib
+import errno
 import hashlib
+import io
 import json
+import logging
 import os
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import PIL
 
-from rexnet_ai_real.files import write_atomically, write_text
-from rexnet_ai_real.images.decode import UnreadableImage
+from rexnet_ai_real.files import warn_of_cache, write_atomically, write_text
+from rexnet_ai_real.images.decode import UnreadableImage, read
 from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing, read_pixels
 from rexnet_ai_real.progress import progress_bar
 
@@ -27,6 +35,10 @@ _FORMAT: Final = 1
 """Raised when decoding, resizing or the format of the blocks change."""
 _BLOCK_BYTES: Final = 64 << 20
 """Of a block: few files, and little work lost when a run is killed."""
+_ABANDONED: Final = 24 * 3600
+"""Seconds after which a temporary file counts as left behind by a run that was killed."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +49,47 @@ class Original:
     sha256: str
 
 
+class _Block:
+    """A file of prepared images. It is checked when it is opened, and again if it was changed since."""
+
+    def __init__(self, path: Path, shas: Sequence[str], digest: str) -> None:
+        self.path = path
+        self.shas = shas
+        self.digest = digest
+        self._checked: tuple[int, int, int] | None = None
+
+    def is_whole(self) -> bool:
+        """Whether the pixels are those that were written; reading them also brings them into memory."""
+        try:
+            with self.path.open("rb") as file:
+                self._checked = _state(file.fileno())
+                return hashlib.file_digest(file, "sha256").hexdigest() == self.digest
+        except OSError:
+            return False
+
+    @property
+    def nbytes(self) -> int:
+        """Of the file."""
+        return self._checked[0] if self._checked else 0
+
+    def read(self, row: int, image: Pixels) -> bool:
+        """Fill `image` with the pixels of one image; False if the block is damaged or gone."""
+        try:
+            with self.path.open("rb", buffering=0) as file:
+                if _state(file.fileno()) != self._checked and not self.is_whole():
+                    return False
+                file.seek((row - len(self.shas)) * image.nbytes, os.SEEK_END)  # the pixels end the file
+                return file.readinto(image.data) == image.nbytes
+        except OSError:
+            return False
+
+
+def _state(descriptor: int) -> tuple[int, int, int]:
+    """What changes when a file is written to or replaced."""
+    status = os.fstat(descriptor)
+    return status.st_size, status.st_mtime_ns, status.st_ino
+
+
 class PreparedImages:
     """Prepared pixels of image files, by their position in the list; made and kept by `prepare_images`."""
 
@@ -45,8 +98,7 @@ class PreparedImages:
         self.originals = originals
         self.preprocessing = preprocessing
         self.max_pixels = max_pixels
-        self._blocks: list[Pixels] = []
-        self._positions: dict[str, tuple[int, int]] = {}
+        self._positions: dict[str, tuple[_Block, int]] = {}
 
     def read(self, rows: Sequence[int]) -> Pixels:
         """Pixels (n, side, side, 3) of the images with these numbers.
@@ -57,8 +109,12 @@ class PreparedImages:
         side = self.preprocessing.image_size
         pixels = np.empty((len(rows), side, side, 3), np.uint8)
         for row, image in zip(rows, pixels, strict=True):
-            position = self._positions.get(self.originals[row].sha256)
-            image[:] = self._from_file(row) if position is None else self._blocks[position[0]][position[1]]
+            block, position = self._positions.get(self.originals[row].sha256, (None, 0))
+            if block is not None and not block.read(position, image):
+                self._drop(block)
+                block = None
+            if block is None:
+                image[:] = self._from_file(row)
         return pixels
 
     @property
@@ -69,21 +125,33 @@ class PreparedImages:
     def subset(self, originals: Sequence[Original]) -> "PreparedImages":
         """Other images from the same blocks; those that are not in them are read from their files."""
         subset = PreparedImages(originals, self.preprocessing, self.max_pixels)
-        subset._blocks, subset._positions = self._blocks, self._positions
+        subset._positions = self._positions
         return subset
 
     def _from_file(self, row: int) -> Pixels:
         original = self.originals[row]
         try:
-            return read_pixels(original.path, self.preprocessing, max_pixels=self.max_pixels)
+            data = read(original.path)
+            pixels = read_pixels(data, self.preprocessing, max_pixels=self.max_pixels)
         except UnreadableImage as error:
             raise UnreadableImage(
                 f"{original.path} was readable when the run began, and is no longer: {error}"
             ) from error
+        if hashlib.sha256(data).hexdigest() != original.sha256:
+            raise UnreadableImage(
+                f"{original.path} is not the image that it was when the data set was read (its SHA-256 differs). "
+                "Put the old one back, or give the command again: it reads the data set anew"
+            )
+        return pixels
 
-    def _open(self, block: Path, shas: Sequence[str]) -> None:
-        self._positions |= {sha: (len(self._blocks), row) for row, sha in enumerate(shas)}
-        self._blocks.append(np.load(block, mmap_mode="r"))
+    def _add(self, block: _Block) -> None:
+        self._positions |= {sha: (block, row) for row, sha in enumerate(block.shas)}
+
+    def _drop(self, damaged: _Block) -> None:
+        log.warning("The cache file %s was damaged or removed: its images are decoded again", damaged.path)
+        for sha in damaged.shas:
+            if self._positions.get(sha, (None, 0))[0] is damaged:
+                del self._positions[sha]
 
 
 def prepare_images(
@@ -98,7 +166,8 @@ def prepare_images(
 ) -> PreparedImages:
     """Open what is kept of these images, prepare the rest in parallel, and keep it.
 
-    Ctrl-C keeps the finished blocks. A damaged block is made again.
+    Ctrl-C keeps the finished blocks. A damaged block is made again. Where the cache cannot be written, a warning says
+    so once, and what is not kept is read from its file each time.
 
     Args:
         originals: the images; the same content under two paths is kept once.
@@ -112,24 +181,26 @@ def prepare_images(
 
     Raises:
         UnreadableImage: a file changed or vanished; the message names it.
-        OSError: the cache folder cannot be written.
     """
     prepared = PreparedImages(originals, preprocessing, max_pixels)
     if max_bytes <= 0:
         return prepared
     folder = cache / "prepared" / _key(preprocessing)
     wanted = {original.sha256: row for row, original in reversed(list(enumerate(originals)))}
-    for kept in _kept_blocks(folder):
-        if wanted.keys() & set(kept.shas) and kept.is_whole():
-            prepared._open(kept.block, kept.shas)
-            os.utime(kept.block.with_suffix(".json"))
+    kept = [block for block in _kept_blocks(folder) if wanted.keys() & set(block.shas) and block.is_whole()]
+    for block in kept:
+        prepared._add(block)
+        _mark_as_used(block)
     missing = [row for sha, row in sorted(wanted.items(), key=lambda item: item[1]) if sha not in prepared._positions]
     size = preprocessing.image_size**2 * 3
-    room = max_bytes - sum(block.nbytes for block in prepared._blocks)
+    room = max_bytes - sum(block.nbytes for block in kept)
     missing = missing[: max(room, 0) // size]
     if missing:
-        _make_room(cache / "prepared", max_bytes - len(missing) * size, {Path(b.filename) for b in _maps(prepared)})
-        _build(prepared, missing, folder, max(1, _BLOCK_BYTES // size), workers or os.cpu_count() or 1, progress)
+        try:
+            _make_room(cache / "prepared", max_bytes - len(missing) * size, {block.path for block in kept})
+            _build(prepared, missing, folder, max(1, _BLOCK_BYTES // size), workers or os.cpu_count() or 1, progress)
+        except OSError as error:
+            warn_of_cache(cache, error)
     return prepared
 
 
@@ -148,53 +219,47 @@ def _build(
                     pixels[position] = image
                     bar.advance(task)
                 shas = [prepared.originals[row].sha256 for row in batch]
-                prepared._open(_write_block(folder, shas, pixels), shas)
+                prepared._add(_write_block(folder, shas, pixels))
     finally:  # on Ctrl-C too: images that wait are dropped
         pool.shutdown(cancel_futures=True)
 
 
-def _write_block(folder: Path, shas: Sequence[str], pixels: Pixels) -> Path:
-    block = folder / f"{hashlib.sha256(''.join(shas).encode()).hexdigest()[:32]}.npy"
-    with write_atomically(block) as temporary:
-        np.save(temporary, pixels)
-    write_text(block.with_suffix(".json"), json.dumps({"pixels": _digest(block), "images": list(shas)}))
+def _write_block(folder: Path, shas: Sequence[str], pixels: Pixels) -> _Block:
+    path = folder / f"{hashlib.sha256(''.join(shas).encode()).hexdigest()[:32]}.npy"
+    # The digest is that of the pixels in memory, not of what a full or failing disk made of them.
+    written = io.BytesIO()
+    np.save(written, pixels)
+    block = _Block(path, shas, hashlib.sha256(written.getbuffer()).hexdigest())
+    with write_atomically(path) as temporary:
+        temporary.write_bytes(written.getbuffer())
+    if not block.is_whole():
+        raise OSError(errno.EIO, "what was written reads differently", str(path))
+    write_text(path.with_suffix(".json"), json.dumps({"pixels": block.digest, "images": list(shas)}))
     return block
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """A block as its index describes it."""
-
-    block: Path
-    shas: list[str]
-    digest: str
-
-    def is_whole(self) -> bool:
-        """Whether the pixels are those that were written; reading them also brings them into memory."""
-        try:
-            return self.digest == _digest(self.block)
-        except OSError:
-            return False
-
-
-def _kept_blocks(folder: Path) -> list[_Kept]:
+def _kept_blocks(folder: Path) -> list[_Block]:
     kept = []
     for index in sorted(folder.glob("*.json")):
         try:
             plain = json.loads(index.read_text())
-            kept.append(_Kept(index.with_suffix(".npy"), [str(sha) for sha in plain["images"]], plain["pixels"]))
+            kept.append(_Block(index.with_suffix(".npy"), [str(sha) for sha in plain["images"]], plain["pixels"]))
         except (OSError, ValueError, KeyError, TypeError):  # damaged, or removed by another run at this moment
             continue
     return kept
 
 
-def _digest(block: Path) -> str:
-    with block.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _mark_as_used(block: _Block) -> None:
+    with contextlib.suppress(OSError):  # of another user, or on a disk that is for reading only
+        os.utime(block.path.with_suffix(".json"))
 
 
 def _make_room(folder: Path, max_bytes: int, in_use: set[Path]) -> None:
-    """Remove the least recently used blocks until the others fit; never those of this run."""
+    """Remove what killed runs left, and the least recently used blocks until the others fit; never those `in_use`."""
+    for left in folder.glob("*/.*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > _ABANDONED:
+                left.unlink()
     blocks = []
     for index in folder.glob("*/*.json"):
         try:
@@ -209,10 +274,6 @@ def _make_room(folder: Path, max_bytes: int, in_use: set[Path]) -> None:
             index.unlink(missing_ok=True)  # first, so that no run finds an index without its pixels
             index.with_suffix(".npy").unlink(missing_ok=True)
             total -= size
-
-
-def _maps(prepared: PreparedImages) -> list[Any]:
-    return [block for block in prepared._blocks if isinstance(block, np.memmap)]
 
 
 def _key(preprocessing: Preprocessing) -> str:

@@ -3,46 +3,17 @@
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Final, Literal
+from pathlib import Path
 
 from rexnet_ai_real.config import ConfigError, DataConfig
-from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.data.class_names import ClassNames
+from rexnet_ai_real.data.folders import no_class_advice, of_folders
+from rexnet_ai_real.data.listed import Listed, MissingImagesError
+from rexnet_ai_real.data.table_labels import of_tables, tables_in
+from rexnet_ai_real.data.tables import is_table
 from rexnet_ai_real.images.layouts import LAYOUTS
 from rexnet_ai_real.images.walk import image_files
-from rexnet_ai_real.labels import AI, LABELS, REAL
-
-Subset = Literal["train", "val", "test"]
-
-SUBSET_FOLDERS: Final[Mapping[str, Subset]] = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
-"""Folder names, in lower case, and the data set's own subset that each stands for."""
-
-
-class MissingImagesError(UserError, FileNotFoundError):
-    """No images where they should be. The message says what was expected, and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """One file of a data set, not yet opened."""
-
-    path: str
-    """Relative to the data set's folder, with forward slashes."""
-    label: int | None
-    """REAL, AI, or None for a file in no class folder."""
-    source: str
-    """The folders around the class folder, such as a generator's name; empty where there are none."""
-    subset: Subset | None
-    """Where the data set's own split puts it; None where it has none."""
+from rexnet_ai_real.labels import LABELS
 
 
 def locate(data: DataConfig) -> Path:
@@ -58,8 +29,13 @@ def locate(data: DataConfig) -> Path:
         from rexnet_ai_real.data.synthetic import make_images
 
         return make_images(root, count=data.synthetic.count, size=data.synthetic.size, seed=data.synthetic.seed)
+    if root.is_file() and layout.reads_tables and is_table(root):
+        return root.parent
     if root.exists() and not root.is_dir():
-        raise MissingImagesError(f"data.root={root} is a file; the folder that holds {layout.expected} is expected")
+        tables = ", or a table (.csv, .tsv, .jsonl, .parquet)" if layout.reads_tables else ""
+        raise MissingImagesError(
+            f"data.root={root} is a file; the folder that holds {layout.expected} is expected{tables}"
+        )
     if _holds_anything(root):
         return root
     if layout.kaggle_id is None:
@@ -72,44 +48,49 @@ def locate(data: DataConfig) -> Path:
 
 
 def listing(data: DataConfig, root: Path) -> list[Listed]:
-    """All files under `root`, hidden ones too, sorted by path, with the label that their folders give them.
+    """All files under `root`, hidden ones too, sorted by path, with the label that their folders or a table give them.
 
-    The class is that of the first folder, from the top, whose name is known: from `data.classes`, or from the layout.
-    The other folders on the path are the source, except the names of subsets (train, val, test) and repetitions. A
-    name from `data.classes` is part of the source as well, since it often is a generator's. Links to folders are
-    followed, each folder once.
+    The class is that of the folders whose name is known: from `data.classes`, or from the layout. The other folders on
+    the path are the source, except the names of subsets (train, val, test) and repetitions. A name from `data.classes`
+    is part of the source as well, since it often is a generator's. Links to folders are followed, each folder once.
+
+    A table gives the labels where `data.root` names one, or where no folder's name is known and there is a
+    metadata.csv (.jsonl, .parquet) somewhere or a train.csv on top. Files that it does not name are not listed.
+
+    Args:
+        data: name, root and classes are used.
+        root: as `locate` gives it.
 
     Raises:
-        MissingImagesError: no file lies in a class folder.
-        ConfigError: data.classes names an unknown class.
+        MissingImagesError: no file has a class.
+        AmbiguousFolders: the folders on one path name both classes.
+        TableError: a table cannot be used.
     """
     layout = LAYOUTS[data.name]
-    own_folders = _own_folders(data.classes)
-    listed = [_listed(path, layout.class_folders, own_folders) for path in _files(root)]
-    if not any(file.label is not None for file in listed):
-        folders = sorted({PurePosixPath(file.path).parts[0] for file in listed if "/" in file.path})
-        raise MissingImagesError(
-            f"{root}: no file lies in a folder of a known class. Expected: {layout.expected}; found: "
-            f"{', '.join(folders[:8]) or 'no folders'}. Name others in data.classes='{{NAME: ai, NAME: real}}'"
-        )
-    return listed
+    names = ClassNames(_own_names(data.classes), layout.class_folders)
+    given = Path(data.root).expanduser() if data.root else root
+    if layout.reads_tables and given.is_file():
+        return of_tables([given], root, names)
+    paths = _files(root)
+    listed = of_folders(paths, root, names)
+    if any(file.label is not None for file in listed):
+        return listed
+    tables = tables_in(paths, root) if layout.reads_tables else []
+    if tables:
+        return of_tables(tables, root, names)
+    raise MissingImagesError(
+        f"{root}: no file lies in a folder of a known class. Expected: {layout.expected}; "
+        f"{no_class_advice(listed, layout)}"
+    )
 
 
-def _own_folders(classes: Mapping[str, str]) -> dict[str, int]:
+def _own_names(classes: Mapping[str, str | None]) -> dict[str, str | None]:
     for folder, label in classes.items():
-        if label not in LABELS:
-            raise ConfigError(f"data.classes: {folder} is given the class {label!r}; expected {' or '.join(LABELS)}")
-    return {folder.lower(): AI if label == LABELS[AI] else REAL for folder, label in classes.items()}
-
-
-def _listed(path: str, class_folders: Mapping[str, int], own_folders: Mapping[str, int]) -> Listed:
-    known = {**class_folders, **own_folders}
-    folders = PurePosixPath(path).parent.parts
-    class_folder = next((folder.lower() for folder in folders if folder.lower() in known), None)
-    subset = next((SUBSET_FOLDERS[folder.lower()] for folder in folders if folder.lower() in SUBSET_FOLDERS), None)
-    no_source = {*SUBSET_FOLDERS, class_folder} - own_folders.keys()
-    source = dict.fromkeys(folder for folder in folders if folder.lower() not in no_source)
-    return Listed(path, known.get(class_folder or ""), "/".join(source), subset)
+        if label is not None and label not in LABELS:
+            raise ConfigError(
+                f"data.classes: {folder} is given the class {label!r}; expected {' or '.join(LABELS)}, or null"
+            )
+    return {str(folder): label for folder, label in classes.items()}
 
 
 def _files(root: Path) -> list[str]:

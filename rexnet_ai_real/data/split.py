@@ -57,13 +57,17 @@ def assign_split(
     images = manifest.loc[usable(manifest), ["label", "source", "group", "part"]]
     for label in (REAL, AI):
         if not (images["label"] == label).any():
-            raise SplitError(f"data.root: no usable image of the class {LABELS[label]!r} among {len(images)}")
+            raise SplitError(
+                f"data.root: no usable image of the class {LABELS[label]!r} among {len(images)}"
+                + _why_unusable(manifest, label)
+            )
     split = pd.Series("", index=manifest.index, dtype=object)
     val, test = Fraction(str(val_fraction)), Fraction(str(test_fraction))
     setting = f"data.val_fraction={val_fraction}"
     if fold is None:
         fixed = _own_parts(images)
         rest = images[fixed == ""]
+        _check_rest(images, fixed)
         drawn = {part: share for part, share in (("test", test), ("val", val)) if not (fixed == part).any()}
         split[fixed.index] = fixed
         split[rest.index] = _deal(rest, drawn, f"{seed}/split", f"{setting}, data.test_fraction={test_fraction}")
@@ -101,6 +105,19 @@ def _own_parts(images: pd.DataFrame) -> "pd.Series[str]":
     return fixed
 
 
+def _check_rest(images: pd.DataFrame, fixed: "pd.Series[str]") -> None:
+    """Near-duplicates of held-out images are not trained on: say so where that leaves nothing of a class."""
+    for label in (REAL, AI):
+        ours = fixed[images["label"] == label]
+        unused = int((ours == UNUSED).sum())
+        if unused and not (ours == "").any():
+            raise SplitError(
+                f"data.root: all {unused:,} training images of the class {LABELS[label]!r} are near-duplicates of the "
+                "data set's own test or validation images, so 0 are left to train on. Take them out of the test part, "
+                "or, if they are not alike, group identical files only: data.duplicate_distance=null"
+            )
+
+
 def _deal(
     images: pd.DataFrame, shares: Mapping[str, Fraction], key: str, setting: str, rest: str = "train"
 ) -> "pd.Series[str]":
@@ -128,11 +145,34 @@ def _deal(
             part_of[name] = list(shares)[furthest]
     result = images["group"].map(part_of).astype(object)
     for label in (REAL, AI):
-        ours = images["label"] == label
-        lacking = [part for part in shares if not (ours & (result == part)).any()]
+        ours = images[images["label"] == label]
+        lacking = [part for part in shares if not (result[ours.index] == part).any()]
         if lacking:
+            count = ours["group"].nunique()
+            noun, verb = ("group", "is") if count == 1 else ("groups", "are")
             raise SplitError(
-                f"{setting}: {images.loc[ours, 'group'].nunique()} groups of {LABELS[label]!r} images are too few "
-                f"to give every part one (nothing left for {', '.join(lacking)})"
+                f"{setting}: {count} {noun} of {LABELS[label]!r} images {verb} too few to give every part one"
+                f"{_alike(ours, LABELS[label])} (nothing left for {', '.join(lacking)})"
             )
     return result
+
+
+def _alike(images: pd.DataFrame, label: str) -> str:
+    """How near-duplicates make few groups of many images, and what to do; empty where they do not."""
+    largest = images["group"].value_counts()
+    if largest.empty or largest.iloc[0] < 2:
+        return ""
+    named = ", ".join(f"{size:,}" for size in largest[largest > 1].head(3))
+    held = "form one group" if len(largest) == 1 else f"form {len(largest):,} groups, the largest of {named},"
+    return (
+        f": {len(images):,} {label} images {held} of near-duplicates, which stay on one side of the split. Add other "
+        "images, or, if these are not alike, group identical files only: data.duplicate_distance=null"
+    )
+
+
+def _why_unusable(manifest: pd.DataFrame, label: int) -> str:
+    """What became of the files of a class without usable images."""
+    problems = manifest.loc[~usable(manifest) & (manifest["label"] == label), "problem"]
+    if problems.empty:
+        return ""
+    return f"; its {len(problems):,} files are left out, most of them as: {problems.value_counts().index[0]}"

@@ -55,7 +55,7 @@ def print_tables(tables: Sequence[Table], console: Console) -> None:
         for index, column in enumerate(table.columns):
             shown.add_column(column, justify="right" if _numeric(table, index) else "left", overflow="fold")
         for row in table.rows:
-            shown.add_row(*(escape(_printable(cell)) for cell in row))
+            shown.add_row(*(escape(printable(cell)) for cell in row))
         console.print(f"[bold]{table.title}[/]")
         if table.rows:
             console.print(shown)
@@ -69,15 +69,15 @@ def to_markdown(tables: Sequence[Table], title: str) -> str:
         lines += [f"## {table.title}", ""]
         if table.rows:
             numeric = [index for index in range(len(table.columns)) if _numeric(table, index)]
-            rows = ([_printable(cell) for cell in row] for row in table.rows)
+            rows = ([printable(cell) for cell in row] for row in table.rows)
             lines += [markdown_table(table.columns, rows, right=numeric), ""]
         if table.note:
             lines += [table.note, ""]
     return "\n".join(lines)
 
 
-def _printable(text: str) -> str:
-    """File names may hold newlines and bytes that are no UTF-8: shown escaped."""
+def printable(text: str) -> str:
+    """A text with file names in it: newlines, control characters and bytes that are no UTF-8 are shown escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
@@ -166,9 +166,10 @@ def _repeats(manifest: pd.DataFrame) -> Table:
         )
         for block in groups
     ]
+    largest = ", ".join(f"{size:,}" for size in sorted(map(len, groups), reverse=True)[:3])
     note = (
         f"{len(groups):,} groups with {sum(map(len, groups)):,} images, {across} across the classes, the largest of "
-        f"{max(map(len, groups), default=0)}. A group stays on one side of every split."
+        f"{largest or 0} images. A group stays on one side of every split."
     )
     return Table("Near-duplicates", ("images", "class", "same bytes", "files"), _first(rows), note)
 
@@ -179,7 +180,7 @@ def _shortened(paths: list[str]) -> str:
 
 def _problems(manifest: pd.DataFrame) -> Table:
     bad = manifest[~usable(manifest)]
-    rows = list(zip(bad["problem"].astype(str), bad["path"].astype(str), strict=True))
+    rows = list(zip(bad["problem"], bad["path"], strict=True))  # no str dtype: it refuses names that are not UTF-8
     note = f"{len(bad):,} files are left out." if len(bad) else "None: every file is an image in use."
     return Table("Problems", ("reason", "file"), _first(rows), note)
 

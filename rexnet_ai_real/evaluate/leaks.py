@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 import pandas as pd
 
-from rexnet_ai_real.data.duplicates import near_pairs
+from rexnet_ai_real.data.manifest import near_groups
 
 _PARTS: Final = ("train", "val", "test")
 _SHOWN: Final = 3  # pairs that the finding names
@@ -32,7 +31,7 @@ class LeakAudit:
 
     sizes: dict[str, int]
     leaks: tuple[Leak, ...]
-    distance: int
+    distance: int | None
 
     def affected(self, part: str) -> frozenset[str]:
         """Paths of a part that are in another part too."""
@@ -44,7 +43,10 @@ class LeakAudit:
         """In plain words."""
         parts = ", ".join(f"{name} ({size})" for name, size in self.sizes.items())
         if not self.leaks:
-            return f"No image, nor a near-duplicate of it (hashes within {self.distance} bits), is in two of {parts}."
+            nearly = (
+                "" if self.distance is None else f", nor a near-duplicate of it (hashes within {self.distance} bits),"
+            )
+            return f"No image{nearly} is in two of {parts}."
         counts = ", ".join(f"{len(self.affected(name))} in {name}" for name in self.sizes if self.affected(name))
         shown = "; ".join(
             f"{leak.first_part}:{leak.first_path} = {leak.second_part}:{leak.second_path}"
@@ -66,26 +68,23 @@ def parts_of(manifest: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {name: rows for name, rows in parts.items() if len(rows)}
 
 
-def find_leaks(parts: Mapping[str, pd.DataFrame], *, distance: int = 4) -> LeakAudit:
+def find_leaks(parts: Mapping[str, pd.DataFrame], *, distance: int | None = 4) -> LeakAudit:
     """Compare every part with every other, by the images' hashes and not by the groups that made the split.
 
     Args:
-        parts: manifest rows (path, label, sha256, dhash as 16 hexadecimal digits) under the name of the part, see
-            `parts_of`; add another collection under its name to compare it with the images learned.
-        distance: most differing bits, of 64, between near-duplicates; 0 to 8.
+        parts: manifest rows (path, label, sha256, dhash, thumbnail) under the name of the part, see `parts_of`; add
+            another collection under its name to compare it with the images learned.
+        distance: most differing bits, of 64, between near-duplicates; 0 to 8. None: identical files only.
     """
     sizes = {name: len(rows) for name, rows in parts.items()}
-    columns = ["path", "label", "sha256", "dhash"]
+    columns = ["path", "label", "sha256", "dhash", "thumbnail"]
     listed = [rows[columns].assign(part=number) for number, rows in enumerate(parts.values())]
     images = pd.concat(listed, ignore_index=True) if listed else pd.DataFrame(columns=[*columns, "part"])
-    hashes = np.array([int(value, 16) for value in images["dhash"]], dtype=np.uint64)
-    distinct, images["hash"] = np.unique(hashes, return_inverse=True)
-    same = np.arange(len(distinct))
-    near = [np.stack(pair, axis=1) for pair in near_pairs(distinct, distance)]
-    pairs = np.unique(np.concatenate([np.stack([same, same], axis=1), *near]), axis=0)
-    both_ways = pd.DataFrame(np.concatenate([pairs, pairs[pairs[:, 0] < pairs[:, 1], ::-1]]), columns=["hash", "other"])
-    met = images.merge(both_ways, on="hash").merge(images, left_on="other", right_on="hash", suffixes=("_a", "_b"))
+    images = images.assign(group=near_groups(images, distance), hash=[int(value, 16) for value in images["dhash"]])
+    met = images.merge(images, on="group", suffixes=("_a", "_b"))
     met = met[met["part_a"] < met["part_b"]]
+    met = met.assign(distance=[(a ^ b).bit_count() for a, b in zip(met["hash_a"], met["hash_b"], strict=True)])
+    met = met[met["distance"] <= (64 if distance is None else distance)]
     names = list(parts)
     leaks = [
         Leak(
@@ -93,7 +92,7 @@ def find_leaks(parts: Mapping[str, pd.DataFrame], *, distance: int = 4) -> LeakA
             first_path=row.path_a,
             second_part=names[row.part_b],
             second_path=row.path_b,
-            distance=int(np.bitwise_count(distinct[row.hash_a] ^ distinct[row.hash_b])),
+            distance=int(row.distance),
             same_bytes=row.sha256_a == row.sha256_b,
             same_label=row.label_a == row.label_b,
         )

@@ -17,6 +17,7 @@ from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluate.leaks import find_leaks
 from rexnet_ai_real.evaluate.part import ONE, Part
 from rexnet_ai_real.evaluate.prediction import predicted_logits
+from rexnet_ai_real.files import cache_folder
 from rexnet_ai_real.runs.folder import RunFolder, data_of
 from rexnet_ai_real.runs.folds import out_of_fold
 from rexnet_ai_real.runs.identify import Checkpoint, Folds, Run, Saved, Sweep, identify
@@ -186,7 +187,11 @@ def read_collection(data: DataConfig, name: str, learned: pd.DataFrame | None = 
     """
     root = locate(data)
     manifest = build_manifest(
-        root, listing(data, root), max_pixels=data.max_pixels, duplicate_distance=data.duplicate_distance
+        root,
+        listing(data, root),
+        cache=cache_folder(data.cache),
+        max_pixels=data.max_pixels,
+        duplicate_distance=data.duplicate_distance,
     )
     rows = manifest[usable(manifest)]
     if rows.empty:
