@@ -88,8 +88,8 @@ def main() -> None:
     steps = BareSteps(data)
     with tempfile.TemporaryDirectory() as temporary:
         folder = RunFolder(Path(temporary))
-        trainer = new_trainer(settings, folder, [History(folder.history_file), steps])
-        trainer.fit(new_classifier(settings, data), datamodule=data)
+        trainer = new_trainer(settings, folder, History(folder.history_file), [steps])
+        trainer.fit(new_classifier(settings), datamodule=data)
     later = [(whole, bare) for whole, bare in steps.pairs[1:]]
     ratios = [whole / bare for whole, bare in later]
     text = (

@@ -27,6 +27,9 @@ PALETTE: Final = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 NAMES: Final = tuple(SHORT_WORDS[label] for label in LABELS)
 """The classes as figures write them, by label."""
 
+PAGE: Final = 7.2
+"""Inches: how wide a figure may be. On a page of text, about seven inches wide, its letters then keep their size."""
+
 STYLE: Final[dict[str, Any]] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same figure on every machine
     "font.size": 10,

@@ -1,4 +1,4 @@
-"""What a run shows: a history that survives resuming, and a dashboard that holds what was measured."""
+"""What a run keeps: a history that survives resuming, and a dashboard that holds what was measured."""
 
 import csv
 from collections.abc import Iterator
@@ -11,10 +11,14 @@ import pandas as pd
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import TensorBoardLogger
 from sklearn.metrics import accuracy_score, f1_score, log_loss, roc_auc_score
+from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from tensorboard.context import RequestContext
+from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.hparams import plugin_data_pb2
+from tensorboard.plugins.hparams.backend_context import Context
 from torch.utils.data import DataLoader, TensorDataset
 
 from rexnet_ai_real.config import (
@@ -27,15 +31,16 @@ from rexnet_ai_real.config import (
     preprocessing_of,
     to_plain,
 )
-from rexnet_ai_real.train.callbacks import (
-    History,
+from rexnet_ai_real.train.callbacks import History, history_columns
+from rexnet_ai_real.train.classifier import Classifier
+from rexnet_ai_real.train.dashboard import (
+    BestSoFar,
+    Dashboard,
     TensorBoardImages,
-    history_columns,
     log_figures,
-    log_hyperparameters,
+    log_result,
     settings_that_matter,
 )
-from rexnet_ai_real.train.classifier import Classifier
 from rexnet_ai_real.train.figures import confusion
 from rexnet_ai_real.train.schedule import learning_rate_factor
 
@@ -150,16 +155,16 @@ def test_the_best_epoch_is_the_first_with_the_lowest_validation_loss(tmp_path: P
 
 
 def test_a_dry_run_and_a_run_without_tensorboard_write_nothing(tmp_path: Path) -> None:
-    logger = TensorBoardLogger(tmp_path / "board", name="", version="", default_hp_metric=False)
+    logger = Dashboard(tmp_path / "board")
     for options in ({"fast_dev_run": True, "logger": logger}, {"limit_train_batches": 0}):
         fit(classifier(), History(tmp_path / "history.csv"), TensorBoardImages(), **options)
-    log_figures(None, {"confusion": confusion([0, 1], [0.1, 0.9])}, 0)
-    log_hyperparameters(None, TrainConfig(data=DataConfig(name="synthetic")), {})
+    log_figures(None, {"confusion": confusion([0, 1], [0.1, 0.9], part="test")}, 0)
+    log_result(None, TrainConfig(data=DataConfig(name="synthetic")), {})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_watching_changes_no_number_of_the_run(tmp_path: Path) -> None:
-    logger = TensorBoardLogger(tmp_path, name="", version="", default_hp_metric=False)
+    logger = Dashboard(tmp_path)
     plain = classifier()
     fit(plain)
     watched = classifier()
@@ -169,19 +174,23 @@ def test_watching_changes_no_number_of_the_run(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def board(tmp_path_factory: pytest.TempPathFactory) -> tuple[EventAccumulator, Classifier]:
-    """The dashboard of a run of two epochs, figures and hyperparameters included."""
+def board(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Classifier]:
+    """The dashboard of a run of two epochs, figures and settings included; validation gets worse after the first."""
     folder, model = tmp_path_factory.mktemp("board"), classifier()
-    logger = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
-    fit(model, TensorBoardImages(), logger=logger, num_sanity_val_steps=1)
+    logger, history = Dashboard(folder), History(folder / "history.csv")
+    fit(model, history, BestSoFar(history), TensorBoardImages(), logger=logger, num_sanity_val_steps=1)
     parts = {
-        part: {"loss": 0.5, "accuracy": 0.8, "f1": 0.75, "auroc": 0.9, "n": 10} for part in ("train", "val", "test")
+        part: {"loss": 0.5, "accuracy": 0.8, "f1": 0.75, "auroc": None, "n": 10} for part in ("train", "val", "test")
     }
-    log_figures(logger, {"confusion": confusion([0, 1], [0.1, 0.9])}, step=6)
-    log_hyperparameters(logger, config(), {**parts, "epochs": 2})
+    log_figures(logger, {"confusion": confusion([0, 1], [0.1, 0.9], part="test")}, epoch=2)
+    log_result(logger, config(), {**parts, "epochs": 2, "best_epoch": 1})
+    return folder, model
+
+
+def events_in(folder: Path) -> EventAccumulator:
     events = EventAccumulator(str(folder), size_guidance={"tensors": 0, "scalars": 0, "images": 0})
     events.Reload()
-    return events, model
+    return events
 
 
 def config() -> TrainConfig:
@@ -193,20 +202,56 @@ def config() -> TrainConfig:
     )
 
 
-def test_the_dashboard_has_every_part(board: tuple[EventAccumulator, Classifier]) -> None:
-    events, _ = board
+CHARTS = ["epoch/accuracy", "epoch/auroc", "epoch/f1", "epoch/loss"]
+
+
+def test_one_chart_a_metric_shows_whether_a_run_learns_and_whether_it_overfits(board: tuple[Path, Classifier]) -> None:
+    folder, _ = board
+    history = pd.read_csv(folder / "history.csv")
+    curves = {part: events_in(folder / part) for part in ("train", "val", "val_best")}
+    for part, events in curves.items():  # runs that share a tag share a chart
+        assert sorted(tag for tag in events.Tags()["scalars"] if tag.startswith("epoch/")) == CHARTS
+        for name in ("loss", "accuracy", "f1", "auroc"):
+            points = events.Scalars(f"epoch/{name}")
+            assert [point.step for point in points] == [1, 2]  # epochs count from 1
+            values = [point.value for point in points]
+            if part == "val_best":
+                kept = history.loc[[history["val_loss"][: epoch + 1].idxmin() for epoch in range(2)], f"val_{name}"]
+                assert values == pytest.approx(kept.tolist())
+            else:
+                assert values == pytest.approx(history[f"{part}_{name}"].tolist())
+
+
+def test_loss_and_rate_are_shown_step_by_step_and_the_rate_once(board: tuple[Path, Classifier]) -> None:
+    folder, _ = board
+    by_step = events_in(folder / "train")
+    assert [tag for tag in by_step.Tags()["scalars"] if not tag.startswith("epoch/")] == ["step/loss", "step/lr"]
+    assert len(by_step.Scalars("step/loss")) == 6
+    rates = [1e-4 * learning_rate_factor(step, 6, ScheduleConfig()) for step in range(6)]
+    assert [point.value for point in by_step.Scalars("step/lr")] == pytest.approx(rates)
+
+
+def test_no_chart_has_a_single_point(board: tuple[Path, Classifier]) -> None:
+    folder, _ = board
+    for events in map(events_in, {file.parent for file in folder.rglob("events.out.*")}):
+        for tag in events.Tags()["scalars"]:
+            assert len(events.Scalars(tag)) > 1, tag
+
+
+def test_the_dashboard_has_images_the_graph_and_the_result_in_words(board: tuple[Path, Classifier]) -> None:
+    events = events_in(board[0])
     tags = events.Tags()
     assert {"images/training_batch", "figures/confusion"} == set(tags["images"])
-    assert {f"{part}/{name}" for part in ("train", "val") for name in ("loss", "accuracy", "f1", "auroc")} <= set(
-        tags["scalars"]
-    )
+    assert tags["scalars"] == []
     assert tags["graph"]
     assert any("LinearBottleneck" in node.name for node in events.Graph().node)
-    assert len(events.Scalars("val/loss")) == 2  # the metrics of the best epoch add no point to the curve
+    text = events.Tensors("result/text_summary")[-1].tensor_proto.string_val[0].decode()
+    assert "epoch 1 of 2, by validation loss" in text
+    assert "| test | 0.5000 | 80.0% | 0.750 | – | 10 |" in text
 
 
-def test_the_precision_recall_curve_counts_the_validation_images(board: tuple[EventAccumulator, Classifier]) -> None:
-    events, model = board
+def test_the_precision_recall_curve_counts_the_validation_images(board: tuple[Path, Classifier]) -> None:
+    events, model = events_in(board[0]), board[1]
     curves = events.Tensors("val/precision_recall")
     assert len(curves) == 2  # one an epoch; the check before training shows nothing
     counts = np.array(curves[-1].tensor_proto.float_val or np.frombuffer(curves[-1].tensor_proto.tensor_content, "f4"))
@@ -223,10 +268,24 @@ def test_the_precision_recall_curve_counts_the_validation_images(board: tuple[Ev
         assert false_negative[i] == (~predicted & truth).sum()
 
 
-def test_the_hyperparameter_table_has_the_settings_and_the_best_metrics(
-    board: tuple[EventAccumulator, Classifier],
-) -> None:
-    events, _ = board
+def test_the_table_of_settings_opens_on_patience_and_on_validation(board: tuple[Path, Classifier]) -> None:
+    """Read by TensorBoard's own plugin, which shows the first five settings and the first five metrics."""
+    folder, _ = board
+    multiplexer = EventMultiplexer().AddRunsFromDirectory(str(folder))
+    multiplexer.Reload()
+    provider = MultiplexerDataProvider(multiplexer, str(folder))
+    plugin = Context(TBContext(data_provider=provider))
+    metadata = plugin.hparams_metadata(RequestContext(), "")
+    table = plugin.experiment_from_metadata(RequestContext(), "", True, metadata, [])
+    settings = [info.name for info in table.hparam_infos]
+    assert set(settings) == set(settings_that_matter(config()))
+    assert settings[:5] == ["batch_size", "dropout", "lr", "max_epochs", "patience"]
+    assert [(info.name.group, info.name.tag) for info in table.metric_infos] == [("", tag) for tag in CHARTS]
+    assert list(metadata) == ["val_best"]  # whose curves they are
+
+
+def test_the_settings_of_a_run_are_stored_as_they_are(board: tuple[Path, Classifier]) -> None:
+    events = events_in(board[0] / "val_best")
     stored = {}
     for tag, metadata in events.summary_metadata.items():
         if metadata.plugin_data.plugin_name == "hparams":
@@ -234,10 +293,9 @@ def test_the_hyperparameter_table_has_the_settings_and_the_best_metrics(
     (started,) = (data.session_start_info for tag, data in stored.items() if "session_start" in tag)
     values = {name: getattr(v, str(v.WhichOneof("kind"))) for name, v in started.hparams.items()}
     assert values == settings_that_matter(config())
-    assert values["weights"] == "rexnet_150.safetensors"
-    assert values["fold"] == "2"
-    assert values["augment"] == "flip 0.5, rotation 10"
-    assert events.Scalars("best/test/auroc")[-1].value == pytest.approx(0.9)
+    assert values["what/weights"] == "rexnet_150.safetensors"
+    assert values["what/fold"] == "2"
+    assert values["what/augment"] == "flip 0.5, rotation 10"
     assert "hp_metric" not in events.Tags()["scalars"]
 
 

@@ -38,7 +38,7 @@ DRAWN = {
     "loss": lambda: learning_curve(history(), "loss"),
     "accuracy": lambda: learning_curve(history(), "accuracy"),
     "f1": lambda: learning_curve(history(1), "f1"),
-    "confusion": lambda: confusion([0, 0, 1, 1, 1], [0.2, 0.7, 0.9, 0.4, 0.6]),
+    "confusion": lambda: confusion([0, 0, 1, 1, 1], [0.2, 0.7, 0.9, 0.4, 0.6], part="test"),
     "heat": lambda: heat_panel(PANEL),
     "one heat": lambda: heat_panel(PANEL[:1]),
     "grid": lambda: image_grid(GRID, [0, 1, 0, 1, 1]),
@@ -90,8 +90,13 @@ def test_a_learning_curve_shows_both_parts_and_marks_the_lowest_validation_loss(
         lines = {line.get_label(): line for line in only_axes(learning_curve(table, quantity)).lines}
         for name, column in (("training", "train_"), ("validation", "val_")):
             np.testing.assert_array_equal(lines[name].get_xydata(), table[["epoch", column + quantity]])
-        (star,) = (line for label, line in lines.items() if str(label).startswith("best epoch 3"))
+        (star,) = (line for label, line in lines.items() if str(label).startswith("best epoch 3 by validation loss"))
         np.testing.assert_array_equal(star.get_xydata(), [[3, table[f"val_{quantity}"][2]]])
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_letters_keep_their_size_on_a_page(name: str) -> None:
+    assert DRAWN[name]().get_size_inches()[0] <= figures.PAGE
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 5, 60])
@@ -115,15 +120,16 @@ def test_the_confusion_matrix_counts_as_scikit_learn_does() -> None:
     generator = np.random.default_rng(0)
     labels, probabilities = generator.integers(0, 2, 1500), generator.random(1500)
     counts = confusion_matrix(labels, probabilities > 0.5)
-    figure = confusion(labels, probabilities)
+    figure = confusion(labels, probabilities, part="val")
     cells = [text.get_text() for text in only_axes(figure).texts]
     shares = counts / counts.sum(axis=1, keepdims=True)
     assert cells == [t for n, share in zip(counts.flat, shares.flat, strict=True) for t in (f"{n:,}", f"{share:.1%}")]
-    assert only_axes(figure).get_title() == f"n = 1,500, accuracy {np.trace(counts) / 1500:.1%}"
+    accuracy = np.trace(counts) / 1500
+    assert figure.get_suptitle() == f"1,500 validation images, accuracy {accuracy:.1%}\npredicted AI: P(AI) above 0.5"
 
 
 def test_a_class_without_images_has_zeros() -> None:
-    cells = [text.get_text() for text in only_axes(confusion([1, 1], [0.9, 0.1])).texts]
+    cells = [text.get_text() for text in only_axes(confusion([1, 1], [0.9, 0.1], part="test")).texts]
     assert cells == ["0", "0.0%", "0", "0.0%", "1", "50.0%", "1", "50.0%"]
 
 

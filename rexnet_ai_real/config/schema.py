@@ -17,7 +17,15 @@ SOURCES = tuple(LAYOUTS)
 LIBRARIES = ("rexnet", "timm")
 ACCELERATORS = ("auto", "cpu", "gpu", "mps")
 STRATEGIES = ("auto", "ddp")
+ON_RESUME = ("keep", "restart", "stretch")
+CLASS_WEIGHTS = "null, balanced, or two numbers above 0: [real, ai]"
 PRECISIONS = ("auto", "32-true", "16-mixed", "bf16-mixed")
+
+
+def are_class_weights(value: Any) -> bool:
+    """Whether `loss.class_weights` can be this."""
+    numbers = isinstance(value, list) and all(isinstance(w, int | float) and w > 0 for w in value)
+    return value == "balanced" or (numbers and len(value) == 2)
 
 
 @dataclass
@@ -163,10 +171,24 @@ class ScheduleConfig:
 
     name: str = "one_cycle"
     """An entry of SCHEDULES in rexnet_ai_real/train/schedule.py, which explains each."""
+    epochs: int | None = field(default=None, metadata=at_least(1))
+    """Epochs that it spans. Null: trainer.max_epochs. More: the run will be resumed, and grows to this length."""
+    on_resume: str = field(default="keep", metadata=one_of(*ON_RESUME))
+    """When a run is resumed. keep: the schedule as first planned; restart: it begins again and ends with the new
+    trainer.max_epochs; stretch: from here on that of a run of the new trainer.max_epochs."""
     div_factor: float = field(default=25.0, metadata=at_least(1))
     """one_cycle: the peak is this many times lr (Smith & Topin 2018)."""
     pct_start: float = field(default=0.3, metadata=inside(0, 1))
     """one_cycle: share of all steps spent on the way up to the peak."""
+
+
+@dataclass
+class LossConfig:
+    """What training minimises: cross-entropy."""
+
+    class_weights: Any = field(default=None, metadata=rule(are_class_weights, CLASS_WEIGHTS))
+    """What an image of each class counts, where one class is rare. null: all images alike; balanced: both classes
+    alike; two numbers: [weight of a real image, weight of an AI image]. Validation is weighted in the same way."""
 
 
 @dataclass
@@ -221,6 +243,7 @@ class TrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
 

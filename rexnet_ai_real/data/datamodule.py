@@ -161,6 +161,10 @@ class ImageDataModule(L.LightningDataModule):
         """Validation, then test images."""
         return [self.val_dataloader(), self.test_dataloader()]
 
+    def unchanged_train_dataloader(self) -> DataLoader[Any]:
+        """Training images without random changes, in the manifest's order: to measure how well they are known."""
+        return self._loader(self.rows("train"), self.data.image_size)
+
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """On the device: pixels to normalised images, with the random changes while training."""
         pixels, labels, indices = batch

@@ -1,7 +1,10 @@
 """The metrics of training, one entry each. Whatever measures, writes, draws or ranks runs reads this table."""
 
+import math
 from dataclasses import dataclass
 from typing import Final
+
+from rexnet_ai_real.labels import AI, REAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +17,8 @@ class TrainingMetric:
     """In torchmetrics.classification, over probabilities and labels; None: the loss itself, which training computes."""
     binary: str
     """The same metric in `metrics.binary.Metrics`, which has intervals."""
+    needs: tuple[int, ...] = ()
+    """Classes without which the metric is undefined: NaN in memory, null in files, a dash for people."""
     higher_is_better: bool = True
     is_percentage: bool = False
     """Shown as a percentage."""
@@ -24,10 +29,20 @@ class TrainingMetric:
 METRICS: Final = {
     "loss": TrainingMetric("cross-entropy loss", None, "nll", higher_is_better=False),
     "accuracy": TrainingMetric("accuracy", "BinaryAccuracy", "accuracy", is_percentage=True),
-    "f1": TrainingMetric("F1 of the AI class", "BinaryF1Score", "f1"),
-    "auroc": TrainingMetric("AUROC", "BinaryAUROC", "auroc", is_headline=False),
+    "f1": TrainingMetric("F1 of the AI class", "BinaryF1Score", "f1", needs=(AI,)),
+    "auroc": TrainingMetric("AUROC", "BinaryAUROC", "auroc", needs=(REAL, AI), is_headline=False),
 }
 """By the name in history.csv (after train_ or val_), in metrics.json and in TensorBoard."""
+
+
+def readable(name: str, value: float | None) -> str:
+    """The value of a metric as people read it: a percentage or a rounded number; a dash where it is undefined."""
+    metric = METRICS[name]
+    if value is None or math.isnan(value):
+        return "–"
+    if metric.is_percentage:
+        return f"{value:.1%}"
+    return f"{value:.3f}" if metric.higher_is_better else f"{value:.4f}"
 
 
 def columns(part: str) -> tuple[str, ...]:

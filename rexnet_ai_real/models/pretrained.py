@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.models.architectures import ARCHITECTURES, rexnet
 from rexnet_ai_real.models.checkpoint import AsksForCode, read_plain
+from rexnet_ai_real.models.factory import sizes_to_build
 from rexnet_ai_real.models.rexnet import ReXNet
 
 State = dict[str, Tensor]
@@ -56,13 +57,15 @@ class Loaded:
         return f"{self.tensors} tensors from {self.source} ({self.layout} layout), {head}"
 
 
-def load_pretrained(model: nn.Module, name: str, weights: str | Path) -> Loaded:
+def load_pretrained(model: nn.Module, name: str, weights: str | Path, *, image_size: int | None = None) -> Loaded:
     """What `model.weights` stands for: "imagenet" fetches those of the architecture `name`, anything else is a file.
+
+    `image_size`: as for `build`.
 
     Raises:
         WeightsError: as `load_imagenet` and `load_weights`.
     """
-    return load_imagenet(model, name) if weights == "imagenet" else load_weights(model, weights)
+    return load_imagenet(model, name, image_size=image_size) if weights == "imagenet" else load_weights(model, weights)
 
 
 def load_weights(model: nn.Module, source: str | Path) -> Loaded:
@@ -80,7 +83,7 @@ def load_weights(model: nn.Module, source: str | Path) -> Loaded:
     return _copy(model, read_state_dict(path), str(path))
 
 
-def load_imagenet(model: nn.Module, name: str) -> Loaded:
+def load_imagenet(model: nn.Module, name: str, *, image_size: int | None = None) -> Loaded:
     """Copy the ImageNet weights that timm publishes for the architecture `name`; the hub's cache keeps the file.
 
     Raises:
@@ -94,8 +97,9 @@ def load_imagenet(model: nn.Module, name: str) -> Loaded:
         published = ", ".join(n for n in ARCHITECTURES if timm.is_model_pretrained(n))
         raise WeightsError(f"model.weights=imagenet: none are published for {name}, but for {published}; or {BY_HAND}")
     file = _fetch(page)
-    # Built by timm, since it renames the keys of some backbones on loading.
-    donor = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"file": str(file)})
+    # Built by timm, since on loading it renames the keys of some backbones and fits position embeddings to the size.
+    size: dict[str, Any] = dict(sizes_to_build(name, image_size)[0])
+    donor = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"file": str(file)}, **size)
     return _copy(model, donor.state_dict(), page)
 
 

@@ -9,10 +9,13 @@ from typing import Any
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
+from hydra.utils import get_method
 from omegaconf import DictConfig
 
+from rexnet_ai_real.cli.ending import ending
 from rexnet_ai_real.files import write_text
 from rexnet_ai_real.runs.jobs import ERROR_FILE, NotASweep
+from rexnet_ai_real.sweep.foresight import check_jobs
 
 log = logging.getLogger(__name__)
 
@@ -25,9 +28,25 @@ class SweepSummary(Callback):
 
     folder: Path
 
+    def __init__(self, check: str | None = None) -> None:
+        """`check`: full name of a function that gets the settings of each job before the first one starts.
+
+        It raises a UserError where a job cannot work.
+        """
+        self.check = check
+
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Record the folder of the jobs. After Ctrl-C, when Hydra skips `on_multirun_end`, the exit summarises them."""
+        """Check all jobs, and record their folder.
+
+        After Ctrl-C, when Hydra skips `on_multirun_end`, the exit summarises them.
+
+        Raises:
+            SystemExit: a job cannot work. Hydra turns other exceptions of callbacks into warnings.
+        """
         self.folder = Path(config.hydra.sweep.dir)
+        if self.check:
+            with ending():
+                check_jobs(config, get_method(self.check))
         atexit.register(self.summarise_interrupted)
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:

@@ -13,6 +13,7 @@ from rich.table import Table
 from rexnet_ai_real.figures import save
 from rexnet_ai_real.files import write_csv, write_text
 from rexnet_ai_real.markdown import markdown_table
+from rexnet_ai_real.metrics import training as metrics
 from rexnet_ai_real.metrics.training import METRICS, columns
 from rexnet_ai_real.runs.jobs import ERROR_FILE, FOLD, PATIENCE, describe, short
 from rexnet_ai_real.sweep.cross_validation import CrossValidation
@@ -57,7 +58,8 @@ def draw(summary: Summary) -> list[Path]:
     grid = None if FOLD in summary.keys else grid_keys(summary.jobs, summary.keys)
     if grid:
         figures.append(save(heat_map(summary.jobs, *grid), summary.folder, "heat_map"))
-    return [*figures, save(curves(summary.jobs, summary.keys), summary.folder, "curves")]
+    drawn = curves(summary.jobs, summary.keys, ranked=summary.ranked)
+    return [*figures, save(drawn, summary.folder, "curves")]
 
 
 def markdown(summary: Summary, figures: Sequence[Path]) -> str:
@@ -66,7 +68,7 @@ def markdown(summary: Summary, figures: Sequence[Path]) -> str:
     states = ", ".join(f"{counts[state]} {state}" for state in ("finished", "failed", "unfinished") if state in counts)
     parts = [
         f"# Sweep of {len(summary.jobs)} jobs",
-        f"{states}. Lowest validation loss first; epochs are counted from 1.",
+        f"{states}. Order: {summary.order}. Epochs are counted from 1.",
     ]
     tested = [f"test_{name}" for name, metric in METRICS.items() if metric.higher_is_better]
     shown = ["job", *summary.keys, "status", "epochs", "best_epoch", *columns("val"), *tested, "seconds"]
@@ -81,9 +83,8 @@ def markdown(summary: Summary, figures: Sequence[Path]) -> str:
 
 def show(summary: Summary) -> None:
     """Print the ranking, the winner and where everything is."""
-    table = Table(
-        title=f"Sweep of {len(summary.jobs)} jobs, lowest validation loss first", title_justify="left", box=SIMPLE_HEAD
-    )
+    title = f"Sweep of {len(summary.jobs)} jobs, {summary.order}"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     # Without the test's: whoever sees them in a ranking chooses by them.
     numbers = ["best_epoch", *(f"val_{name}" for name, metric in METRICS.items() if metric.is_headline)]
     for column in ("job", "settings", "status"):
@@ -105,13 +106,13 @@ def show(summary: Summary) -> None:
 
 
 def readable(column: str, value: Any) -> str:
-    """A cell as people read it: percentages, rounded numbers, a dash where there is no value."""
+    """A cell as people read it: percentages, rounded numbers, a dash where there is no value or it is undefined."""
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if column == "best_epoch":
         return f"{value:.0f}"
-    if metric := METRICS.get(column.partition("_")[2]):
-        return f"{value:.1%}" if metric.is_percentage else f"{value:.{3 if metric.higher_is_better else 4}f}"
+    if (name := column.partition("_")[2]) in METRICS:
+        return metrics.readable(name, value)
     return f"{value:.0f}" if column == "seconds" else short(str(value))
 
 
@@ -157,7 +158,7 @@ def _cross_validation(folds: Sequence[CrossValidation], keys: Sequence[str]) -> 
     for result in folds:
         start = [short(result.jobs[0].settings.get(key, "–")) for key in settings]
         start += [f"{len(result.jobs)} of {result.folds}", str(result.pooled.n)]
-        spread = [" ± ".join(f"{number:.3f}" for number in result.spread(name)) for name in METRICS]
+        spread = [_mean_and_spread(*result.spread(name)) for name in METRICS]
         pooled = [str(getattr(result.pooled, metric.binary)) for metric in METRICS.values()]
         rows.append([*start, "mean ± sd over folds", *spread])
         rows.append([*start, "pooled, 95 % interval", *pooled])
@@ -170,9 +171,13 @@ def _cross_validation(folds: Sequence[CrossValidation], keys: Sequence[str]) -> 
     return texts
 
 
+def _mean_and_spread(mean: float, spread: float) -> str:
+    return "–" if math.isnan(mean) else f"{mean:.3f} ± {'–' if math.isnan(spread) else f'{spread:.3f}'}"
+
+
 def _patience(summary: Summary) -> list[str]:
     table = summary.patience
-    if table.empty:
+    if table.empty or FOLD in summary.keys:  # each fold has its own best patience: there is nothing to choose
         return []
     settings = [key for key in summary.keys if key != PATIENCE]
     shown = [job.name for job in summary.jobs if job.name in set(table["job"])][:PATIENCE_RUNS]

@@ -22,7 +22,8 @@ class Summary:
 
     folder: Path
     jobs: tuple[Job, ...]
-    """Lowest validation loss first."""
+    """Lowest validation loss first. Folds of the same settings stay together in their order, since no fold is better
+    than another: settings come by their mean."""
     keys: tuple[str, ...]
     """The settings that vary."""
     table: pd.DataFrame
@@ -33,6 +34,18 @@ class Summary:
     """One per combination of the other settings, the best first; empty when data.fold does not vary."""
     problems: tuple[str, ...]
     """Jobs that failed and folds that do not fit together, in words."""
+
+    @property
+    def ranked(self) -> bool:
+        """Whether there is a choice: something besides the fold varies."""
+        return any(key != FOLD for key in self.keys)
+
+    @property
+    def order(self) -> str:
+        """The order of the jobs, in words."""
+        if FOLD not in self.keys:
+            return "lowest validation loss first"
+        return "settings by their mean validation loss, lowest first" if self.ranked else "folds in their order"
 
     @property
     def winner(self) -> Job | None:
@@ -53,8 +66,9 @@ def summarise(folder: Path) -> Summary:
     Raises:
         NotASweep: no jobs there.
     """
-    jobs = sorted(read_jobs(folder), key=lambda job: job.val_loss)
+    jobs = read_jobs(folder)
     keys = varying(jobs)
+    jobs = _by_settings(jobs) if FOLD in keys else sorted(jobs, key=lambda job: job.val_loss)
     failures = [
         f"Job {job.name} failed: {job.error} (more in {job.run.path / ERROR_FILE})" for job in jobs if job.error
     ]
@@ -68,6 +82,12 @@ def summarise(folder: Path) -> Summary:
         folds=tuple(folds),
         problems=(*failures, *differences),
     )
+
+
+def _by_settings(jobs: Sequence[Job]) -> list[Job]:
+    """Settings by their mean validation loss over the folds, the folds of each in their order."""
+    bundles = sorted(alike_but_for(FOLD, jobs), key=lambda bundle: sum(job.val_loss for job in bundle) / len(bundle))
+    return [job for bundle in bundles for job in sorted(bundle, key=lambda job: float(job.settings.get(FOLD) or 0))]
 
 
 def command(job: Job, *extra: str, without: Sequence[str] = ()) -> str:

@@ -1,5 +1,8 @@
 """What is trained: the network with its loss, metrics, optimizer and schedule."""
 
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import lightning as L
@@ -9,21 +12,67 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import lr_scheduler
-from torchmetrics import MetricCollection
+from torchmetrics import Metric, MetricCollection
 
 from rexnet_ai_real.config import OptimizerConfig, ScheduleConfig
 from rexnet_ai_real.data.datamodule import Batch
-from rexnet_ai_real.labels import AI
+from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.metrics.training import METRICS
 from rexnet_ai_real.models import build, memory_efficient
 from rexnet_ai_real.train.optimizer import new_optimizer
-from rexnet_ai_real.train.schedule import learning_rate_factor
+from rexnet_ai_real.train.schedule import Plan
 
 
 def classification_metrics() -> MetricCollection:
-    """The metrics of training with AI-generated as the positive class, over probabilities (N,) and labels (N,)."""
-    classes = {name: metric.torchmetrics_class for name, metric in METRICS.items() if metric.torchmetrics_class}
-    return MetricCollection({name: getattr(torchmetrics.classification, made)() for name, made in classes.items()})
+    """The metrics of training with AI-generated as the positive class, over probabilities (N,) and labels (N,).
+
+    NaN where the labels lack a class that the metric needs.
+    """
+    made: dict[str, Metric | MetricCollection] = {
+        name: _nan_where_undefined(getattr(torchmetrics.classification, metric.torchmetrics_class), metric.needs)()
+        for name, metric in METRICS.items()
+        if metric.torchmetrics_class
+    }
+    return MetricCollection(made)
+
+
+def _nan_where_undefined(measured: type[Metric], needs: Sequence[int]) -> type[Metric]:
+    """The metric, but NaN instead of the 0 that torchmetrics gives where a class is missing."""
+    if not needs:
+        return measured
+
+    class Defined(measured):  # type: ignore[valid-type, misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.add_state("images_per_class", torch.zeros(2, dtype=torch.long), dist_reduce_fx="sum")
+
+        def update(self, preds: Tensor, target: Tensor) -> None:
+            super().update(preds, target)
+            self.images_per_class += torch.stack([(target == label).sum() for label in (REAL, AI)])
+
+        def compute(self) -> Tensor:
+            defined = bool((self.images_per_class[list(needs)] > 0).all())
+            value: Tensor = super().compute() if defined else torch.tensor(math.nan)
+            return value
+
+    return Defined
+
+
+def class_weights(chosen: Any, labels: Sequence[int]) -> Tensor | None:
+    """What `loss.class_weights` stands for: the weight of a real and of an AI image, (2,); None: all count alike.
+
+    "balanced" gives each class half of all weight, and an image 1 on average.
+
+    Args:
+        chosen: null, balanced or two numbers.
+        labels: of the training images; both classes occur.
+    """
+    if chosen is None:
+        return None
+    if chosen != "balanced":
+        return torch.tensor([float(weight) for weight in chosen])
+    counts = torch.bincount(torch.as_tensor(labels), minlength=2)
+    return len(labels) / (2 * counts.clamp(min=1))
 
 
 class Classifier(L.LightningModule):
@@ -53,8 +102,13 @@ class Classifier(L.LightningModule):
             depth=model["depth"],
             dropout=model["dropout"],
             drop_path=model["drop_path"],
+            image_size=model.get("image_size"),
         )
         self.network: nn.Module = memory_efficient(network).to(memory_format=torch.channels_last)
+        # Set by the caller where classes weigh differently. Not in checkpoints: settings and images determine it.
+        self.class_weights: Tensor | None
+        self.register_buffer("class_weights", None, persistent=False)
+        self.plan: Plan | None = None
         self.train_metrics = classification_metrics().clone(prefix="train/")
         self.val_metrics = classification_metrics().clone(prefix="val/")
 
@@ -62,8 +116,11 @@ class Classifier(L.LightningModule):
         """Cross-entropy of one batch: normalised images (N, 3, H, W) and labels (N,)."""
         images, labels, _ = batch
         logits = self.network(images.contiguous(memory_format=torch.channels_last)).float()
-        loss = F.cross_entropy(logits, labels)
+        loss = weighted_loss(logits, labels, self.class_weights)
         self._measure(logits.detach().softmax(dim=1)[:, AI], labels, loss)
+        if self.training:
+            rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+            self.log_dict({"step/loss": loss.detach(), "step/lr": rate}, on_step=True, on_epoch=False)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -80,8 +137,44 @@ class Classifier(L.LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimizer and the schedule, which moves after every batch."""
         optimizer = new_optimizer(self.optimizer_config, self.network)
-        steps = int(self.trainer.estimated_stepping_batches)
+        epochs = self.trainer.max_epochs or 1
+        steps_per_epoch = int(self.trainer.estimated_stepping_batches) // epochs
+        plan = self.plan = self.plan or Plan.of_new_run(self.schedule_config, epochs)
         schedule = lr_scheduler.LambdaLR(
-            optimizer, lambda step: learning_rate_factor(step, steps, self.schedule_config)
+            optimizer, lambda step: plan.factor(step, steps_per_epoch, self.schedule_config)
         )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step", "name": "lr"}}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_train_start(self) -> None:
+        """A resumed run begins with the rate of its schedule, not with that of the last step before."""
+        schedule = self.lr_schedulers()
+        if isinstance(schedule, lr_scheduler.LambdaLR):
+            for group, rate, factor in zip(
+                schedule.optimizer.param_groups, schedule.base_lrs, schedule.lr_lambdas, strict=True
+            ):
+                group["lr"] = rate * factor(schedule.last_epoch)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the plan of the learning rate, which a resumed run continues."""
+        if self.plan:
+            checkpoint["schedule_plan"] = asdict(self.plan)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Continue the plan of the learning rate by `schedule.on_resume`, before the optimizer is made."""
+        before, epochs = Plan.of_checkpoint(checkpoint), self.trainer.max_epochs or 1
+        self.plan = before.continued(self.schedule_config, int(checkpoint["epoch"]) + 1, epochs)
+
+
+def weighted_loss(logits: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor:
+    """Mean over the images of cross-entropy times the weight of the true class.
+
+    Not divided by the sum of the weights, as PyTorch would: so the mean over batches is that over all images.
+
+    Args:
+        logits: (N, 2).
+        labels: (N,).
+        weights: (2,), or None for cross-entropy as it is.
+    """
+    if weights is None:
+        return F.cross_entropy(logits, labels)
+    return (F.cross_entropy(logits, labels, reduction="none") * weights[labels]).mean()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -14,14 +14,18 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
-from rexnet_ai_real.figures import BLUE, GREEN, NAMES, VERMILLION, styled
+from rexnet_ai_real.figures import BLUE, GREEN, NAMES, PAGE, VERMILLION, styled
 from rexnet_ai_real.images.decode import decode
 from rexnet_ai_real.images.heat import colour_bar, overlay
 from rexnet_ai_real.images.preprocessing import DECODE_MARGIN, Preprocessing
 from rexnet_ai_real.images.transforms import denormalise, to_tensor
 from rexnet_ai_real.labels import AI, REAL
-from rexnet_ai_real.metrics.training import METRICS
+from rexnet_ai_real.metrics.training import METRICS, readable
 from rexnet_ai_real.models.cam import heat_maps, scaled
+
+THRESHOLD: Final = 0.5
+"""Of P(AI), above which an image is called AI. `evaluate` chooses a better one."""
+PARTS: Final = {"train": "training", "val": "validation", "test": "test"}
 
 
 def learning_curve(history: pd.DataFrame, name: str) -> Figure:
@@ -42,32 +46,33 @@ def learning_curve(history: pd.DataFrame, name: str) -> Figure:
         if history["val_loss"].notna().any():
             row = history["val_loss"].idxmin()
             best_epoch, best = int(epochs[row]), float(val[row])
-            value = f"{best:.1%}" if metric.is_percentage else f"{best:.3f}"
+            label = f"best epoch {best_epoch} by validation loss ({readable(name, best)})"
             axes.axvline(best_epoch, color="#4D4D4D", linestyle=":", linewidth=1.2, zorder=1)
             star: dict[str, Any] = {"marker": "*", "markersize": 13, "color": VERMILLION, "markeredgecolor": "black"}
-            axes.plot(best_epoch, best, linestyle="none", zorder=4, label=f"best epoch {best_epoch} ({value})", **star)
+            axes.plot(best_epoch, best, linestyle="none", zorder=4, label=label, **star)
         axes.set(xlabel="epoch", ylabel=metric.title)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_xlim(float(epochs.min()) - 0.5, float(epochs.max()) + 0.5)
         if metric.is_percentage:
             axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        figure.legend(loc="outside upper center", ncols=3, columnspacing=1.4, handlelength=2.2)
+        figure.legend(loc="outside upper center", ncols=3, columnspacing=1.1, handlelength=1.8, handletextpad=0.5)
     return figure
 
 
-def confusion(labels: ArrayLike, probabilities: ArrayLike) -> Figure:
+def confusion(labels: ArrayLike, probabilities: ArrayLike, *, part: str) -> Figure:
     """How many images of each class were assigned to which, as counts and as shares of the true class.
 
     Args:
         labels: true classes (N,), 0 for real and 1 for AI.
         probabilities: P(AI) (N,); above 0.5 means a prediction of AI.
+        part: of the images: train, val or test.
     """
-    true, predicted = np.asarray(labels, dtype=int), (np.asarray(probabilities) > 0.5).astype(int)
+    true, predicted = np.asarray(labels, dtype=int), (np.asarray(probabilities) > THRESHOLD).astype(int)
     counts = np.zeros((2, 2), dtype=int)
     np.add.at(counts, (true, predicted), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     with styled():
-        figure = Figure(figsize=(3.5, 3.5))
+        figure = Figure(figsize=(3.5, 3.4))
         axes = figure.subplots()
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         axes.grid(visible=False)
@@ -83,7 +88,11 @@ def confusion(labels: ArrayLike, probabilities: ArrayLike) -> Figure:
         for spine in axes.spines.values():
             spine.set_visible(True)
         axes.set(xlabel="predicted", ylabel="true")
-        axes.set_title(f"n = {counts.sum():,}, accuracy {np.trace(counts) / max(counts.sum(), 1):.1%}")
+        accuracy = np.trace(counts) / max(counts.sum(), 1)
+        figure.suptitle(
+            f"{counts.sum():,} {PARTS[part]} images, accuracy {accuracy:.1%}\npredicted AI: P(AI) above {THRESHOLD}",
+            fontsize=10,
+        )
     return figure
 
 
@@ -98,7 +107,7 @@ def image_grid(images: NDArray[np.float32], labels: Sequence[int], columns: int 
     rows = -(-len(images) // columns)
     height, width = images.shape[1:3]
     with styled():
-        figure = Figure(figsize=(9, rows * (9 / columns * height / width + 0.25) + 0.1))
+        figure = Figure(figsize=(PAGE, rows * (PAGE / columns * height / width + 0.25) + 0.1))
         for axes, *shown in zip_longest(figure.subplots(rows, columns, squeeze=False).flat, images, labels):
             axes.set_axis_off()
             if shown[0] is not None:
@@ -123,7 +132,7 @@ class HeatImage:
     @property
     def prediction(self) -> int:
         """The predicted class."""
-        return AI if self.probability > 0.5 else REAL
+        return AI if self.probability > THRESHOLD else REAL
 
     @property
     def correct(self) -> bool:
@@ -141,7 +150,7 @@ def heat_panel(images: Sequence[HeatImage], columns: int = 4) -> Figure:
     rows = [group[i : i + columns] for group in groups for i in range(0, len(group), columns)]
     if not rows:
         raise ValueError("no images for the panel: give at least one")
-    width, tile, title, foot = 7.2, 1.68, 0.4, 0.55  # inches: a page of text is about seven wide
+    width, tile, title, foot = PAGE, 1.68, 0.4, 0.55  # inches
     row_height = title + 2 * tile + 0.06
     height = foot + len(rows) * row_height
     pitch = width / columns

@@ -1,6 +1,7 @@
 """The result of a run, from its best checkpoint: predictions, metrics, figures, and a summary on the terminal."""
 
 import logging
+import math
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,20 @@ import torch
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
-from torch.nn import functional as F
+from torch import Tensor
 
 from rexnet_ai_real import figures
 from rexnet_ai_real.config import TrainConfig
 from rexnet_ai_real.data.datamodule import ImageDataModule
 from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
-from rexnet_ai_real.metrics.training import METRICS
+from rexnet_ai_real.labels import LABELS, SHORT_WORDS
+from rexnet_ai_real.metrics.training import METRICS, readable
 from rexnet_ai_real.models.cam import NoFeatureMap
 from rexnet_ai_real.progress import track
 from rexnet_ai_real.runs.environment import environment
 from rexnet_ai_real.runs.folder import RunFolder
-from rexnet_ai_real.train.callbacks import log_figures, log_hyperparameters
-from rexnet_ai_real.train.classifier import Classifier, classification_metrics
+from rexnet_ai_real.train.classifier import Classifier, classification_metrics, weighted_loss
+from rexnet_ai_real.train.dashboard import log_figures, log_result
 from rexnet_ai_real.train.figures import cam_panel, confusion, learning_curve
 
 log = logging.getLogger(__name__)
@@ -39,15 +41,18 @@ def write_outcome(
     *,
     seconds: float,
 ) -> None:
-    """Predict validation and test images with the best checkpoint; write predictions, metrics and figures."""
-    predictions = predict(trainer, classifier, data, folder.best_checkpoint)
+    """Predict all images with the best checkpoint; write metrics, figures, and the predictions of images held out.
+
+    The metrics of the training images are measured like the others: by the best checkpoint, in evaluation mode, without
+    random changes. Those in history.csv are means over an epoch while the network changes.
+    """
+    predicted = predict(trainer, classifier, data, folder.best_checkpoint)
+    predictions = predicted[predicted["split"] != "train"]
     folder.write_predictions(predictions)
     best = history.loc[history["val_loss"].idxmin()]
-    train_rows = int((data.manifest["split"] == "train").sum())
+    weights = None if classifier.class_weights is None else classifier.class_weights.cpu()
     metrics: dict[str, Any] = {
-        "train": {name: float(best[f"train_{name}"]) for name in METRICS} | {"n": train_rows},
-        "val": metrics_of(predictions[predictions["split"] == "val"]),
-        "test": metrics_of(predictions[predictions["split"] == "test"]),
+        **{part: metrics_of(predicted[predicted["split"] == part], weights) for part in ("train", "val", "test")},
         "epochs": len(history),
         "best_epoch": int(best["epoch"]),
         "seconds": round(seconds, 1),
@@ -57,20 +62,21 @@ def write_outcome(
     folder.write_metrics(metrics)
     if config.figures:
         drawn = draw(folder, classifier, data, history, predictions)
-        log_figures(trainer.logger, drawn, step=len(history))
-    log_hyperparameters(trainer.logger, config, metrics)
+        log_figures(trainer.logger, drawn, epoch=len(history))
+    log_result(trainer.logger, config, metrics)
     show(folder, metrics)
+    warn_of_one_answer(predictions[predictions["split"] == "val"], config)
 
 
 def predict(trainer: L.Trainer, classifier: Classifier, data: ImageDataModule, checkpoint: Path) -> pd.DataFrame:
-    """Path, label, split, logit and probability of validation and test images under a checkpoint.
+    """Path, label, split, logit and probability of the images of every split under a checkpoint.
 
     On one device and by the code that users predict with: each of several processes would see only its share.
     """
     classifier.load_state_dict(torch.load(checkpoint, "cpu", weights_only=True)["state_dict"])
     device = str(trainer.strategy.root_device)
     engine = TorchEngine.of([classifier.network], data.preprocessing, device, str(trainer.precision))
-    loaders = data.predict_dataloader()
+    loaders = [*data.predict_dataloader(), data.unchanged_train_dataloader()]
     batches = track(chain.from_iterable(loaders), "Predicting", sum(map(len, loaders)))
     results = [(rows, engine.logits(pixels.numpy())) for pixels, _, rows in batches]
     indices = torch.cat([rows for rows, _ in results])
@@ -79,13 +85,28 @@ def predict(trainer: L.Trainer, classifier: Classifier, data: ImageDataModule, c
     return rows.assign(logit=logits.numpy(), probability=logits.sigmoid().numpy())
 
 
-def metrics_of(rows: pd.DataFrame) -> dict[str, float | int]:
-    """The metrics of training over rows of predictions.csv, and their number n."""
+def metrics_of(rows: pd.DataFrame, weights: Tensor | None = None) -> dict[str, float | int | None]:
+    """The metrics of training over rows of predictions.csv, and their number n; None where one is undefined.
+
+    Args:
+        rows: with label, logit.
+        weights: of the classes in the loss, (2,).
+    """
     logits = torch.tensor(rows["logit"].to_numpy())
-    labels = torch.tensor(rows["label"].to_numpy())
-    measured = classification_metrics()(logits.sigmoid(), labels)
-    loss = F.binary_cross_entropy_with_logits(logits, labels.double())
-    return {"loss": float(loss), **{name: float(value) for name, value in measured.items()}, "n": len(rows)}
+    labels = torch.tensor(rows["label"].astype(int).to_numpy())
+    values = classification_metrics()(logits.sigmoid(), labels)  # not `compute`, which waits for other processes
+    both = torch.stack([torch.zeros_like(logits), logits], dim=1)  # the log-odds alone, as logits of two classes
+    loss = weighted_loss(both, labels, None if weights is None else weights.double())
+    measured = {"loss": float(loss), **{name: float(value) for name, value in values.items()}}
+    return {**{name: None if math.isnan(value) else value for name, value in measured.items()}, "n": len(rows)}
+
+
+def warn_of_one_answer(rows: pd.DataFrame, config: TrainConfig) -> None:
+    """Log that the network gives every image the same answer, though both classes occur: it has learned nothing."""
+    answers, classes = (rows["logit"] > 0).unique(), rows["label"].nunique()
+    if len(answers) == 1 and classes == 2:
+        advice = "" if config.loss.class_weights else "; where one class is rare, loss.class_weights=balanced helps"
+        log.warning("All %d validation images are called %s%s", len(rows), SHORT_WORDS[LABELS[int(answers[0])]], advice)
 
 
 def draw(
@@ -98,11 +119,12 @@ def draw(
     """Draw and save the figures of the study; no heat maps where the network has no final feature map."""
     test = predictions[predictions["split"] == "test"]
     drawn = {name: learning_curve(history, name) for name, metric in METRICS.items() if metric.is_headline}
-    drawn["confusion"] = confusion(test["label"], test["probability"])
+    drawn["confusion"] = confusion(test["label"], test["probability"], part="test")
     try:
         drawn["cam"] = cam_panel(classifier.network, data.root, test, data.preprocessing)
-    except NoFeatureMap as error:
-        log.warning("figures/cam is left out: %s", error)
+    except NoFeatureMap:
+        name = classifier.hparams["model"]["name"]
+        log.warning("figures/cam is left out: %s has no final feature map to show, as is usual of transformers", name)
     for name, figure in drawn.items():
         figures.save(figure, folder.figures, name)
     return drawn
@@ -110,11 +132,12 @@ def draw(
 
 def show(folder: RunFolder, metrics: dict[str, Any]) -> None:
     """Print the metrics and where everything is."""
-    table = Table(title=f"best epoch {metrics['best_epoch']} of {metrics['epochs']}", title_justify="left")
+    title = f"Best checkpoint: epoch {metrics['best_epoch']} of {metrics['epochs']}, by validation loss"
+    table = Table(title=title, title_justify="left")
     for column in ("", *METRICS, "n"):
         table.add_column(column, justify="left" if not column else "right")
     for split in ("train", "val", "test"):
-        table.add_row(split, *(f"{metrics[split][name]:.4f}" for name in METRICS), str(metrics[split]["n"]))
+        table.add_row(split, *(readable(name, metrics[split][name]) for name in METRICS), str(metrics[split]["n"]))
     console = Console()
     console.print(table)
     shown = "figures, " if folder.figures.is_dir() else ""

@@ -6,24 +6,34 @@ import torch
 from rexnet_ai_real.config import ConfigError, TrainConfig, to_plain
 from rexnet_ai_real.data.manifest import read_manifest, usable
 from rexnet_ai_real.runs.folder import RunFolder
+from rexnet_ai_real.train.schedule import Plan
 
-MAY_DIFFER = ("resume", "output_dir", "figures", "trainer.", "early_stopping.", "data.workers", "data.root")
+MAY_DIFFER = (
+    *("resume", "output_dir", "figures", "trainer.", "early_stopping.", "schedule.on_resume"),
+    *("data.workers", "data.root"),
+)
 """Beginnings of keys: a resumed run may be longer, run elsewhere, and show more or less."""
 
 
-def check_same_run(config: TrainConfig, folder: RunFolder, manifest: pd.DataFrame) -> None:
+def check_same_run(config: TrainConfig, folder: RunFolder, manifest: pd.DataFrame) -> Plan:
     """A resumed run has the images, the network and the optimizer with which it began.
+
+    Returns:
+        The plan of its learning rate from here on.
 
     Raises:
         ConfigError: names the keys or the images that differ.
     """
     if not folder.last_checkpoint.is_file():
         raise ConfigError(f"resume={config.resume}: there is no {folder.last_checkpoint} to continue from")
-    trained = torch.load(folder.last_checkpoint, "cpu", weights_only=True, mmap=True)["epoch"] + 1
+    checkpoint = torch.load(folder.last_checkpoint, "cpu", weights_only=True, mmap=True)
+    trained = checkpoint["epoch"] + 1
     if trained > config.trainer.max_epochs:
         raise ConfigError(
             f"trainer.max_epochs={config.trainer.max_epochs}: {config.resume} has {trained}; expected {trained} or more"
         )
+    plan = Plan.of_checkpoint(checkpoint).continued(config.schedule, trained, config.trainer.max_epochs)
+    plan.check(config.schedule, config.trainer.max_epochs, resumed=True)
     before, now = _flat(folder.read_config()), _flat(to_plain(config))
     differing = sorted(
         key for key in before.keys() | now.keys() if before.get(key) != now.get(key) and not key.startswith(MAY_DIFFER)
@@ -38,6 +48,7 @@ def check_same_run(config: TrainConfig, folder: RunFolder, manifest: pd.DataFram
             f"resume={config.resume}: {len(changed)} images are not as they were when the run began, such as "
             f"{changed[0]} (compare {folder.manifest_file}); restore them, or begin a new run"
         )
+    return plan
 
 
 def _images(manifest: pd.DataFrame) -> set[tuple[str, str, str]]:
