@@ -15,11 +15,14 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 from PIL import Image
+from scipy.optimize import minimize
+from scipy.special import expit, logit
 
 from rexnet_ai_real.figures import BLUE, NAMES, VERMILLION
 from rexnet_ai_real.images.decode import UnreadableImage, decode
 from rexnet_ai_real.labels import AI, LABELS, REAL, Label
 
+_EVIDENCE: Final = 3.84  # of twice the log-likelihood ratio: the share lies on its bound, so a tail of 2.5 %
 _COLUMNS: Final = 6
 _THUMBNAIL: Final = 320  # pixels; a cell is 2.2 inches wide, so 145 dots per inch
 _NAME: Final = 26  # characters of a file name that fit below a cell
@@ -37,35 +40,59 @@ class SuspectedLabel:
 
 @dataclass(frozen=True, slots=True)
 class LabelAudit:
-    """What `find_label_errors` found; suspects from the most to the least suspect."""
+    """What `find_label_errors` found."""
 
     n: int
-    suspects: tuple[SuspectedLabel, ...]
+    contradicted: tuple[SuspectedLabel, ...]
+    """Labels that are contradicted with confidence, the most contradicted first."""
     expected_errors: float
     """Estimated number of wrong labels among the n: off-diagonal of the calibrated confident joint (eq. 3)."""
+    own_errors: float = 0.0
+    """How many of these contradictions the detector's own error rate accounts for."""
+    is_evident: bool = True
+    """Whether wrong labels explain the contradictions better than that error rate does, beyond chance."""
+
+    @property
+    def suspects(self) -> tuple[SuspectedLabel, ...]:
+        """The contradicted labels where they are evidence of wrong labels; else none."""
+        return self.contradicted if self.is_evident else ()
 
     @property
     def finding(self) -> str:
         """In plain words."""
-        if not self.suspects:
+        if not self.contradicted:
             return (
                 f"None of the {self.n} labels is contradicted with confidence by a detector that was not trained on it."
+            )
+        if not self.suspects:
+            return (
+                f"No label is shown to be wrong: the detector contradicts {len(self.contradicted)} of {self.n} labels "
+                f"with confidence, no more than its own errors account for (about {self.own_errors:.0f}). "
+                "They are listed in label_errors.csv."
             )
         named = [sum(suspect.given == label for suspect in self.suspects) for label in LABELS]
         first = self.suspects[0]
         return (
             f"{len(self.suspects)} of {self.n} labels are suspect "
-            f"({named[REAL]} given as real, {named[AI]} given as AI); "
+            f"({named[REAL]} given as real, {named[AI]} given as AI), where the detector's own error rate accounts for "
+            f"about {self.own_errors:.0f}; "
             f"most of all {first.path}, given as {NAMES[LABELS.index(first.given)]}, P(AI) {first.probability:.2f}. "
             "Hard images that the detector gets wrong look the same: check each by eye before changing a label."
         )
 
 
 def find_label_errors(paths: Sequence[str], labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> LabelAudit:
-    """Rank the labels that out-of-fold predictions contradict.
+    """Rank the labels that out-of-fold predictions contradict, and compare their number with the detector's own errors.
 
     An image is confidently of a class where its probability of it reaches the mean that images given that label have
-    (eq. 2); a suspect is confidently of the class that it was not given, and called so.
+    (eq. 2); a contradicted one is confidently of the class that it was not given, and called so.
+
+    The errors of a detector grow rarer the surer it is; wrong labels do not. So two models of the labels are fitted:
+    the logistic one in the detector's logit (Platt 1999), and the same with a share of labels exchanged at random
+    (Copas 1988). Contradictions are evidence of wrong labels only where the second fits better by more than chance (a
+    likelihood-ratio test at 2.5 %). In 200 simulations each it named suspects in 1 to 4 % of sets without a wrong label
+    (n = 200 and 1,000, AUROC 0.76 to 0.98). With 3 % wrong labels among 1,000 it did in 53 % at AUROC 0.91 and in 99 %
+    at 0.98, but in 8 % at 0.76: a weak detector cannot find label errors.
 
     Args:
         paths: of n images.
@@ -92,17 +119,37 @@ def find_label_errors(paths: Sequence[str], labels: npt.ArrayLike, probabilities
     expected = (joint / np.maximum(joint.sum(axis=1, keepdims=True), 1) * of_class[:, None])[
         [REAL, AI], [AI, REAL]
     ].sum()
-    suspect = np.flatnonzero(counted & (believed != given) & (p.argmax(axis=1) != given))
-    ranked = suspect[np.argsort(p[suspect, given[suspect]], kind="stable")]
-    suspects = (SuspectedLabel(paths[row], LABELS[given[row]], float(p_ai[row])) for row in ranked.tolist())
-    return LabelAudit(len(paths), tuple(suspects), float(expected))
+    confident_call = counted & (p.argmax(axis=1) == believed)
+    against = np.flatnonzero(confident_call & (believed != given))
+    ranked = against[np.argsort(p[against, given[against]], kind="stable")]
+    contradicted = (SuspectedLabel(paths[row], LABELS[given[row]], float(p_ai[row])) for row in ranked.tolist())
+    own, is_evident = _own_errors(given, p_ai)
+    return LabelAudit(len(paths), tuple(contradicted), float(expected), float(own[confident_call].sum()), is_evident)
+
+
+def _own_errors(given: npt.NDArray[np.int64], p_ai: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], bool]:
+    """The probability (n,) that each answer is wrong, by the model that fits better; whether it has wrong labels."""
+    logits = logit(np.clip(p_ai, 1e-6, 1 - 1e-6))
+
+    def loss(slope: float, shift: float, exchanged: float = 0.0) -> float:
+        p = exchanged + (1 - 2 * exchanged) * expit(slope * logits + shift)
+        return -float(np.log(np.clip(np.where(given == AI, p, 1 - p), 1e-12, 1)).sum())
+
+    plain = minimize(lambda x: loss(*x), (1.0, 0.0), bounds=((0, 50), (-20, 20)))
+    starts = [(slope, plain.x[1], share) for slope in (plain.x[0], 2 * plain.x[0] + 0.1) for share in (0.01, 0.05)]
+    bounds = ((0, 50), (-20, 20), (0, 0.3))
+    mixed = min((minimize(lambda x: loss(*x), start, bounds=bounds) for start in starts), key=lambda found: found.fun)
+    is_evident = bool(2 * (plain.fun - mixed.fun) > _EVIDENCE)
+    slope, shift = (mixed if is_evident else plain).x[:2]
+    called_ai = p_ai >= 0.5
+    return np.where(called_ai, expit(-slope * logits - shift), expit(slope * logits + shift)), is_evident
 
 
 def contact_sheet(audit: LabelAudit, root: Path, *, limit: int = 24) -> Figure:
     """The most suspect images with the label given, P(AI-generated) and the file's name, most suspect first.
 
     Args:
-        audit: from `find_label_errors`, at least one suspect.
+        audit: from `find_label_errors`, with suspects.
         root: folder that the paths are relative to.
         limit: most images shown.
 

@@ -34,6 +34,7 @@ class Evaluation:
     gallery: Gallery
     collections: list[Part] = field(default_factory=list)
     """Filled by the section on other collections, for predictions.csv."""
+    _detectors: dict[int, Detector] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(cls, settings: EvaluateConfig) -> "Evaluation":
@@ -74,14 +75,32 @@ class Evaluation:
         """Metrics at probability 0.5, and at the operating point."""
         return measure(self.part, resamples=self.settings.resamples, seed=self.settings.seed)
 
+    @cached_property
+    def sample(self) -> Part:
+        """The images of the tests that predict anew: settings.sample of those measured."""
+        return self.part.drawn(self.settings.sample)
+
+    @property
+    def sample_words(self) -> str:
+        """How the sample was drawn and how it differs from all images, in a sentence; empty where all are taken."""
+        if len(self.sample) == len(self.part):
+            return ""
+        here, everywhere = (np.mean((p.scores.logits >= 0) == p.rows["label"]) for p in (self.sample, self.part))
+        return (
+            f" These are {len(self.sample):,} of {len(self.part):,} images, drawn with the same shares of classes, "
+            f"sources and scores: {here:.1%} of them are classified correctly at P(AI) 0.5, {everywhere:.1%} of all."
+        )
+
     @property
     def has_threshold(self) -> bool:
         """Whether the operating point is more than the 0.5 that stands in for one."""
         return any(calibration.n_real + calibration.n_ai for calibration in self.calibrations)
 
     def detector(self, fold: int = ONE) -> Detector:
-        """The detector that has not seen the images of a fold."""
-        return self.subject.detector(fold)
+        """The detector that has not seen the images of a fold, with the operating point that these are judged by."""
+        if fold not in self._detectors:
+            self._detectors[fold] = self.subject.detector(fold).with_calibration(self.fitted.calibrations[fold])
+        return self._detectors[fold]
 
     @property
     def cache(self) -> Path:

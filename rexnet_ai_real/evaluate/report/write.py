@@ -53,7 +53,7 @@ def write_report(settings: EvaluateConfig) -> list[str]:
         _about(evaluation, entries),
     )
     if evaluation.fitted.is_new:
-        evaluation.detector().with_calibration(evaluation.calibration).save(folder / "detector")
+        evaluation.detector().save(folder / "detector")
     write_text(folder / "metrics.json", json.dumps(plain_metrics(sections), indent=2, allow_nan=False) + "\n")
     write_csv(
         folder / "predictions.csv", pd.concat([part.table for part in (evaluation.part, *evaluation.collections)])
@@ -128,7 +128,13 @@ def _about(evaluation: Evaluation, entries: Sequence[SectionEntry]) -> Table:
     rows.append(("Intervals", f"{settings.resamples:,} resamples by duplicate group, seed {settings.seed}"))
     costly = [entry.costly for entry in entries if entry.costly]
     if costly and settings.sample is not None and settings.sample < len(evaluation.part):
-        rows.append(("Sampled", f"{settings.sample} of the images for: {', '.join(costly)}"))
+        rows.append(
+            (
+                "Sampled",
+                f"{len(evaluation.sample):,} of the images, with the same shares of classes, sources and scores, for: "
+                f"{', '.join(costly)}",
+            )
+        )
     engine = evaluation.detector().engine
     if engine.backend != "torch":
         rows.append(("Computed by", f"backend={engine.backend}"))
