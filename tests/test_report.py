@@ -1,5 +1,6 @@
 """The report's pieces: the document in both forms, the first paragraph, parts with their operating points, answers."""
 
+import hashlib
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -233,7 +234,8 @@ def test_files_all_alike_need_no_table_of_facts(tmp_path: Path) -> None:
     for row in range(20):
         pixels = np.random.default_rng(row).integers(0, 256, (8, 8, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{row}.png", "BMP")
-    part = replace(one_fold(a_part(20)), data=DataConfig(name="folder", root=str(tmp_path)))
+    digests = [hashlib.sha256((tmp_path / f"{row}.png").read_bytes()).hexdigest() for row in range(20)]
+    part = replace(one_fold(a_part(20, sha256=digests)), data=DataConfig(name="folder", root=str(tmp_path)))
     evaluation = SimpleNamespace(
         part=part, settings=EvaluateConfig(run="", resamples=20), gallery=Gallery(tmp_path / "figures")
     )

@@ -1,5 +1,6 @@
 """Images with the logits that a detector gave them, and the operating point that turns these into verdicts."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,11 +14,17 @@ from scipy.special import logit
 from rexnet_ai_real.config import DataConfig
 from rexnet_ai_real.data.sources import locate
 from rexnet_ai_real.detector.calibration import Calibration
+from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.images.decode import UnreadableImage, read
 from rexnet_ai_real.metrics.binary import Metrics, evaluate_scores
 from rexnet_ai_real.metrics.scores import FloatArray, IntArray, Scores
 
 ONE: Final = -1
 """Fold of images that are not predicted fold by fold."""
+
+
+class ChangedImage(UserError, ValueError):
+    """A file that holds another image than the manifest says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,24 @@ class LabelledImage:
     label: int
     group: str
     sha256: str
+
+    def read(self) -> bytes:
+        """The image's bytes.
+
+        Raises:
+            UnreadableImage: it is gone, or no image; the message begins with its path.
+            ChangedImage: it is not the image that the manifest lists.
+        """
+        try:
+            data = read(self.path)
+        except UnreadableImage as problem:
+            raise UnreadableImage(f"{self.path}: {problem}") from problem
+        if hashlib.sha256(data).hexdigest() != self.sha256:
+            raise ChangedImage(
+                f"{self.path} was replaced or changed since the manifest was made (its sha256 differs): put the image "
+                "back, or evaluate the folder as it is now with data=folder data.root=PATH"
+            )
+        return data
 
 
 @dataclass(frozen=True)

@@ -68,10 +68,10 @@ SECTION: Final = SectionEntry(
 
 def _prepared(part: Part, evaluation: Evaluation) -> Iterator[Tensor]:
     for image, fold in zip(part.images(), part.rows["fold"], strict=True):
-        preprocessing = evaluation.detector(fold).preprocessing
+        preprocessing, data = evaluation.detector(fold).preprocessing, image.read()
         try:
             enough = DECODE_MARGIN * preprocessing.image_size
-            decoded = decode(image.path, max_pixels=evaluation.settings.data.max_pixels, enough=enough)
+            decoded = decode(data, max_pixels=evaluation.settings.data.max_pixels, enough=enough)
         except UnreadableImage as error:
             raise UnreadableImage(f"{image.path}: {error}") from error
         yield evaluation_transform(preprocessing)(decoded)

@@ -22,6 +22,7 @@ from rexnet_ai_real.figures import NAMES
 from rexnet_ai_real.files import write_csv
 from rexnet_ai_real.labels import LABELS
 from rexnet_ai_real.metrics.comparison import Predictions, compare
+from rexnet_ai_real.progress import track
 from rexnet_ai_real.runs.folder import RunFolder
 
 SHOWN: Final = 12
@@ -76,7 +77,10 @@ def file_audit(evaluation: Evaluation) -> _Audit:
     """A classifier that sees only file facts, beside the detector."""
     part, settings = evaluation.part, evaluation.settings
     scores = part.scores
-    facts = read_containers([image.path for image in part.images()])
+    images = part.images()
+    for image in track(images, "Checking images", len(images)):
+        image.read()  # or the facts would be those of other files than were measured
+    facts = read_containers([image.path for image in images])
     found = audit_files(facts, scores.labels, scores.groups, resamples=settings.resamples, seed=settings.seed)
     paths = part.rows["path"].tolist()
     detector, files = (
