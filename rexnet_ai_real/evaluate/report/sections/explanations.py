@@ -39,7 +39,7 @@ def findings(evaluation: Evaluation) -> Findings:
         f"The regions of {found.n:,} images are blurred (deletion) or restored (insertion) step by step: in the order "
         "of the heat map, in random order, and from the centre outwards. If the heat map shows what the detector uses, "
         "its order makes the probability fall fastest in deletion and rise fastest in insertion. The maps are those "
-        f"that `explain` shows ({_METHOD_TITLES.get(found.method, found.method)}), of the verdict by the threshold."
+        f"that “explain” shows ({_METHOD_TITLES.get(found.method, found.method)}), of the verdict by the threshold."
         f"{evaluation.sample_words}"
     )
     gallery = evaluation.gallery
@@ -51,7 +51,12 @@ def findings(evaluation: Evaluation) -> Findings:
             gallery.add(curves_figure(found), "explanation_curves", "Probability of the predicted class, 95% bands."),
             Paragraph(rest),
             _table(found),
-            gallery.add(examples_figure(found), "explanation_examples", "Images drawn at random.", photographs=True),
+            gallery.add(
+                examples_figure(found),
+                "explanation_examples",
+                "Images drawn at random.",
+                photographs=True,
+            ),
         ),
         found.plain(),
         _risks(found),
