@@ -11,7 +11,7 @@ from PIL import Image
 
 from rexnet_ai_real.evaluate.cached_logits import Predict, corrupted_logits
 from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS
-from rexnet_ai_real.evaluate.part import LabelledImage
+from rexnet_ai_real.evaluate.part import ChangedImage, LabelledImage
 from rexnet_ai_real.images.decode import UnreadableImage, decode
 from rexnet_ai_real.metrics.scores import FloatArray
 
@@ -125,3 +125,35 @@ def test_bad_predictions_are_refused_and_not_kept(
     with pytest.raises(ValueError, match=message):
         predicted(images, tmp_path, predict)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_damaged_cache_is_predicted_again(
+    images: list[LabelledImage], expected: list[np.ndarray], tmp_path: Path
+) -> None:
+    predicted(images, tmp_path)
+    truncated, zeroed, changed = sorted(tmp_path.iterdir())
+    content = truncated.read_bytes()
+    truncated.write_bytes(content[: len(content) // 2])
+    zeroed.write_bytes(bytes(zeroed.stat().st_size))
+    data = bytearray(changed.read_bytes())
+    data[data.index(b"F") + 100] ^= 1  # a bit inside the numbers
+    changed.write_bytes(data)
+    np.testing.assert_array_equal(predicted(images, tmp_path), expected)
+
+
+def test_a_cache_that_cannot_be_written_is_named_once_and_done_without(
+    images: list[LabelledImage], expected: list[np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    np.testing.assert_array_equal(predicted(images, tmp_path / "file" / "cache"), expected)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert f"Predictions cannot be kept in {tmp_path / 'file' / 'cache'}" in said
+    assert "the evaluation goes on" in said
+
+
+def test_an_image_that_was_replaced_is_refused(images: list[LabelledImage], tmp_path: Path) -> None:
+    other = tmp_path / "other.png"
+    Image.new("RGB", (8, 8)).save(other)
+    with pytest.raises(ChangedImage, match=r"other\.png was replaced or changed since the manifest was made"):
+        predicted([LabelledImage(other, 1, "g", images[0].sha256)], tmp_path / "cache")

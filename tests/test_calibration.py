@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -127,7 +128,21 @@ def test_unreachable_promise_leaves_everything_unsure_and_says_why() -> None:
     found = fit_calibration(random.integers(0, 2, 300), random.normal(size=300), error_target=0.05)
     assert (found.unsure_low, found.unsure_high, found.coverage) == (0.0, NEVER_AI, 0.0)
     assert set(found.decide([0.0, 0.5, 1.0]).tolist()) == {"unsure"}
-    assert any("could not be shown" in note for note in found.notes)
+    assert found.band_rule.startswith("No threshold keeps errors at or below 5% on images like these (n = 150), where ")
+    assert re.search(r"where \d+ of the \d+ surest answers are wrong\. ", found.band_rule)
+    assert found.band_rule.endswith(". The detector answers 'unsure' unless you ask for --answer always")
+    assert f"{found.band_rule}." in found.notes
+    assert 0 < found.threshold < 1  # the answer that --answer always gives
+
+
+def test_a_promise_that_needs_more_images_says_how_many() -> None:
+    labels, logits = draw(np.random.default_rng(12), 60)
+    found = fit_calibration(labels, logits, rule="balanced_accuracy", error_target=0.05)
+    assert found.coverage == 0
+    assert found.band_rule.startswith(
+        "Too few images to promise errors at or below 5%: 30 independent ones, and at least 45 are needed"
+    )
+    assert binom.cdf(0, 45, 0.05) <= 0.10 < binom.cdf(0, 44, 0.05)
 
 
 def test_reported_coverage_and_verdicts_agree() -> None:

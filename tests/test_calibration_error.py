@@ -27,6 +27,30 @@ def test_interval_covers_the_error_of_the_population(overconfidence: float) -> N
     assert covered >= 85  # 300 simulations gave 90 to 99 %; below 85 of 100 has a chance of 6 % even at 90 %
 
 
+def test_chance_alone_is_taken_for_no_error_and_the_value_lies_within_its_interval() -> None:
+    """A calibrated detector at 200 images: the plain sum is 0.07 on average, of which less than half may be left."""
+    random = np.random.default_rng(2)
+    values, plain = [], []
+    for repeat in range(60):
+        labels, logits = draw(random, 200, 1.0)
+        found = evaluate(labels, logits, resamples=20, seed=repeat).ece
+        assert found.low <= found.value <= found.high
+        assert found.value < found.high  # not on the edge of its interval
+        values.append(found.value)
+        plain.append(np.abs(bin_gaps(labels, expit(logits)).mean(axis=0)).sum())
+    assert np.mean(plain) > 0.06
+    assert np.mean(values) < 0.45 * np.mean(plain)
+
+
+@pytest.mark.parametrize("overconfidence", [1.5, 3.0])
+def test_an_error_that_is_there_stays(overconfidence: float) -> None:
+    random = np.random.default_rng(3)
+    labels, logits = draw(random, 500_000, overconfidence)
+    truth = np.abs(bin_gaps(labels, expit(logits)).mean(axis=0)).sum()
+    values = [evaluate(*draw(random, 1000, overconfidence), resamples=20).ece.value for _ in range(30)]
+    assert np.mean(values) == pytest.approx(truth, abs=0.01)
+
+
 def test_bins_are_equal_and_the_last_holds_one() -> None:
     assert bin_numbers(np.array([0.0, 1 / 30, 0.5, 14.5 / 15, 1.0])).tolist() == [0, 0, 7, ECE_BINS - 1, ECE_BINS - 1]
 

@@ -1,5 +1,6 @@
 """The report end to end: every section, a run, folds, checkpoint, detector; what fails is named, the rest made."""
 
+import errno
 import json
 import os
 import re
@@ -22,11 +23,12 @@ from sklearn.metrics import accuracy_score, brier_score_loss, roc_auc_score
 
 from rexnet_ai_real import Detector
 from rexnet_ai_real.config import ConfigError, DataConfig, EvaluateConfig
-from rexnet_ai_real.data.manifest import build_manifest, write_manifest
+from rexnet_ai_real.data.manifest import build_manifest, read_manifest, write_manifest
 from rexnet_ai_real.data.sources import listing
 from rexnet_ai_real.data.split import assign_split
 from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
 from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.evaluate.report import evaluation as evaluation_module
 from rexnet_ai_real.evaluate.report import write as report
 from rexnet_ai_real.evaluate.report.document import Findings, Paragraph, Risk
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
@@ -486,3 +488,188 @@ def test_the_command_writes_the_report_and_names_what_it_lacks(planted: RunFolde
     assert "report.html" in done.stdout
     assert (tmp_path / "run" / "report" / "report.html").is_file()
     assert {path.name for path in tmp_path.iterdir()} == {"run"}
+
+
+def altered(planted: RunFolder, folder: Path) -> RunFolder:
+    shutil.copytree(planted.path, folder)
+    return RunFolder(folder)
+
+
+def refusal(run: RunFolder | Path, folder: Path, **changes: Any) -> str:
+    """The one line with which an evaluation ends."""
+    with pytest.raises(UserError) as error:
+        write_report(settings(run, folder, **changes))
+    assert not (folder / "report.html").exists()
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_an_emptied_or_edited_manifest_is_an_error(planted: RunFolder, tmp_path: Path) -> None:
+    manifest = read_manifest(planted.manifest_file)
+    is_test = manifest["split"] == "test"
+    changes = {
+        "emptied": manifest[:0],
+        "flipped": manifest.assign(label=manifest["label"].where(~is_test, 1 - manifest["label"])),
+        "moved": manifest.assign(split=manifest["split"].replace({"test": "val", "val": "test"})),
+        "shortened": manifest[~is_test],
+    }
+    for name, changed in changes.items():
+        run = altered(planted, tmp_path / name)
+        write_manifest(changed, run.manifest_file)
+        said = refusal(run, tmp_path / f"{name}_report")
+        assert "manifest.csv and predictions.csv do not belong together" in said
+        assert "images have another label or part" in said
+        assert said.endswith("Put the file back as training wrote it, or train again")
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("manifest.csv", "path,label\na.png,1\n", "manifest.csv is missing or damaged .*lacks the columns source"),
+        ("manifest.csv", None, "manifest.csv is missing or damaged .*No such file"),
+        ("config.yaml", "", "config.yaml is empty or does not hold the settings"),
+        ("config.yaml", "data: [1, 2", "config.yaml is damaged .*Put the file back"),
+        ("config.yaml", "data: {name: folder}", "config.yaml is empty or does not hold the settings"),
+        ("predictions.csv", "nothing", "predictions.csv is damaged .*remove it, and the images are predicted again"),
+        ("predictions.csv", "path,label,split,logit\na.png,x,test,1\n", "predictions.csv is damaged"),
+    ],
+)
+def test_a_damaged_file_of_a_run_is_one_sentence(
+    file: str, content: str | None, message: str, planted: RunFolder, tmp_path: Path
+) -> None:
+    run = altered(planted, tmp_path / "run")
+    if content is None:
+        (run.path / file).unlink()
+    else:
+        (run.path / file).write_text(content)
+    assert re.search(message, refusal(run, tmp_path / "report"))
+
+
+def test_a_label_that_is_none_is_one_sentence(planted: RunFolder, tmp_path: Path) -> None:
+    for name, label in (("number", "7"), ("word", "ai")):
+        run = altered(planted, tmp_path / name)
+        manifest = pd.read_csv(run.manifest_file, dtype=str, keep_default_na=False)
+        manifest.loc[manifest["split"] == "test", "label"] = label
+        manifest.to_csv(run.manifest_file, index=False)
+        assert "manifest.csv" in refusal(run, tmp_path / "report")
+
+
+def test_an_edited_fold_is_an_error(folds: Path, tmp_path: Path) -> None:
+    shutil.copytree(folds, tmp_path / "folds")
+    run = RunFolder(tmp_path / "folds" / "1")
+    write_manifest(read_manifest(run.manifest_file)[:0], run.manifest_file)
+    assert "do not belong together" in refusal(tmp_path / "folds", tmp_path / "report")
+
+
+def test_replaced_images_are_an_error(planted: RunFolder, images: Path, tmp_path: Path) -> None:
+    run, moved = altered(planted, tmp_path / "run"), tmp_path / "images"
+    shutil.copytree(images, moved)
+    run.write_config({**(c := run.read_config()), "data": c["data"] | {"root": str(moved)}})
+    manifest = read_manifest(run.manifest_file)
+    Image.new("RGB", (24, 24), "red").save(moved / manifest.loc[manifest["split"] == "test", "path"].iloc[0])
+    failures = write_report(settings(run, tmp_path / "report", sections=["metrics", "shortcuts", "explanations"]))
+    assert len(failures) >= 1
+    assert any("was replaced or changed since the manifest was made" in failure for failure in failures)
+    assert "replaced or changed" in failures[0]
+    run.predictions_file.unlink()
+    assert "replaced or changed since the manifest was made" in refusal(run, tmp_path / "again")
+
+
+def test_a_network_of_nan_is_one_sentence(planted: RunFolder, tmp_path: Path) -> None:
+    run = altered(planted, tmp_path / "run")
+    run.predictions_file.unlink()
+    checkpoint = torch.load(run.best_checkpoint, weights_only=True)
+    for tensor in checkpoint["state_dict"].values():
+        if tensor.is_floating_point():
+            tensor.fill_(torch.nan)
+    torch.save(checkpoint, run.best_checkpoint)
+    assert re.search(
+        r"the logit of .* is nan; a trained detector gives finite logits", refusal(run, tmp_path / "report")
+    )
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence_before_any_work(
+    planted: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    said = refusal(planted, tmp_path / "file" / "report")
+    assert said.startswith(str(tmp_path / "file"))
+    assert said.endswith("write elsewhere with output_dir=PATH")
+
+    def never(*_: object) -> None:
+        raise AssertionError("worked first")
+
+    def read_only(**_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(evaluation_module, "fit", never)
+    monkeypatch.setattr(evaluation_module, "TemporaryFile", read_only)
+    assert f"{tmp_path / 'report'} cannot be written (read-only file system)" in refusal(planted, tmp_path / "report")
+
+
+def test_a_disk_that_fills_up_costs_no_earlier_report(
+    planted: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = settings(planted, tmp_path, sections=["metrics"])
+    assert write_report(chosen) == []
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(report, "write_text", full)
+    with pytest.raises(UserError, match=r"no space left on device.*earlier report and finished predictions"):
+        write_report(replace(chosen, resamples=20))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
+def test_markup_and_control_codes_in_names_reach_neither_screen_nor_report(
+    planted: RunFolder, elsewhere: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`[/x]` in a path ended in an error after all the work; escape sequences steered the terminal."""
+    name = "[bold]<img src=1>\x1b[2J"
+    moved = tmp_path / name
+    shutil.copytree(elsewhere, moved)
+    data = replace(DataConfig(name="folder"), root=str(moved), workers=1)
+    folder = tmp_path / "out[/x]"
+    assert write_report(settings(planted, folder, data=data, sections=["metrics", "shortcuts"])) == []
+    printed = capsys.readouterr()
+    assert "24 images of [bold]<img" in printed.out
+    for text in (printed.out, *((folder / file).read_text("utf-8") for file in ("report.md", "report.html"))):
+        assert "\x1b[2J" not in text
+        assert "\\x1b[2J" in text
+    assert "<img src=1>" not in (folder / "report.md").read_text("utf-8")
+    assert "<img src=1>" not in (folder / "report.html").read_text("utf-8")
+
+
+def test_what_cannot_be_promised_is_said_everywhere_with_the_threshold_beside_it(
+    planted: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    random = np.random.default_rng(0)
+    run = doctored(planted, tmp_path / "run", lambda rows: rows.assign(logit=random.normal(size=len(rows))))
+    assert write_report(settings(run, tmp_path / "report")) == []
+    calibration = Detector.load(tmp_path / "report" / "detector").calibration
+    said = calibration.band_rule
+    assert calibration.coverage == 0
+    assert "errors at or below 10%" in said
+    assert said.endswith("The detector answers 'unsure' unless you ask for --answer always")
+    found = metrics_in(tmp_path / "report")
+    assert found["calibration"]["operating_point"]["band_rule"] == said
+    wrong = 1 - found["test"]["accuracy_at_threshold"]["value"]
+    screen = " ".join(capsys.readouterr().out.split())
+    for text in (screen, (tmp_path / "report" / "report.md").read_text("utf-8")):
+        assert f"{said}." in text
+        assert f"With --answer always it is wrong on {100 * wrong:.1f}%" in text
+    page = unescape((tmp_path / "report" / "report.html").read_text("utf-8"))
+    assert f"{said}." in page
+    assert "Wrong with --answer always" in page
+    assert "| “Unsure” | every image |" in (tmp_path / "report" / "report.md").read_text("utf-8")
+
+
+def test_the_risk_curve_says_at_which_threshold_it_ends(planted: RunFolder, tmp_path: Path) -> None:
+    assert write_report(settings(planted, tmp_path)) == []
+    found = metrics_in(tmp_path)["test"]
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    at_threshold, at_half = (1 - found[name]["value"] for name in ("accuracy_at_threshold", "accuracy"))
+    assert f"With every image answered {at_threshold:.1%} are wrong at the chosen threshold" in text
+    assert f"{at_half:.1%} at P(AI) 0.5" in text

@@ -12,18 +12,34 @@ import scipy.stats
 import sklearn.metrics
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torchvision.transforms.v2.functional import gaussian_blur
 
 from rexnet_ai_real.detector.description import UNCALIBRATED, Description
 from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
 from rexnet_ai_real.evaluate.audits.explanations import ExplanationAudit, evaluate_explanations
-from rexnet_ai_real.evaluate.audits.heat_probe import DIRECTIONS, ORDERS, random_weights, rank_correlation
-from rexnet_ai_real.evaluate.audits.regions import Regions, blurred, class_probabilities, networks_of, ordered
+from rexnet_ai_real.evaluate.audits.heat_probe import (
+    DIRECTIONS,
+    ORDERS,
+    heat_of,
+    random_weights,
+    rank_correlation,
+    shown_method,
+)
+from rexnet_ai_real.evaluate.audits.regions import (
+    Regions,
+    blurred,
+    class_probabilities,
+    networks_of,
+    ordered,
+    predicted_classes,
+)
 from rexnet_ai_real.evaluate.report.explanation_figures import curves_figure, examples_figure
 from rexnet_ai_real.figures import pixels
 from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.labels import AI, REAL
+from rexnet_ai_real.metrics.bootstrap import Estimate
 from rexnet_ai_real.models import ReXNet
 
 GRID, CELL = 7, 8
@@ -124,6 +140,42 @@ def test_evidence_in_the_middle_is_no_better_than_the_centre_prior() -> None:
     assert middle.beats("random")
     assert not middle.beats("centre")
     assert "not shown to beat order from the centre: do not read them" in middle.finding
+
+
+def test_what_is_tested_is_what_explain_shows() -> None:
+    """The exact map, by the engine that `explain` asks, for the class that the threshold gives."""
+    torch.manual_seed(0)
+    network = ReXNet(width=0.25, num_classes=2).eval()
+    detector = detector_of(network)
+    photos = np.random.default_rng(0).integers(0, 256, (6, SIDE, SIDE, 3), dtype=np.uint8)
+    images = networks_of(detector).normalised(photos)
+    median = float(np.median(detector.calibration.probabilities(networks_of(detector).logits(photos))))
+    band = replace(UNCALIBRATED, threshold=median, unsure_low=median, unsure_high=median)
+    detector = detector.with_calibration(band)
+    assert shown_method(networks_of(detector)) == "cam"
+    logits, maps = networks_of(detector).logits_and_maps(photos)
+    targets = (detector.calibration.probabilities(logits) >= median).astype(np.int64)
+    assert set(targets) == {AI, REAL}
+    assert (predicted_classes(detector, images) == targets).all()
+    heat = np.maximum(np.where(targets[:, None, None] == AI, maps, -maps), 0)
+    shown = functional.interpolate(torch.from_numpy(heat)[:, None], size=SIDE, mode="bilinear")[:, 0].numpy()
+    tested = heat_of(networks_of(detector), images, targets, "cam")
+    np.testing.assert_allclose(tested / tested.max(), shown / shown.max(), atol=1e-5)
+    found = evaluate_explanations(images, range(6), detector, grid=2, resamples=20, steps=2, progress=False)
+    assert found.method == "cam"
+    assert shown_method(networks_of(detector_of(CheckersAt(CORNER)))) == "gradcam"  # no linear layer: no exact map
+
+
+@pytest.mark.parametrize(("share", "word"), [(0.05, "slightly"), (0.19, "moderately"), (0.5, "much")])
+def test_the_words_fit_the_size_of_the_effect(corner: ExplanationAudit, share: float, word: str) -> None:
+    """+0.034 of a possible 0.175 is a fifth, and is said to be one."""
+    effect = Estimate(0.175, 0.15, 0.2)
+    gain = Estimate(share * 0.175, 0.001, 0.2)
+    curves = tuple(replace(each, advantage=gain if each.advantage else None) for each in corner.curves)
+    found = replace(corner, effect=effect, curves=curves).finding
+    assert f"find what the detector uses {word} better than a guess: by at least {share:.0%} of what is" in found
+    nothing = replace(corner, effect=Estimate(0.01, -0.02, 0.04), curves=curves)
+    assert "cannot be told: blurring whole images changes no verdict" in nothing.finding
 
 
 def test_a_network_that_ignores_position_is_found_out() -> None:
@@ -300,7 +352,7 @@ def test_figures_are_drawn(corner: ExplanationAudit) -> None:
         (0, [], {}, "no images to explain"),
         (3, [0, 1], {}, "more than 2 images for 2 groups"),
         (1, [0, 1], {}, "1 images for 2 groups"),
-        (2, [0, 1], {"method": "tarot"}, "expected one of gradcam"),
+        (2, [0, 1], {"method": "tarot"}, "expected one of cam, gradcam"),
         (2, [0, 1], {"steps": 1}, "at least 2"),
         (2, [0, 1], {"grid": 57}, "expected 2 to 56 cells"),
     ],

@@ -1,5 +1,6 @@
 """Export: the same answers elsewhere, a folder that is whole or not there, refusal of what answers differently."""
 
+import errno
 import json
 import re
 import shutil
@@ -292,6 +293,48 @@ def test_an_evaluation_brings_its_operating_point_and_intervals(sure_run: RunFol
         assert not (out / "model.onnx").exists()
 
 
+def test_the_card_says_what_cannot_be_promised_and_what_the_threshold_gives(tmp_path: Path) -> None:
+    words = "No threshold keeps errors at or below 10% on images like these (n = 9). The detector answers 'unsure'"
+    silent = replace(
+        UNCALIBRATED,
+        unsure_low=0.0,
+        threshold=0.6,
+        unsure_high=1.0,
+        coverage=0.0,
+        error_target=0.1,
+        band_rule=words,
+        n_real=9,
+        n_ai=9,
+        notes=(f"{words}.",),
+    )
+    model = tmp_path / "model"
+    write_detector(model, stored(network()))
+    Detector.load(model).with_calibration(silent).save(model)
+    assert export.main([str(model), str(tmp_path / "out"), "--formats", "safetensors", "--count", "4"]) == 0
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert card.count(words) == 1
+    assert f"**{words}.**\nWith `--answer always` an image is called AI at 0.600 or more" in card
+    assert "from 0.000 to below 1.000" not in card
+
+
+def test_names_from_outside_reach_the_card_as_words_and_undefined_metrics_as_dashes(tmp_path: Path) -> None:
+    nasty = "<img src=x>|[a](//b)\x1b[2J"
+    made = stored(network())
+    images = {"train": {"real": 3, "ai": 4}}
+    test = {"n": 4, "accuracy": 0.5, "f1": None, "auroc": None}
+    training = {"data": nasty, "images": images, "test": test}
+    model = tmp_path / "model"
+    write_detector(model, replace(made, description=replace(made.description, training=training)))
+    assert export.main([str(model), str(tmp_path / "out"), "--formats", "safetensors", "--count", "4"]) == 0
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "<img" not in card
+    assert "](//" not in card
+    assert "\x1b" not in card
+    row = next(line for line in card.splitlines() if "img src" in line)
+    assert row.replace("\\|", "").count("|") == 6  # five columns
+    assert "| 4 | 0.500 | – | – |" in card
+
+
 # Refusals
 
 
@@ -374,6 +417,27 @@ def test_an_interruption_leaves_the_old_folder(tmp_path: Path, monkeypatch: pyte
     assert export.main([str(model), str(model), "--formats", "safetensors", "--overwrite"]) == 130
     assert (model / "detector.json").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_the_old_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "model"
+    write_detector(model, stored(network()))
+    before = (model / "detector.json").read_bytes()
+
+    def full(*_: Any) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(folder, "model_card", full)
+    assert export.main([str(model), str(model), "--formats", "safetensors", "--overwrite"]) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said == f"{model} cannot be read or written (no space left on device). Nothing was exported"
+    assert (model / "detector.json").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    (tmp_path / "file").write_text("in the way")
+    assert export.main([str(model), str(tmp_path / "file" / "out"), "--formats", "safetensors"]) == 2
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_what_cannot_be_measured_is_not_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

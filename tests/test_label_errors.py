@@ -31,10 +31,10 @@ CLEANLAB = {0: [13, 37, 45, 57, 39], 1: [0, 25, 34, 20, 8], 2: [47, 51, 21]}
 
 
 @pytest.mark.parametrize("seed", CLEANLAB)
-def test_same_suspects_in_the_same_order_as_cleanlab(seed: int) -> None:
+def test_same_contradicted_labels_in_the_same_order_as_cleanlab(seed: int) -> None:
     paths, labels, probabilities, _ = noisy_set(seed)
     audit = find_label_errors(paths, labels, probabilities)
-    assert [int(suspect.path) for suspect in audit.suspects] == CLEANLAB[seed]
+    assert [int(suspect.path) for suspect in audit.contradicted] == CLEANLAB[seed]
 
 
 def test_planted_errors_come_first() -> None:
@@ -57,13 +57,53 @@ def test_thresholds_are_the_means_of_the_classes() -> None:
         str(i) for i in range(4, 8) if 1 - p_ai[i] >= usual_real
     }
     audit = find_label_errors([str(i) for i in range(8)], labels, p_ai)
-    assert {suspect.path for suspect in audit.suspects} == expected
+    assert {suspect.path for suspect in audit.contradicted} == expected
     assert 0 < len(expected) < 3
+
+
+def answers(seed: int, *, separation: float, wrong: float, n: int = 800) -> tuple[LabelAudit, set[str]]:
+    """Of a calibrated detector whose AUROC grows with `separation`; and the paths of the labels that are wrong."""
+    random = np.random.default_rng(seed)
+    truth = random.integers(0, 2, n)
+    logits = separation * (random.normal(size=n) + separation * (truth - 0.5))
+    is_wrong = random.random(n) < wrong
+    given = np.where(is_wrong, 1 - truth, truth)
+    paths = [str(i) for i in range(n)]
+    return find_label_errors(paths, given, 1 / (1 + np.exp(-logits))), {paths[i] for i in np.flatnonzero(is_wrong)}
+
+
+def test_a_weak_detector_calls_no_label_suspect() -> None:
+    """Wrong on a third of the images, it contradicts many labels, all of them right."""
+    audits = [answers(seed, separation=0.95, wrong=0.0)[0] for seed in range(20)]
+    assert min(len(audit.contradicted) for audit in audits) > 100
+    for audit in audits:
+        assert audit.suspects == ()
+        assert f"No label is shown to be wrong: the detector contradicts {len(audit.contradicted)} of" in audit.finding
+        assert f"one that is wrong on {audit.error_rate:.0%} of the images cannot tell" in audit.finding
+        assert "suspect" not in audit.finding
+
+
+def test_a_good_detector_is_not_led_by_its_own_errors() -> None:
+    audits = [answers(seed, separation=2.5, wrong=0.0)[0] for seed in range(20)]
+    assert min(len(audit.contradicted) for audit in audits) > 5
+    assert sum(bool(audit.suspects) for audit in audits) <= 2
+    quiet = next(audit for audit in audits if not audit.suspects)
+    assert "with confidence, and its own errors account for about" in quiet.finding
+    assert quiet.own_errors == pytest.approx(len(quiet.contradicted), rel=0.3)
+
+
+def test_wrong_labels_stand_out_from_the_errors_of_a_good_detector() -> None:
+    found = [answers(seed, separation=3.0, wrong=0.04) for seed in range(10)]
+    assert sum(bool(audit.suspects) for audit, _ in found) >= 9
+    suspects = [suspect.path in wrong for audit, wrong in found for suspect in audit.suspects]
+    assert np.mean(suspects) > 0.7
+    assert sum(suspects) > 0.5 * sum(len(wrong) for _, wrong in found)
+    assert "a wrong label explains them better" in next(audit for audit, _ in found if audit.suspects).finding
 
 
 def test_no_suspects() -> None:
     audit = find_label_errors(["a", "b"], [0, 1], [0.1, 0.9])
-    assert audit.suspects == ()
+    assert audit.suspects == audit.contradicted == ()
     assert audit.finding.startswith("None of the 2 labels")
     with pytest.raises(ValueError, match="no suspected label"):
         contact_sheet(audit, Path())

@@ -12,7 +12,7 @@ from scipy.stats import norm
 from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
-from rexnet_ai_real.metrics.binary import METRICS, evaluate, resampled_metrics
+from rexnet_ai_real.metrics.binary import METRICS, evaluate, plain_values, resampled_metrics
 from rexnet_ai_real.metrics.bootstrap import resampling_weights
 from rexnet_ai_real.metrics.comparison import Predictions, compare
 from rexnet_ai_real.metrics.definitions import Metric
@@ -67,9 +67,9 @@ def test_calibration_error_agrees_with_scikit_learns_bins() -> None:
     real, ai = np.flatnonzero(labels == 0)[:200], np.flatnonzero(labels == 1)[:100]
     chosen = np.concatenate([real, ai])
     even = np.concatenate([real, ai, ai])  # each AI image twice: both classes weigh the same
-    found = evaluate(labels[chosen], logits[chosen], resamples=20)
-    assert found.ece.value == pytest.approx(reference(labels[chosen], logits[chosen]), abs=1e-6)
-    assert found.ece_balanced.value == pytest.approx(reference(labels[even], logits[even]), abs=1e-6)
+    found = dict(zip(METRICS, plain_values(Scores.of(labels[chosen], logits[chosen]), 0.5), strict=True))
+    assert found["ece"] == pytest.approx(reference(labels[chosen], logits[chosen]), abs=1e-6)
+    assert found["ece_balanced"] == pytest.approx(reference(labels[even], logits[even]), abs=1e-6)
 
 
 def test_weighted_resamples_equal_metrics_of_repeated_images() -> None:

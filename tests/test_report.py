@@ -1,5 +1,6 @@
 """The report's pieces: the document in both forms, the first paragraph, parts with their operating points, answers."""
 
+import hashlib
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -34,13 +35,13 @@ from rexnet_ai_real.evaluate.report.markdown import markdown
 from rexnet_ai_real.evaluate.report.opening import largest_risk
 from rexnet_ai_real.evaluate.report.sections import SECTIONS
 from rexnet_ai_real.evaluate.report.sections.shortcuts import file_audit
-from rexnet_ai_real.evaluate.report.sections.sources import source_blocks
+from rexnet_ai_real.evaluate.report.sections.sources import SourceScore, source_blocks
 from rexnet_ai_real.evaluate.report.write import wanted, write_report
 from rexnet_ai_real.metrics.bootstrap import Estimate
 from rexnet_ai_real.metrics.scores import Scores
 from rexnet_ai_real.metrics.selective import measure_answers
 
-NASTY = 'a<script>alert("x")</script>|b\nc.png'
+NASTY = 'a<script>alert("x")</script>|b\nc [x](//example.com) \x1b[2J\udcff.png'
 
 
 def a_part(n: int = 120, folds: int = 1, seed: int = 0, **columns: object) -> Part:
@@ -93,8 +94,14 @@ def test_words_from_outside_stay_words() -> None:
     assert "<script>alert" not in text
     assert text.count("&lt;script&gt;") >= 7
     lines = markdown(document).splitlines()
-    row = next(line for line in lines if line.startswith("| a<script>"))
+    row = next(line for line in lines if line.startswith("| a&lt;script>"))
     assert row.replace("\\|", "").count("|") == 3  # the bar inside the name is escaped
+    assert "<script>" not in markdown(document)
+    assert "](/" not in markdown(document)
+    for written_out in (text, markdown(document)):
+        assert "\\x1b[2J" in written_out  # seen, and steering nothing
+        assert not any(letter < " " and letter != "\n" for letter in written_out)
+        written_out.encode()  # names that are no UTF-8 do not stop the report
 
 
 def test_both_forms_say_the_same() -> None:
@@ -173,13 +180,40 @@ def test_every_fold_has_its_own_operating_point() -> None:
     np.testing.assert_array_equal(part.verdicts == "unsure", unsure)
 
 
-def test_a_draw_keeps_the_shares_and_depends_on_hashes_alone() -> None:
+def test_a_draw_keeps_the_shares_and_does_not_depend_on_the_order_of_rows() -> None:
     part = a_part(120, label=(np.arange(120) % 4 == 0).astype(int))
     drawn = part.drawn(40)
     assert drawn.rows["label"].value_counts().to_dict() == {0: 30, 1: 10}
     shuffled = replace(part, rows=part.rows.sample(frac=1, random_state=1).reset_index(drop=True))
     assert set(shuffled.drawn(40).rows["path"]) == set(drawn.rows["path"])
     assert part.drawn(None) is part.drawn(500) is part
+
+
+def test_a_draw_is_as_good_as_the_whole() -> None:
+    """Classes, sources and scores keep their shares, so the sample starts where all images are, not points below."""
+    gaps, random_gaps = [], []
+    for seed in range(20):
+        source = np.random.default_rng(seed).choice(["a", "b", "c"], 900, p=[0.7, 0.2, 0.1])
+        part = a_part(900, seed=seed, source=source)
+        drawn = part.drawn(192)
+        assert len(drawn) == 192
+        assert drawn.rows.groupby(["label", "source"]).size().to_numpy() == pytest.approx(
+            part.rows.groupby(["label", "source"]).size().to_numpy() * 192 / 900, abs=1
+        )
+        right = [((rows["logit"] >= 0) == rows["label"]).mean() for rows in (part.rows, drawn.rows)]
+        gaps.append(abs(right[0] - right[1]))
+        random_gaps.append(abs(right[0] - ((part.rows["logit"] >= 0) == part.rows["label"]).head(192).mean()))
+    assert np.mean(gaps) < 0.5 * np.mean(random_gaps)
+    assert max(gaps) < 0.03
+
+
+def test_a_dash_says_why_in_both_forms() -> None:
+    table = Table(("Metric", "Value"), (("AUROC", Estimate.undefined("needs both classes")), ("Accuracy", 0.0)))
+    document = replace(a_document(), sections=(Section("metrics", "?", Findings("Found.", (table,))),))
+    for text in (html(document), markdown(document)):
+        assert "–: needs both classes." in text
+    assert "| AUROC | – |" in markdown(document)
+    assert Table(("",), ((0.5,),)).footnote == ""
 
 
 def test_answers_are_counted_by_hand() -> None:
@@ -200,7 +234,8 @@ def test_files_all_alike_need_no_table_of_facts(tmp_path: Path) -> None:
     for row in range(20):
         pixels = np.random.default_rng(row).integers(0, 256, (8, 8, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{row}.png", "BMP")
-    part = replace(one_fold(a_part(20)), data=DataConfig(name="folder", root=str(tmp_path)))
+    digests = [hashlib.sha256((tmp_path / f"{row}.png").read_bytes()).hexdigest() for row in range(20)]
+    part = replace(one_fold(a_part(20, sha256=digests)), data=DataConfig(name="folder", root=str(tmp_path)))
     evaluation = SimpleNamespace(
         part=part, settings=EvaluateConfig(run="", resamples=20), gallery=Gallery(tmp_path / "figures")
     )
@@ -209,7 +244,12 @@ def test_files_all_alike_need_no_table_of_facts(tmp_path: Path) -> None:
     assert not any(isinstance(block, Table) for block in found.blocks)
 
 
-def test_small_sources_are_marked_and_the_worst_large_one_is_named() -> None:
+def called(part: Part, score: SourceScore) -> tuple[np.ndarray, np.ndarray]:
+    rows = part.rows[(part.rows["source"] == score.source) & (part.rows["label"] == score.label)]
+    return rows["label"].to_numpy(), (rows["logit"] >= 0).to_numpy()
+
+
+def test_sources_are_ordered_by_the_errors_they_cost_and_small_ones_are_marked() -> None:
     n = 200
     source = np.where(np.arange(n) % 2 == 0, "camera", np.where(np.arange(n) < 20, "tiny", "painter")).astype(object)
     source[101::2] = "sculptor"
@@ -219,9 +259,14 @@ def test_small_sources_are_marked_and_the_worst_large_one_is_named() -> None:
     by_name = {score.source: score for score in found.scores}
     assert by_name["tiny"].is_small
     assert by_name["sculptor"].correct.value == 0
-    assert any(isinstance(b, Caution) and "Worst source: sculptor (AI, 50 images)" in b.words for b in found.blocks)
-    assert any(isinstance(b, Caution) and "tiny (10)" in b.words for b in found.blocks)
+    (caution,) = [block.words for block in found.blocks if isinstance(block, Caution)]
+    assert "Most errors: sculptor (AI, 50 images), 50 of them wrong" in caution
+    assert "tiny (10)" in caution
     assert "sculptor" in found.risks[0].words
+    cost = [score.n - accuracy_score(*called(part, score)) * score.n for score in found.scores]
+    assert cost == sorted(cost, reverse=True)
+    assert found.scores[0].source == "sculptor"
+    assert found.scores[1].source == "camera"  # 100 images at a lower error rate cost more than 10 at a higher one
     painters = part.rows[(part.rows["source"] == "painter") | (part.rows["label"] == 0)]
     assert by_name["painter"].auroc.value == pytest.approx(roc_auc_score(painters["label"], painters["logit"]))
     assert not source_blocks(one_fold(a_part()), resamples=50, seed=0).blocks

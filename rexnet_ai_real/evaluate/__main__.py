@@ -48,7 +48,10 @@ def run(composed: "DictConfig") -> None:
 
         failures = write_report(settings)
     if failures:
-        print("\n".join(["These parts of the report could not be made:", *failures]), file=sys.stderr)
+        from rexnet_ai_real.evaluate.report.formatting import visible
+
+        lines = ["These parts of the report could not be made:", *map(visible, failures)]
+        print("\n".join(lines), file=sys.stderr)
         raise SystemExit(SOME_FAILED)
 
 

@@ -2,17 +2,22 @@
 
 import hashlib
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache as cache_calls
 from pathlib import Path
 from typing import Any, Final
+from zipfile import BadZipFile
 
 import numpy as np
 import PIL
 from PIL.Image import Image
+from rich.markup import escape
 from rich.progress import Progress, TaskID
 
+from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluate.corruptions import VERSION, Corruption
 from rexnet_ai_real.evaluate.part import LabelledImage
 from rexnet_ai_real.files import write_atomically
@@ -27,6 +32,10 @@ Predict = Callable[[Iterable[Any]], FloatArray]
 _PIECE: Final = 16
 # Prepared images that may wait for the network: two batches of 32, 40 MB at 224 px.
 _AHEAD: Final = 64
+
+
+class BadLogits(UserError, ValueError):
+    """A detector that gives no logits, or none that are numbers."""
 
 
 def corrupted_logits(
@@ -49,7 +58,8 @@ def corrupted_logits(
         images: at least one.
         predict: takes what `prepare` gives, lazily and in order; returns one logit of "AI-generated" for each, (n,).
         fingerprint: of weights and preprocessing; predictions are kept under it.
-        cache: folder of finished predictions; an interrupted call continues from there.
+        cache: folder of finished predictions; an interrupted call continues from there. What is damaged there is
+            predicted again; where nothing can be written, a line on stderr says so once, and the work goes on.
         corruptions: what is done to each image. They depend on its sha256 only.
         prepare: from a corrupted RGB image to what `predict` takes; runs in the worker threads. Up to 64 of its
             results wait for `predict`, so it should make large images small.
@@ -61,24 +71,25 @@ def corrupted_logits(
 
     Raises:
         UnreadableImage: an image cannot be decoded; the message begins with its path.
-        ValueError: `predict` returned the wrong number of logits or non-finite ones.
+        ChangedImage: a file holds another image than its digest says.
+        BadLogits: `predict` returned the wrong number of logits or non-finite ones.
     """
     pieces = [images[start : start + _PIECE] for start in range(0, len(images), _PIECE)]
     found: list[FloatArray] = []
     pool = ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="corruption")
     try:
         with progress_bar(shown=progress) as bar:
-            task = bar.add_task(title, total=len(images) * len(corruptions))
+            task = bar.add_task(escape(title), total=len(images) * len(corruptions))
             for piece in pieces:
-                kept = cache / f"{_digest(piece, corruptions, fingerprint)}.npy"
-                if kept.exists():
-                    bar.advance(task, len(piece) * len(corruptions))
-                else:
+                kept = cache / f"{_digest(piece, corruptions, fingerprint)}.npz"
+                table = _read(kept, (len(piece), len(corruptions)))
+                if table is None:
                     stream = _stream(piece, corruptions, prepare, pool, max_pixels, enough)
-                    logits = predict(_counted(stream, bar, task))
-                    with write_atomically(kept) as temporary:
-                        np.save(temporary, _checked(logits, piece, corruptions))
-                found.append(np.load(kept))
+                    table = _checked(predict(_counted(stream, bar, task)), piece, corruptions)
+                    _write(kept, table)
+                else:
+                    bar.advance(task, len(piece) * len(corruptions))
+                found.append(table)
     finally:  # on Ctrl-C too: finished pieces are on disk, waiting work is dropped
         pool.shutdown(cancel_futures=True)
     return np.concatenate(found)
@@ -99,7 +110,7 @@ def _stream(
     """
     pending: deque[Future[Any]] = deque()
     for image in images:
-        decoded = pool.submit(_decoded, image.path, max_pixels, enough)
+        decoded = pool.submit(_decoded, image, max_pixels, enough)
         for corruption in corruptions:
             pending.append(pool.submit(_corrupted, decoded, corruption, image.sha256, prepare))
             if len(pending) == _AHEAD:
@@ -114,11 +125,39 @@ def _counted(stream: Iterator[Any], bar: Progress, task: TaskID) -> Iterator[Any
         bar.advance(task)
 
 
-def _decoded(path: Path, max_pixels: int, enough: int | None) -> Image:
+def _decoded(image: LabelledImage, max_pixels: int, enough: int | None) -> Image:
+    data = image.read()
     try:
-        return decode(path, max_pixels=max_pixels, enough=enough)
+        return decode(data, max_pixels=max_pixels, enough=enough)
     except UnreadableImage as problem:
-        raise UnreadableImage(f"{path}: {problem}") from problem
+        raise UnreadableImage(f"{image.path}: {problem}") from problem
+
+
+def _read(file: Path, shape: tuple[int, int]) -> FloatArray | None:
+    """Finished predictions of this shape; None where there are none, or the file is damaged."""
+    try:
+        with file.open("rb") as stream, np.load(stream) as kept:  # a zip archive: its checksum is tested
+            table = kept["logits"]
+    except (OSError, ValueError, EOFError, KeyError, BadZipFile):
+        return None
+    return table if table.shape == shape and table.dtype == np.float64 and np.isfinite(table).all() else None
+
+
+def _write(file: Path, table: FloatArray) -> None:
+    try:
+        with write_atomically(file) as temporary:
+            np.savez(temporary, logits=table)
+    except OSError as error:
+        _warn(file.parent, (error.strerror or type(error).__name__).lower())
+
+
+@cache_calls
+def _warn(folder: Path, reason: str) -> None:
+    """Once for each folder."""
+    print(
+        f"Predictions cannot be kept in {folder} ({reason}): the evaluation goes on, and would start anew if stopped.",
+        file=sys.stderr,
+    )
 
 
 def _corrupted(decoded: "Future[Image]", corruption: Corruption, key: str, prepare: Prepare) -> Any:
@@ -130,12 +169,12 @@ def _checked(logits: FloatArray, images: Sequence[LabelledImage], corruptions: S
     flat = np.asarray(logits, dtype=np.float64)
     shape = (len(images), len(corruptions))
     if flat.shape != (shape[0] * shape[1],):
-        raise ValueError(f"predict returned logits of shape {flat.shape} for {shape[0] * shape[1]} images")
+        raise BadLogits(f"predict returned logits of shape {flat.shape} for {shape[0] * shape[1]} images")
     table = flat.reshape(shape)
     broken = np.argwhere(~np.isfinite(table))
     if broken.size:
         row, column = broken[0]
-        raise ValueError(
+        raise BadLogits(
             f"the logit of {images[row].path} under {corruptions[column].name} is {table[row, column]}; a trained "
             "detector gives finite logits: look at its weights and at the precision that it runs in"
         )

@@ -61,7 +61,7 @@ def fit_calibration(
         confidence: of that promise.
         seed: of the split into halves.
 
-    If no band can be promised, all images are "unsure": coverage is 0 and a note says what was seen.
+    If no band can be promised, all images are "unsure": coverage is 0, and `band_rule` and a note say so.
 
     Raises:
         ValueError: bad columns (see `Scores.of`), one class only, too few real images for `fpr_target`, targets
@@ -83,7 +83,7 @@ def fit_calibration(
     if proving is not None and error_target is not None:
         band = _proven_band(choosing, proving, cut, error_target, confidence)
         if band.high == math.inf:
-            notes = (*notes, "Every image is 'unsure': " + band.words)
+            notes = (*notes, f"{band.words}.")
     answered = (scores.logits >= band.high) | (scores.logits < band.low)
     low, threshold, high = (float(expit(x / temperature)) for x in (band.low, cut, band.high))
     return Calibration(
@@ -191,19 +191,30 @@ def _proven_band(choosing: Scores, proving: Scores, cut: float, target: float, c
             break
         passed = edge
     if passed is None:
-        answered, wrong = _answered_and_wrong(independent, *edges[start])
-        return _Band(
-            -math.inf,
-            math.inf,
-            f"an error rate of at most {target:.1%} among answered images could not be shown with {confidence:.0%} "
-            f"confidence: of the {answered} surest of {len(independent)} independent images {wrong} were wrong",
-        )
+        seen = _answered_and_wrong(independent, *edges[start])
+        return _Band(-math.inf, math.inf, _no_promise(len(independent), *seen, target, confidence))
     answered, wrong = _answered_and_wrong(independent, *passed)
     return _Band(
         *passed,
         f"with {confidence:.0%} confidence at most {target:.1%} of answered images are wrong, for images of the "
         f"same kind (Learn-then-Test on {len(independent)} independent images: {answered} answered, {wrong} wrong)",
     )
+
+
+def _no_promise(n: int, answered: int, wrong: int, target: float, confidence: float) -> str:
+    """Why every image is "unsure", in words that need no other."""
+    needed = math.ceil(math.log(1 - confidence) / math.log(1 - target))  # right answers in a row that would prove it
+    rate, images = f"errors at or below {100 * target:g}%", f"images like these (n = {n})"
+    if n < needed:
+        why = f"Too few images to promise {rate}: {n} independent ones, and at least {needed} are needed"
+    elif wrong > target * answered:
+        why = f"No threshold keeps {rate} on {images}, where {wrong} of the {answered} surest answers are wrong"
+    else:
+        why = (
+            f"No threshold is shown to keep {rate} on {images}: with {wrong} wrong among the {answered} surest answers "
+            f"it cannot be promised with {confidence:.0%} confidence"
+        )
+    return f"{why}. The detector answers 'unsure' unless you ask for --answer always"
 
 
 def _answered_and_wrong(scores: Scores, low: float, high: float) -> tuple[int, int]:

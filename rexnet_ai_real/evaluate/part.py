@@ -1,5 +1,6 @@
 """Images with the logits that a detector gave them, and the operating point that turns these into verdicts."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,11 +14,17 @@ from scipy.special import logit
 from rexnet_ai_real.config import DataConfig
 from rexnet_ai_real.data.sources import locate
 from rexnet_ai_real.detector.calibration import Calibration
+from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.images.decode import UnreadableImage, read
 from rexnet_ai_real.metrics.binary import Metrics, evaluate_scores
-from rexnet_ai_real.metrics.scores import FloatArray, Scores
+from rexnet_ai_real.metrics.scores import FloatArray, IntArray, Scores
 
 ONE: Final = -1
 """Fold of images that are not predicted fold by fold."""
+
+
+class ChangedImage(UserError, ValueError):
+    """A file that holds another image than the manifest says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,24 @@ class LabelledImage:
     label: int
     group: str
     sha256: str
+
+    def read(self) -> bytes:
+        """The image's bytes.
+
+        Raises:
+            UnreadableImage: it is gone, or no image; the message begins with its path.
+            ChangedImage: it is not the image that the manifest lists.
+        """
+        try:
+            data = read(self.path)
+        except UnreadableImage as problem:
+            raise UnreadableImage(f"{self.path}: {problem}") from problem
+        if hashlib.sha256(data).hexdigest() != self.sha256:
+            raise ChangedImage(
+                f"{self.path} was replaced or changed since the manifest was made (its sha256 differs): put the image "
+                "back, or evaluate the folder as it is now with data=folder data.root=PATH"
+            )
+        return data
 
 
 @dataclass(frozen=True)
@@ -127,18 +152,34 @@ class Part:
         return [LabelledImage(self.root / path, int(label), str(group), digest) for path, label, group, digest in rows]
 
     def drawn(self, count: int | None) -> "Part":
-        """`count` of the images, chosen by their hashes, with the classes in proportion; None: all."""
+        """`count` of the images, with classes, sources and scores in proportion; None: all.
+
+        The images of a class and source are ordered by logit and cut into as many runs as are to be drawn from them. Of
+        each run the image with the smallest hash is taken, so that the draw does not depend on the order of the rows.
+        """
         if count is None or count >= len(self):
             return self
-        shares = self.rows["label"].value_counts(normalize=True)
-        ordered = self.rows.sort_values("sha256")
-        rank = ordered.groupby("label").cumcount()
-        kept = ordered[rank < (ordered["label"].map(shares) * count).round().clip(lower=1)]
-        return replace(self, rows=kept.sort_index().reset_index(drop=True))
+        kept: list[int] = []
+        ordered = self.rows.sort_values(["logit", "sha256"])
+        classes = ordered.groupby("label")
+        for (_, of_class), share in zip(classes, _allotted(classes.size(), count).clip(min=1), strict=True):
+            sources = of_class.groupby("source")
+            for (_, rows), size in zip(sources, _allotted(sources.size(), int(share)), strict=True):
+                runs = np.array_split(np.arange(len(rows)), size) if size else []
+                kept += [rows.iloc[run]["sha256"].idxmin() for run in runs]
+        return replace(self, rows=self.rows.loc[sorted(kept)].reset_index(drop=True))
 
     def only(self, mask: "pd.Series[bool]") -> "Part":
         """Some of the images."""
         return replace(self, rows=self.rows[mask].reset_index(drop=True))
+
+
+def _allotted(sizes: "pd.Series[int]", count: int) -> IntArray:
+    """`count` places shared out in proportion to sizes, the largest remainders rounded up."""
+    exact = sizes.to_numpy(dtype=np.float64) * count / sizes.sum()
+    places: IntArray = np.floor(exact).astype(np.int64)
+    places[np.argsort(places - exact, kind="stable")[: count - places.sum()]] += 1
+    return places
 
 
 def measure(part: Part, *, resamples: int, seed: int) -> tuple[Metrics, Metrics]:

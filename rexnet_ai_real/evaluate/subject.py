@@ -6,7 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
+import yaml
 
 from rexnet_ai_real.config import OWN, DataConfig
 from rexnet_ai_real.data.manifest import build_manifest, read_manifest, usable
@@ -17,8 +19,10 @@ from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluate.leaks import find_leaks
 from rexnet_ai_real.evaluate.part import ONE, Part
 from rexnet_ai_real.evaluate.prediction import predicted_logits
+from rexnet_ai_real.evaluate.report.formatting import visible
 from rexnet_ai_real.files import cache_folder
-from rexnet_ai_real.runs.folder import RunFolder, data_of
+from rexnet_ai_real.labels import AI, REAL
+from rexnet_ai_real.runs.folder import NotARun, RunFolder, data_of
 from rexnet_ai_real.runs.folds import out_of_fold
 from rexnet_ai_real.runs.identify import Checkpoint, Folds, Run, Saved, Sweep, identify
 
@@ -114,8 +118,7 @@ def _run(found: Run, data: DataConfig, moved: str | None, cache: Path | None) ->
     run = found.run
     subject = _of_run(run, run.path, "a training run", run.path, moved)
     if run.predictions_file.is_file():
-        predictions = pd.read_csv(run.predictions_file, keep_default_na=False, na_values={"logit": ["", "nan"]})
-        return _with_predictions(subject, predictions[["path", "logit"]])
+        return _with_predictions(subject, read_predictions(run))
     return _predicted(subject, data, cache)
 
 
@@ -130,15 +133,84 @@ def _checkpoint(found: Checkpoint, data: DataConfig, moved: str | None, cache: P
 
 def _of_run(run: RunFolder, path: Path, title: str, network: Path, moved: str | None) -> Subject:
     """The subject of a run with validation and test rows, not yet with logits."""
-    config, manifest = run.read_config(), read_manifest(run.manifest_file)
+    config, manifest = _config_of(run), _manifest_of(run)
     rows = manifest[manifest["split"].isin(["val", "test"])].assign(fold=ONE, logit=float("nan"))
     part = Part("test", "test images", rows.reset_index(drop=True), data_of(config, moved), {})
     return Subject(path, title, {ONE: network}, part, manifest=manifest, config=config)
 
 
+def _config_of(run: RunFolder) -> dict[str, Any]:
+    """The settings of a run.
+
+    Raises:
+        NotARun: they are missing, damaged or not those of a training run.
+    """
+    again = "Put the file back as training wrote it, or train again"
+    try:
+        config = run.read_config()
+        complete = {"data", "model", "trainer", "seed"} <= config.keys()
+        data_of(config, None)
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise NotARun(f"{run.config_file} is damaged ({visible(str(error))[:200]}). {again}") from error
+    except (AttributeError, KeyError, TypeError) as error:
+        raise NotARun(f"{run.config_file} is empty or does not hold the settings of a training run. {again}") from error
+    if not complete:
+        raise NotARun(f"{run.config_file} does not hold the settings of a training run. {again}")
+    return config
+
+
+def _manifest_of(run: RunFolder) -> pd.DataFrame:
+    """The manifest of a run, which must list the images that were predicted, in the same parts, under the same labels.
+
+    Raises:
+        NotARun: it is missing, damaged or not the one that the predictions were made with.
+    """
+    file, again = run.manifest_file, "Put the file back as training wrote it, or train again"
+    try:
+        manifest = read_manifest(file)
+    except (OSError, ValueError, TypeError) as error:
+        raise NotARun(f"{file} is missing or damaged ({visible(str(error))[:200]}). {again}") from error
+    held_out = manifest[manifest["split"].isin(["val", "test"])]
+    strange = sorted(set(held_out["label"]) - {REAL, AI})
+    if strange:
+        raise NotARun(f"{file} was changed: it holds the label {strange[0]} where 0 (real) or 1 (AI) stood. {again}")
+    if run.predictions_file.is_file():
+        predicted = read_predictions(run)
+        facts = ["path", "label", "split"]
+        pairs = held_out[facts].merge(predicted[facts], on="path", how="outer", suffixes=("", "_predicted"))
+        differing = (pairs["label"] != pairs["label_predicted"]) | (pairs["split"] != pairs["split_predicted"])
+        if differing.any():
+            raise NotARun(
+                f"{file} and {run.predictions_file.name} do not belong together: {differing.sum()} images have another "
+                f"label or part, or are in one of them only, {pairs['path'][differing].iloc[0]} among them. One of the "
+                f"files was changed. {again}"
+            )
+    if held_out.empty:
+        raise NotARun(f"{file} lists no validation or test image. {again}")
+    return manifest
+
+
+def read_predictions(run: RunFolder) -> pd.DataFrame:
+    """Path, label, split and logit (NaN where it is no number) of the images that a run held out.
+
+    Raises:
+        NotARun: the file is damaged.
+    """
+    file = run.predictions_file
+    try:
+        rows = pd.read_csv(file, keep_default_na=False, encoding_errors="surrogateescape")
+        kept = rows[["path", "label", "split"]].astype({"path": object, "split": object, "label": "int64"})
+        return kept.assign(logit=pd.to_numeric(rows["logit"].replace("", np.nan), errors="raise"))
+    except (OSError, ValueError, KeyError) as error:  # what pandas raises of a damaged file is a ValueError
+        raise NotARun(
+            f"{file} is damaged ({visible(str(error))[:200]}): remove it, and the images are predicted again"
+        ) from error
+
+
 def _with_predictions(subject: Subject, predictions: pd.DataFrame) -> Subject:
     assert subject.held_out is not None
-    rows = subject.held_out.rows.drop(columns="logit").merge(predictions, on="path", how="left")
+    logits = predictions[["path", "logit"]]
+    rows = subject.held_out.rows.drop(columns="logit").merge(logits, on="path", how="left")
     val, test = (rows[rows["split"] == split].reset_index(drop=True) for split in ("val", "test"))
     return replace(
         subject,
@@ -157,8 +229,10 @@ def _predicted(subject: Subject, data: DataConfig, cache: Path | None) -> Subjec
 
 def _folds(found: Folds, moved: str | None) -> Subject:
     finished = found.finished
+    for job in finished:
+        _manifest_of(job.run)
+    config, manifest = _config_of(finished[0].run), _manifest_of(finished[0].run)
     table = out_of_fold(finished)
-    config, manifest = finished[0].config, read_manifest(finished[0].run.manifest_file)
     rows = table.merge(manifest[["path", "source", "sha256"]], on="path", how="left")[list(ROWS)]
     planned = int(config["data"]["folds"])
     missing = sorted(set(range(planned)) - set(rows["fold"]))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from rexnet_ai_real.cli.arguments import positive
 from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, command
 from rexnet_ai_real.detector.backends import BACKENDS
+from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.export.request import PIXEL_TYPES, Request, check_request
 from rexnet_ai_real.runs.identify import identify
 
@@ -49,6 +50,11 @@ def export(options: argparse.Namespace) -> int:
     except parity.ParityFailed as error:
         print(error, file=sys.stderr)
         return SOME_FAILED
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise UserError(
+            f"{error.filename or options.out} cannot be read or written ({reason}). Nothing was exported"
+        ) from error
     _show(exported)
     if options.push_to_hub:
         print(hub.push(exported.folder, options.push_to_hub, private=options.private))

@@ -6,10 +6,13 @@ from typing import Any, Final
 
 import yaml
 from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 
 from rexnet_ai_real.detector.backends import BACKENDS
 from rexnet_ai_real.detector.description import Description
 from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS
+from rexnet_ai_real.evaluate.report.formatting import visible
+from rexnet_ai_real.evaluate.report.markdown import inline
 from rexnet_ai_real.export.graph import has_exact_map
 from rexnet_ai_real.export.int8 import CALIBRATION
 from rexnet_ai_real.export.parity import ACCURACY, AUROC, LOGIT, Parity
@@ -42,13 +45,15 @@ def model_card(
     """
     description = source.stored.description
     environment = Environment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, finalize=_harmless
     )
-    environment.filters |= {"estimate": _estimate, "percent": lambda share: f"{share:.1%}"}
+    environment.filters |= {"estimate": _estimate, "known": _known, "percent": lambda share: f"{share:.1%}"}
+    environment.filters["cell"] = lambda words: str(words).replace("|", "\\|")
+    environment.filters["number"] = lambda value: "–" if value is None else f"{value:.3f}"
     template = files("rexnet_ai_real.export").joinpath(TEMPLATE).read_text(encoding="utf-8")
     network = build_trained(description.architecture, source.stored.states[0]).eval()
     return environment.from_string(template).render(
-        front_matter=_front_matter(source, license),
+        front_matter=Markup(_front_matter(source, license)),
         description=description,
         preprocessing=description.preprocessing,
         calibration=description.calibration,
@@ -73,6 +78,13 @@ def model_card(
     )
 
 
+def _harmless(value: Any) -> Any:
+    """Words that cannot become HTML or a link: names of folders and networks come from outside."""
+    if type(value) is not str or not value.strip():
+        return value
+    return f"{' ' * value.startswith(' ')}{inline(value)}{' ' * value.endswith(' ')}"
+
+
 def _front_matter(source: ExportSource, license: str | None) -> str:
     """Metadata as the Hub reads it."""
     training, report = source.stored.description.training, source.report
@@ -86,7 +98,7 @@ def _front_matter(source: ExportSource, license: str | None) -> str:
     found = report.get(_own(report) or "", {})
     if found:
         first = next(iter(training.get("networks", {}).values()), training)
-        name = str(first.get("data", "unknown"))
+        name = visible(str(first.get("data", "unknown")))
         types = {"accuracy": "accuracy", "f1": "f1", "auroc": "roc_auc"}
         values = [
             {"type": type_, "value": round(found[key]["value"], 4)}
@@ -148,6 +160,6 @@ def _known(estimate: Mapping[str, Any] | None) -> bool:
 def _estimate(estimate: Mapping[str, Any]) -> str:
     """A value with its 95 % interval."""
     if not _known(estimate):
-        return "not defined"
+        return f"– ({estimate.get('reason', 'not defined')})"
     interval = "" if estimate.get("low") is None else f" [{estimate['low']:.3f}, {estimate['high']:.3f}]"
     return f"{estimate['value']:.3f}{interval}"

@@ -18,7 +18,7 @@ from rexnet_ai_real.metrics.bootstrap import Estimate, percentile_interval, perf
 from rexnet_ai_real.metrics.definitions import METRICS, Metric, Summation
 from rexnet_ai_real.metrics.scores import FloatArray, Scores
 
-__all__ = ["METRICS", "Metrics", "evaluate", "evaluate_scores", "resampled_metrics", "summarise"]
+__all__ = ["METRICS", "Metrics", "evaluate", "evaluate_scores", "plain_values", "resampled_metrics", "summarise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def summarise(scores: Scores, samples: FloatArray, *, threshold: float) -> Metri
     """Values with intervals, from `samples` that `resampled_metrics` gave at this threshold."""
     estimates = dict.fromkeys(METRICS, Estimate.undefined("no images"))
     if len(scores):
-        values = _computed(Summation.of(scores, threshold), np.ones((1, len(scores))))[0]
+        values = plain_values(scores, threshold)
         lows, highs = percentile_interval(samples)
         independent = _independent_observations(scores, threshold)
         for metric, value, low, high in zip(METRICS.values(), values, lows, highs, strict=True):
@@ -109,6 +109,11 @@ def summarise(scores: Scores, samples: FloatArray, *, threshold: float) -> Metri
         estimates=estimates,
         warnings=_warnings(scores),
     )
+
+
+def plain_values(scores: Scores, threshold: float) -> FloatArray:
+    """The metrics as their formulas give them, (len(METRICS),), before what chance adds to some of them is removed."""
+    return np.asarray(_computed(Summation.of(scores, threshold), np.ones((1, len(scores))))[0])
 
 
 def resampled_metrics(scores: Scores, *, threshold: float, resamples: int, seed: int) -> FloatArray:
@@ -144,8 +149,8 @@ def _finished(metric: Metric, found: Estimate, scores: Scores, independent: Mapp
         return Estimate.undefined(_why_undefined(metric, scores))
     if scores.n_groups == 1:
         return Estimate(found.value, np.nan, np.nan, "one duplicate group only: no interval")
-    if metric.interval:
-        return found if np.isnan(found.low) else metric.interval(scores, found)
+    if metric.estimate:
+        return metric.estimate(scores)
     if metric.rests_on and found.low == found.high == found.value and found.value in (0.0, 1.0):
         # Every resample of a perfect sample is perfect; 20 of 20 still leaves room for an error rate of 17 %.
         room = perfect_bound(independent[metric.rests_on])

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rexnet_ai_real.labels import AI
-from rexnet_ai_real.metrics.binary import METRICS, resampled_metrics, summarise
+from rexnet_ai_real.metrics.binary import METRICS, plain_values, resampled_metrics, summarise
 from rexnet_ai_real.metrics.bootstrap import Estimate, percentile_interval
 from rexnet_ai_real.metrics.scores import FloatArray, Scores
 
@@ -115,12 +115,16 @@ def compare(
     metrics_b = summarise(second, samples_b, threshold=threshold_b).estimates
     samples = samples_a - samples_b
     lows, highs = percentile_interval(samples)
+    # What chance adds to the formula of a metric is the same in the resamples, and is taken from their difference too.
+    plain = plain_values(first, threshold_a) - plain_values(second, threshold_b)
     differences = {}
     for k, (name, metric) in enumerate(METRICS.items()):
         pair = (metrics_a[name], metrics_b[name])
         undefined = next((m.reason for m in pair if not m.defined), None)
         if undefined is None:
-            d = Estimate(pair[0].value - pair[1].value, float(lows[k]), float(highs[k]))
+            value = pair[0].value - pair[1].value
+            shift = value - float(plain[k])
+            d = Estimate(value, float(lows[k]) + shift, float(highs[k]) + shift)
             differences[name] = Difference(*pair, d, _share_better(samples[:, k], metric.lower_is_better))
         else:
             differences[name] = Difference(*pair, Estimate.undefined(undefined), np.nan)

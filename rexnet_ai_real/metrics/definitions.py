@@ -121,8 +121,8 @@ class Metric:
     """Whether it stands in the short tables: on the screen and in the model card."""
     rests_on: Literal["images", "ai", "real", "called AI", "smaller class"] | None = None
     """For a rate: the images whose number of duplicate groups tells how much a perfect value proves."""
-    interval: Callable[[Scores, Estimate], Estimate] | None = None
-    """Replaces the percentile interval where that does not hold."""
+    estimate: Callable[[Scores], Estimate] | None = None
+    """Value and interval where the plain ones do not hold."""
     at_fpr: float | None = None
     """The false-positive rate that it is measured at, if any."""
     undefined: str = "not defined for these images"
@@ -152,14 +152,14 @@ def _balanced_ece(sums: Sums) -> FloatArray:
     return np.asarray(np.abs(gaps).sum(axis=1))
 
 
-def _ece_interval(weights: Callable[[IntArray], FloatArray]) -> Callable[[Scores, Estimate], Estimate]:
+def _ece_estimate(weights: Callable[[IntArray], FloatArray]) -> Callable[[Scores], Estimate]:
     """`weights`: labels (n,) -> what each image counts, (n,)."""
 
-    def interval(scores: Scores, found: Estimate) -> Estimate:
+    def estimate(scores: Scores) -> Estimate:
         shares = bin_gaps(scores.labels, scores.probabilities) * weights(scores.labels)[:, None]
-        return ece_estimate(found.value, (found.low, found.high), shares, scores.groups)
+        return ece_estimate(shares, scores.groups)
 
-    return interval
+    return estimate
 
 
 def _equal_error_rate(sums: Sums) -> FloatArray:
@@ -249,21 +249,21 @@ _ENTRIES: Final = (
     Metric("average_precision", "Average precision", _average_precision, headline=True, rests_on="smaller class"),
     Metric("nll", "Log loss (nats)", lambda s: s.nll / s.n, lower_is_better=True, headline=True),
     Metric("brier", "Brier score", lambda s: s.squared_error / s.n, lower_is_better=True),
-    # Naeini et al. 2015. Biased upwards in small samples.
+    # Naeini et al. 2015, which is biased upwards in small samples; the estimate is without that bias.
     Metric(
         "ece",
-        f"Calibration error (ECE, {ECE_BINS} bins)",
+        f"Calibration error (ECE, {ECE_BINS} bins, chance removed)",
         lambda s: np.abs(s.ai_gaps + s.real_gaps).sum(axis=1) / s.n,
         lower_is_better=True,
         headline=True,
-        interval=_ece_interval(lambda labels: np.full(len(labels), 1 / len(labels))),
+        estimate=_ece_estimate(lambda labels: np.full(len(labels), 1 / len(labels))),
     ),
     Metric(
         "ece_balanced",
-        "Calibration error, classes balanced",
+        "Calibration error, classes balanced (chance removed)",
         _balanced_ece,
         lower_is_better=True,
-        interval=_ece_interval(class_balanced),
+        estimate=_ece_estimate(class_balanced),
     ),
     Metric(
         "equal_error_rate",

@@ -81,12 +81,16 @@ class TorchEngine:
 
     def logits_and_maps(self, images: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """As `Engine.logits_and_maps`, both from one feature map."""
+        return self.logits_and_maps_of(self.normalised(images))
+
+    def logits_and_maps_of(self, images: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The same of normalised images (N, 3, H, W), float32, on any device."""
         from rexnet_ai_real.models.cam import (  # brings grad-cam and torchvision along: seconds
             map_of_features,
             map_weights,
         )
 
-        batch = self.normalised(images)
+        batch = images.to(self.device)
         logits, maps = [], []
         with torch.inference_mode(), autocast(self.device, self.precision):
             for network in self.networks:

@@ -5,6 +5,7 @@ in the middle. And the map of a network with random weights looks different (Ade
 saliency maps"): where it does not, maps show the edges of images, whatever was learned.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
@@ -16,7 +17,18 @@ import torch
 from torch import Tensor
 
 from rexnet_ai_real.detector.detector import Detector
-from rexnet_ai_real.evaluate.audits.heat_probe import DIRECTIONS, ORDERS, Direction, Example, HeatProbe, Order, Traces
+from rexnet_ai_real.evaluate.audits.heat_probe import (
+    DIRECTIONS,
+    EXACT,
+    ORDERS,
+    Direction,
+    Example,
+    HeatProbe,
+    Order,
+    Traces,
+    shown_method,
+)
+from rexnet_ai_real.evaluate.audits.regions import networks_of
 from rexnet_ai_real.metrics.bootstrap import Estimate, percentile_interval, resampling_weights
 from rexnet_ai_real.metrics.scores import FloatArray, IntArray
 from rexnet_ai_real.models.cam import METHODS
@@ -25,6 +37,9 @@ from rexnet_ai_real.progress import progress_bar
 PRIORS: Final[tuple[Order, ...]] = ("random", "centre")
 ALIKE: Final = 0.5
 """Rank correlation from which on maps share a quarter of the variance of their ranks: too much for random weights."""
+
+SIZES: Final = ((0.1, "slightly"), (0.3, "moderately"), (math.inf, "much"))
+"""Words for the smallest advantage as a share of the largest possible: below 10 %, below 30 %, and from there on."""
 
 _NAMES: Final = {"random": "random order", "centre": "order from the centre"}
 
@@ -77,6 +92,15 @@ class ExplanationAudit:
         return all(advantage.low > 0 for advantage in self.advantages(prior).values())
 
     @property
+    def share(self) -> float:
+        """The smallest advantage over a prior, as a share of the largest that any order could have; NaN without one.
+
+        The largest is `effect`: an order cannot do more than take all of it away with the first cell.
+        """
+        smallest = min(each.value for prior in PRIORS for each in self.advantages(prior).values())
+        return smallest / self.effect.value if self.effect.value > 0 else math.nan
+
+    @property
     def depends_on_weights(self) -> bool:
         """Whether maps of random weights are shown to differ from the network's."""
         return self.similarity.high < ALIKE
@@ -85,13 +109,19 @@ class ExplanationAudit:
     def finding(self) -> str:
         """In plain words."""
         lost = [prior for prior in PRIORS if not self.beats(prior)]
-        if lost:
+        if not self.effect.low > 0:
+            answer = "Whether the heat maps explain anything cannot be told: blurring whole images changes no verdict."
+        elif lost:
             names = " or ".join(_NAMES[prior] for prior in lost)
             answer = f"The heat maps are not shown to beat {names}: do not read them as explanations."
         elif not self.depends_on_weights:
             answer = "The heat maps beat both priors, but are not shown to differ from those of random weights."
         else:
-            answer = "The heat maps find what the detector uses: they beat both priors and depend on what was learned."
+            size = next(words for limit, words in SIZES if self.share < limit)
+            answer = (
+                f"The heat maps find what the detector uses {size} better than a guess: by at least {self.share:.0%} "
+                "of what is possible."
+            )
         compared = "; ".join(
             f"over {_NAMES[prior]} " + ", ".join(f"{d} {_signed(a)}" for d, a in self.advantages(prior).items())
             for prior in PRIORS
@@ -116,7 +146,8 @@ class ExplanationAudit:
             for each in self.curves
         ]
         settings = {name: getattr(self, name) for name in ("n", "n_groups", "method", "grid")}
-        measured = {"effect": self.effect.plain(), "similarity": self.similarity.plain()}
+        share = None if math.isnan(self.share) else self.share
+        measured = {"effect": self.effect.plain(), "share": share, "similarity": self.similarity.plain()}
         return settings | {"shares": self.shares.tolist(), "curves": curves} | measured | {"finding": self.finding}
 
 
@@ -125,7 +156,7 @@ def evaluate_explanations(
     groups: npt.ArrayLike,
     detector: Detector | Sequence[Detector],
     *,
-    method: str = "gradcam",
+    method: str | None = None,
     grid: int = 7,
     steps: int = 10,
     batch_size: int = 16,
@@ -134,17 +165,17 @@ def evaluate_explanations(
     seed: int = 0,
     progress: bool = True,
 ) -> ExplanationAudit:
-    """Deletion and insertion along the heat maps of `cam`, in random order and from the centre, with 95 % intervals.
+    """Deletion and insertion along the heat maps that `explain` shows, in random order and from the centre.
 
     What is explained is the class that the detector predicts, right or wrong. With 10 steps each image takes 77
-    passes of a network, two of them with the way back.
+    passes of a network.
 
     Args:
         images: (3, H, W) each, by the detector's preprocessing; read once, in order.
         groups: (n,) numbers or names of near-duplicate groups, for the bootstrap.
         detector: of all images, or one for each image, as in a cross-validation, those of one detector in a row.
             The heat map of several networks is the mean of their maps.
-        method: one of `cam.METHODS`.
+        method: "cam", the exact map, or one of `cam.METHODS`; None: the one that `explain` shows for these networks.
         grid: cells along each side; 7 are the spatial positions of ReXNet's final map at 224 px.
         steps: from the untouched to the blurred image, at least 2.
         batch_size: images that go through the network together.
@@ -159,8 +190,8 @@ def evaluate_explanations(
     """
     names = np.asarray(groups)
     n = names.size
-    if method not in METHODS:
-        raise ValueError(f"method={method!r}: expected one of {', '.join(METHODS)}")
+    if method not in (None, EXACT, *METHODS):
+        raise ValueError(f"method={method!r}: expected one of {', '.join((EXACT, *METHODS))}")
     if steps < 2:
         raise ValueError(f"steps={steps}: expected at least 2, or there is nothing between the ends")
     if not n:
@@ -168,6 +199,7 @@ def evaluate_explanations(
     detectors = [detector] * n if isinstance(detector, Detector) else list(detector)
     if len(detectors) != n:
         raise ValueError(f"{len(detectors)} detectors for {n} groups: give one, or one for each image")
+    method = method or shown_method(networks_of(detectors[0]))
     images, random = iter(images), np.random.default_rng(seed)
     shown = random.choice(n, min(examples, n), replace=False)
     traces: list[Traces] = []

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -10,9 +10,11 @@ import numpy.typing as npt
 import torch
 from scipy.stats import rankdata
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from rexnet_ai_real.detector.detector import Detector
+from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
 from rexnet_ai_real.evaluate.audits.regions import (
     Regions,
     class_probabilities,
@@ -22,8 +24,12 @@ from rexnet_ai_real.evaluate.audits.regions import (
     probability_curves,
 )
 from rexnet_ai_real.images.transforms import denormalise
+from rexnet_ai_real.labels import AI
 from rexnet_ai_real.metrics.scores import FloatArray, IntArray
-from rexnet_ai_real.models.cam import heat_maps, scaled
+from rexnet_ai_real.models.cam import heat_maps, map_weights, scaled
+
+EXACT: Final = "cam"
+"""The exact class-activation map, which `explain` shows by default; other methods are those of `cam.METHODS`."""
 
 Order = Literal["heat", "random", "centre"]
 Direction = Literal["deletion", "insertion"]
@@ -87,8 +93,9 @@ class HeatProbe:
     """A detector whose heat maps are tested, and its networks with random weights."""
 
     detector: Detector
-    untrained: tuple[nn.Module, ...]
+    untrained: TorchEngine
     method: str
+    """`EXACT` or one of `cam.METHODS`."""
     grid: int
     steps: int
 
@@ -98,13 +105,13 @@ class HeatProbe:
         engine = networks_of(detector)
         images = images.to(engine.device)
         untrained = tuple(random_weights(network, images, seed) for network in engine.networks)
-        return cls(detector, untrained, method, grid, steps)
+        return cls(detector, replace(engine, networks=untrained), method, grid, steps)
 
     def measure(self, images: Tensor, random: np.random.Generator, examples: Iterable[int] = ()) -> Traces:
         """Images (N, 3, H, W), and the rows of those to keep as examples."""
         regions = Regions.of(images, self.grid)
         targets = predicted_classes(self.detector, images)
-        maps = _mean_maps(networks_of(self.detector).networks, images, targets, self.method)
+        maps = heat_of(networks_of(self.detector), images, targets, self.method)
         heat, no_scores = regions.mean_heat(maps), np.zeros((len(images), regions.cells))
         orders: dict[Order, list[IntArray]] = {
             "heat": [ordered(heat, random)],
@@ -120,7 +127,7 @@ class HeatProbe:
             drawn = [probability_curves(self.detector, regions, o, targets, self.steps, ends) for o in orders[order]]
             return np.asarray(np.mean(drawn, axis=0))
 
-        untrained = regions.mean_heat(_mean_maps(self.untrained, images, targets, self.method))
+        untrained = regions.mean_heat(heat_of(self.untrained, images, targets, self.method))
         first = {name: orders[name][0] for name in ORDERS}
         kept = tuple(self._example(regions, first, targets, maps, row) for row in examples)
         curves = np.stack([mean_curves(order) for order in ORDERS], axis=2)
@@ -172,9 +179,22 @@ def rank_correlation(first: FloatArray, second: FloatArray) -> FloatArray:
     return np.asarray(np.divide(products, norms, out=np.full(len(norms), np.nan), where=norms > 0))
 
 
-def _mean_maps(
-    networks: Sequence[nn.Module], images: Tensor, targets: IntArray, method: str
-) -> npt.NDArray[np.float32]:
-    """The mean of the networks' maps, (N, H, W): their logits are averaged too."""
-    maps = [heat_maps(network, images, targets.tolist(), method=method) for network in networks]
-    return np.asarray(np.mean(maps, axis=0), dtype=np.float32)
+def shown_method(engine: TorchEngine) -> str:
+    """How `explain` makes heat for these networks: exactly where that is possible, else by gradients."""
+    try:
+        for network in engine.networks:
+            map_weights(network)
+    except ValueError:
+        return "gradcam"
+    return EXACT
+
+
+def heat_of(engine: TorchEngine, images: Tensor, targets: IntArray, method: str) -> npt.NDArray[np.float32]:
+    """Heat for the targets (N, H, W), zero or more, as `explain` shows it: of several networks the mean map."""
+    if method != EXACT:
+        maps = [heat_maps(network, images, targets.tolist(), method=method) for network in engine.networks]
+        return np.asarray(np.mean(maps, axis=0), dtype=np.float32)
+    _, evidence = engine.logits_and_maps_of(images)
+    towards = np.maximum(np.where((targets == AI)[:, None, None], evidence, -evidence), 0)
+    enlarged = F.interpolate(torch.from_numpy(towards)[:, None], size=images.shape[-2:], mode="bilinear")
+    return np.asarray(enlarged[:, 0].numpy(), dtype=np.float32)

@@ -114,8 +114,9 @@ def class_probabilities(detector: Detector, images: Tensor, targets: npt.NDArray
 
 
 def predicted_classes(detector: Detector, images: Tensor) -> npt.NDArray[np.int64]:
-    """The likelier class of each image, (N,)."""
-    return np.where(networks_of(detector).logits_of(images).numpy() > 0, AI, REAL).astype(np.int64)
+    """The class that the threshold gives each image, (N,): the one whose heat `explain` shows."""
+    probabilities = detector.calibration.probabilities(np.nan_to_num(networks_of(detector).logits_of(images).numpy()))
+    return np.where(probabilities >= detector.calibration.threshold, AI, REAL).astype(np.int64)
 
 
 def probability_curves(

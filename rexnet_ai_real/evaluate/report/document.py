@@ -42,6 +42,13 @@ class Table:
     folded: bool = False
     """Too long to stand open on a screen; print shows it."""
 
+    @property
+    def footnote(self) -> str:
+        """Why some cells are dashes; empty where none is."""
+        cells = [cell.estimate if isinstance(cell, Signed) else cell for row in self.rows for cell in row]
+        reasons = dict.fromkeys(cell.reason for cell in cells if isinstance(cell, Estimate) and not cell.defined)
+        return f"–: {'; '.join(reasons)}." if reasons else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Illustration:

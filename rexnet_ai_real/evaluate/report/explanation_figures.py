@@ -37,7 +37,7 @@ def curves_figure(audit: ExplanationAudit) -> Figure:
                 panel.plot(audit.shares, each.mean, color=colour, marker=marker, linestyle=dashes, label=label)
                 panel.fill_between(audit.shares, each.low, each.high, color=colour, alpha=0.13, linewidth=0)
             heading, label = _TITLES[direction]
-            panel.set(title=heading, xlabel=label, xlim=(0, 1))
+            panel.set(title=heading, xlabel=label, xlim=(-0.06, 1.06))  # "100%" and "0%" of neighbours stay apart
             panel.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
             # Both curves leave a corner free: below the falling one on the left, below the rising one on the right.
             panel.legend(loc="lower left" if direction == "deletion" else "lower right", handlelength=2.6)

@@ -20,7 +20,16 @@ def written(cell: Cell) -> str:
         if not cell.defined:
             return "–"
         return f"{number(cell.value)} [{number(cell.low)}, {number(cell.high)}]" if known(cell) else number(cell.value)
-    return number(cell) if isinstance(cell, float) else f"{cell:,}" if isinstance(cell, int) else cell
+    return number(cell) if isinstance(cell, float) else f"{cell:,}" if isinstance(cell, int) else visible(cell)
+
+
+def visible(words: str) -> str:
+    """On one line, with every control character, such as those that steer a terminal, written out as its code.
+
+    A file's name may hold anything, bytes that are no UTF-8 included.
+    """
+    line = " ".join(words.split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in line)
 
 
 def number(value: float) -> str:

@@ -9,7 +9,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from rexnet_ai_real.evaluate.report.document import Block, Cell, Document, Illustration, Signed
-from rexnet_ai_real.evaluate.report.formatting import known, written
+from rexnet_ai_real.evaluate.report.formatting import known, visible, written
 from rexnet_ai_real.metrics.bootstrap import Estimate
 
 TEMPLATE: Final = "report.html.jinja"
@@ -18,11 +18,18 @@ _SHORT: Final = 14  # characters: "diffusion1 (10)" may break, "1,200 + 1,200" m
 
 def html(document: Document) -> str:
     """The text of report.html. All words are escaped: a file name may hold anything."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_harmless
+    )
     environment.filters |= {"cell": _cell, "data_uri": _data_uri, "bar": _bar, "rows": _rows}
     environment.filters["type"] = lambda block: type(block).__name__
     template = files("rexnet_ai_real.evaluate.report").joinpath(TEMPLATE).read_text(encoding="utf-8")
     return environment.from_string(template).render(document=document)
+
+
+def _harmless(value: Any) -> Any:
+    """Words without control characters; `Markup`, which holds such words, as it is."""
+    return visible(value) if type(value) is str else value
 
 
 def _cell(cell: Cell) -> Markup:

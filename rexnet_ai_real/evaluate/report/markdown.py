@@ -9,13 +9,13 @@ from rexnet_ai_real.evaluate.report.document import (
     Section,
     Table,
 )
-from rexnet_ai_real.evaluate.report.formatting import written
+from rexnet_ai_real.evaluate.report.formatting import visible, written
 from rexnet_ai_real.markdown import markdown_table
 
 
 def markdown(document: Document) -> str:
     """The text of report.md; figures are linked from figures/ beside it."""
-    parts = [f"# {document.title}", document.subtitle, _opening(document)]
+    parts = [f"# {inline(document.title)}", inline(document.subtitle), _opening(document)]
     for section in document.sections:
         parts += _section(section)
     parts += ["## What was evaluated", _table(document.about)]
@@ -23,32 +23,34 @@ def markdown(document: Document) -> str:
 
 
 def _opening(document: Document) -> str:
-    return " ".join(f"**{lead}:** {_line(words)}" for lead, words in document.opening)
+    return " ".join(f"**{lead}:** {inline(words)}" for lead, words in document.opening)
 
 
 def _section(section: Section) -> list[str]:
     found = section.found
-    failed = [f"> **Missing or incomplete:** {_line(found.failed)}"] if found.failed else []
-    return [f"## {section.title}", *failed, f"**{_line(found.finding)}**", *map(_block, found.blocks)]
+    failed = [f"> **Missing or incomplete:** {inline(found.failed)}"] if found.failed else []
+    return [f"## {section.title}", *failed, f"**{inline(found.finding)}**", *map(_block, found.blocks)]
 
 
 def _block(block: Block) -> str:
     match block:
         case Paragraph(words):
-            return _line(words)
+            return inline(words)
         case Caution(words):
-            return f"> **Caution:** {_line(words)}"
+            return f"> **Caution:** {inline(words)}"
         case Table():
             return _table(block)
         case Illustration(name=name, caption=caption):
-            return f"![{_line(caption)}](figures/{name}.png)"
+            return f"![{inline(caption)}](figures/{name}.png)"
 
 
 def _table(table: Table) -> str:
-    made = markdown_table(table.columns, ([written(cell) for cell in row] for row in table.rows))
-    return f"{_line(table.caption)}\n\n{made}" if table.caption else made
+    made = markdown_table(
+        [inline(name) for name in table.columns], ([inline(written(cell)) for cell in row] for row in table.rows)
+    )
+    return "\n\n".join(part for part in (inline(table.caption), made, inline(table.footnote)) if part)
 
 
-def _line(words: str) -> str:
-    """On one line: a file name may hold anything."""
-    return " ".join(words.split())
+def inline(words: str) -> str:
+    """Words on one line, in which neither HTML nor a link to elsewhere can begin: a file's name may hold anything."""
+    return visible(words).replace("<", "&lt;").replace("](", "]\\(")

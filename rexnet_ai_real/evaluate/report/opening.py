@@ -6,6 +6,7 @@ from rexnet_ai_real.evaluate.report.document import Risk, Section
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
 from rexnet_ai_real.evaluate.report.formatting import percent
 from rexnet_ai_real.evaluate.report.sections import SECTIONS
+from rexnet_ai_real.evaluate.report.sections.calibration import always_answered
 from rexnet_ai_real.evaluate.report.sections.metrics import majority
 from rexnet_ai_real.metrics.binary import Metrics
 
@@ -67,4 +68,6 @@ def _worth(evaluation: Evaluation, at_half: Metrics, at_threshold: Metrics) -> s
             f" At its threshold it calls {alarms:.1%} of real images AI and finds "
             f"{at_threshold.recall.value:.1%} of the AI-generated ones."
         )
+    if evaluation.calibration.error_target is not None and evaluation.calibration.coverage == 0:
+        words += f" {evaluation.calibration.band_rule}. {always_answered(at_threshold)}"
     return words

@@ -71,12 +71,22 @@ def pr_figure(band: Band, average_precision: Estimate, share: float) -> Figure:
     return figure
 
 
-def risk_coverage_figure(found: RiskCoverage, answers: tuple[float, float] | None, target: float | None) -> Figure:
-    """Error rate when only the most confident images are answered; the star: coverage and error of the unsure band."""
+def risk_coverage_figure(
+    at_threshold: RiskCoverage,
+    at_half: RiskCoverage | None,
+    answers: tuple[float, float] | None,
+    target: float | None,
+) -> Figure:
+    """Error rate when only the most confident images are answered; the star: coverage and error of the unsure band.
+
+    The curve `at_half`, at P(AI) 0.5, stands beside that of the chosen threshold, so that neither is taken for both.
+    """
     with styled():
         figure = Figure(figsize=(4.8, 3.6))
         axes = figure.subplots()
-        _curve(axes, found.risk, BLUE, "most confident images first")
+        _curve(axes, at_threshold.risk, BLUE, "at the chosen threshold" if at_half else "at P(AI) 0.5")
+        if at_half:
+            axes.plot(at_half.risk.x, at_half.risk.value, color=GREEN, linestyle="--", label="at P(AI) 0.5")
         if target is not None:
             axes.axhline(target, color=_GREY, linewidth=1, linestyle=":", label="error rate promised")
         if answers:

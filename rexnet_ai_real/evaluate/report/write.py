@@ -11,12 +11,13 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as ScreenTable
+from rich.text import Text
 
 from rexnet_ai_real.config import ConfigError, EvaluateConfig
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluate.report.document import Document, Findings, Section, Table
-from rexnet_ai_real.evaluate.report.evaluation import Evaluation
-from rexnet_ai_real.evaluate.report.formatting import written
+from rexnet_ai_real.evaluate.report.evaluation import Evaluation, explained_write_errors
+from rexnet_ai_real.evaluate.report.formatting import visible, written
 from rexnet_ai_real.evaluate.report.html import html
 from rexnet_ai_real.evaluate.report.markdown import markdown
 from rexnet_ai_real.evaluate.report.opening import opening
@@ -39,7 +40,8 @@ def write_report(settings: EvaluateConfig) -> list[str]:
     evaluation = Evaluation.open(settings)
     console = Console(stderr=True)
     folder = evaluation.folder
-    (folder / ERRORS_FILE).unlink(missing_ok=True)
+    with explained_write_errors(folder):
+        (folder / ERRORS_FILE).unlink(missing_ok=True)
     sections = []
     for entry in entries:
         console.print(f"[bold]{entry.title}[/] [dim]({entry.key})[/]", highlight=False)
@@ -52,16 +54,22 @@ def write_report(settings: EvaluateConfig) -> list[str]:
         tuple(sections),
         _about(evaluation, entries),
     )
-    if evaluation.fitted.is_new:
-        evaluation.detector().with_calibration(evaluation.calibration).save(folder / "detector")
-    write_text(folder / "metrics.json", json.dumps(plain_metrics(sections), indent=2, allow_nan=False) + "\n")
-    write_csv(
-        folder / "predictions.csv", pd.concat([part.table for part in (evaluation.part, *evaluation.collections)])
-    )
-    write_text(folder / "report.md", markdown(document))
-    write_text(folder / "report.html", html(document))
+    with explained_write_errors(folder):
+        _write(evaluation, document)
     _show(evaluation, document)
     return document.failures
+
+
+def _write(evaluation: Evaluation, document: Document) -> None:
+    folder = evaluation.folder
+    plain = plain_metrics(document.sections)
+    tables = [part.table for part in (evaluation.part, *evaluation.collections)]
+    write_text(folder / "metrics.json", json.dumps(plain, indent=2, allow_nan=False) + "\n")
+    write_csv(folder / "predictions.csv", pd.concat(tables))
+    write_text(folder / "report.md", markdown(document))
+    write_text(folder / "report.html", html(document))
+    if evaluation.fitted.is_new:
+        evaluation.detector().save(folder / "detector")
 
 
 def wanted(settings: EvaluateConfig) -> list[SectionEntry]:
@@ -105,8 +113,7 @@ def _made(entry: SectionEntry, evaluation: Evaluation) -> Findings:
     except (UserError, ValueError, OSError) as error:
         reason = str(error)
     except Exception as error:
-        evaluation.folder.mkdir(parents=True, exist_ok=True)
-        with (evaluation.folder / ERRORS_FILE).open("a", encoding="utf-8") as file:
+        with (evaluation.folder / ERRORS_FILE).open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"{entry.title}\n\n{traceback.format_exc()}\n")
         reason = f"{type(error).__name__}: {error} (the traceback is in {evaluation.folder / ERRORS_FILE})"
     return Findings("This part could not be made.", failed=" ".join(reason.split()))
@@ -128,7 +135,13 @@ def _about(evaluation: Evaluation, entries: Sequence[SectionEntry]) -> Table:
     rows.append(("Intervals", f"{settings.resamples:,} resamples by duplicate group, seed {settings.seed}"))
     costly = [entry.costly for entry in entries if entry.costly]
     if costly and settings.sample is not None and settings.sample < len(evaluation.part):
-        rows.append(("Sampled", f"{settings.sample} of the images for: {', '.join(costly)}"))
+        rows.append(
+            (
+                "Sampled",
+                f"{len(evaluation.sample):,} of the images, with the same shares of classes, sources and scores, for: "
+                f"{', '.join(costly)}",
+            )
+        )
     engine = evaluation.detector().engine
     if engine.backend != "torch":
         rows.append(("Computed by", f"backend={engine.backend}"))
@@ -141,7 +154,7 @@ def _show(evaluation: Evaluation, document: Document) -> None:
     console = Console(highlight=False, soft_wrap=True)
     at_half, _ = evaluation.measured
     table = ScreenTable(
-        title=f"{len(evaluation.part):,} {evaluation.part.title}", title_justify="left", box=SIMPLE_HEAD
+        title=Text(visible(f"{len(evaluation.part):,} {evaluation.part.title}")), title_justify="left", box=SIMPLE_HEAD
     )
     table.add_column("metric")
     table.add_column("value [95% interval]", justify="right")
@@ -149,9 +162,11 @@ def _show(evaluation: Evaluation, document: Document) -> None:
         if metric.headline:
             table.add_row(metric.title, written(at_half.estimates[name]))
     console.print(table)
-    for lead, words in document.opening:
-        console.print(f"{lead}: {words}", markup=False, soft_wrap=False)
-    console.print(f"Report: {evaluation.folder / 'report.html'}", markup=False)
+    shown = Table((), tuple((at_half.estimates[name],) for name, metric in METRICS.items() if metric.headline))
+    lines = [f"{lead}: {words}" for lead, words in document.opening]
+    for line in [*([shown.footnote] if shown.footnote else []), *lines]:
+        console.print(visible(line), markup=False, soft_wrap=False)
+    console.print(visible(f"Report: {evaluation.folder / 'report.html'}"), markup=False)
 
 
 def _without_nan(value: Any) -> Any:

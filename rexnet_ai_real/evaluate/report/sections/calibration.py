@@ -16,8 +16,9 @@ from rexnet_ai_real.evaluate.report.plots import (
     roc_figure,
 )
 from rexnet_ai_real.evaluate.report.section_entry import SectionEntry
+from rexnet_ai_real.metrics.binary import Metrics
 from rexnet_ai_real.metrics.bootstrap import Estimate
-from rexnet_ai_real.metrics.curves import pr_band, reliability, risk_coverage, roc_band
+from rexnet_ai_real.metrics.curves import RiskCoverage, pr_band, reliability, risk_coverage, roc_band
 from rexnet_ai_real.metrics.selective import Answers, measure_answers
 
 
@@ -29,7 +30,8 @@ def findings(evaluation: Evaluation) -> Findings:
     blocks: list[Block] = [Paragraph(fitted.source)]
     if fitted.failed is None:
         blocks += _operating_point(evaluation, answers)
-        blocks += [Caution(note) for note in evaluation.calibration.notes]
+        stored = evaluation.calibration  # what it cannot promise is the finding already
+        blocks += [Caution(note) for note in stored.notes if not note.startswith(stored.band_rule)]
     return Findings(
         _finding(evaluation, answers),
         (*blocks, *_figures(evaluation, answers)),
@@ -50,19 +52,26 @@ def _finding(evaluation: Evaluation, answers: Answers) -> str:
     if evaluation.fitted.failed:
         return "No operating point could be fitted; the figures below are of the detector as it was trained."
     _, chosen = evaluation.measured
+    stored = evaluation.calibration
     words = (
         f"At the threshold it finds {percent(chosen.recall)} of AI images and calls "
         f"{percent(_complement(chosen.specificity))} of real ones AI."
     )
-    target = evaluation.calibration.error_target
-    if target is None or not answers.coverage.defined:
+    if stored.error_target is None or not answers.coverage.defined:
         return words
+    if stored.coverage == 0:
+        return f"{stored.band_rule}. {always_answered(chosen)}"
     if not answers.answered:
-        return f"{words} An error rate of {target:.0%} cannot be promised at any coverage: every answer is “unsure”."
+        return f"{words} When “unsure” is allowed, it answers none of these images."
     return (
         f"{words} When “unsure” is allowed, it answers {percent(answers.coverage)} of the images and is wrong on "
-        f"{percent(answers.error)} of these; at most {target:.0%} was promised."
+        f"{percent(answers.error)} of these; at most {100 * stored.error_target:g}% was promised."
     )
+
+
+def always_answered(chosen: Metrics) -> str:
+    """What `--answer always` is worth: the metrics at the threshold, without "unsure"."""
+    return f"With --answer always it is wrong on {percent(_complement(chosen.accuracy))} of the images."
 
 
 def _complement(rate: Estimate) -> Estimate:
@@ -78,7 +87,11 @@ def _operating_point(evaluation: Evaluation, answers: Answers) -> list[Block]:
         ("Temperature", _spread(used, "temperature"), stored.temperature),
         ("Threshold on P(AI)", _spread(used, "threshold"), stored.threshold),
     ]
-    if banded:
+    if banded and stored.coverage == 0:
+        rows.append(
+            ("“Unsure”", f"{np.mean([c.coverage == 0 for c in used]):.0%} of folds: every image", "every image")
+        )
+    elif banded:
         rows.append(("“Unsure” from P(AI)", _spread(used, "unsure_low"), stored.unsure_low))
         rows.append(("“Unsure” below P(AI)", _spread(used, "unsure_high"), min(stored.unsure_high, 1.0)))
     measured: list[tuple[Cell, ...]] = [
@@ -90,7 +103,11 @@ def _operating_point(evaluation: Evaluation, answers: Answers) -> list[Block]:
             ("Answered (the others are “unsure”)", answers.coverage, f"{answers.answered:,} of {chosen.n:,}")
         )
         measured.append(("Wrong among the answers", answers.error, f"{answers.wrong:,} of {answers.answered:,}"))
-    promises = f"The threshold: {stored.threshold_rule}." + (f" The unsure band: {stored.band_rule}." if banded else "")
+        always = _complement(chosen.accuracy)
+        measured.append(("Wrong with --answer always", always, f"of {chosen.n:,}, by the threshold alone"))
+    promises = f"The threshold: {stored.threshold_rule}."
+    if banded and stored.coverage:  # else the finding says what cannot be promised
+        promises += f" The unsure band: {stored.band_rule}."
     columns: tuple[str, ...] = ("", here, "Stored with the detector")
     if len(used) == 1 and used[0] == stored:
         columns, rows = ("", "Stored with the detector"), [(name, value) for name, _, value in rows]
@@ -146,16 +163,28 @@ def _figures(evaluation: Evaluation, answers: Answers) -> list[Block]:
             )
         )
     margins = part.margin_scores
-    risk = risk_coverage(margins.labels, margins.logits, margins.groups, **bootstrap)
+    chosen_risk = risk_coverage(margins.labels, margins.logits, margins.groups, **bootstrap)
+    half_risk = risk_coverage(*columns, **bootstrap) if evaluation.has_threshold else None
     star = (answers.coverage.value, answers.error.value) if answers.answered < len(part) and answers.answered else None
     drawn.append(
         gallery.add(
-            risk_coverage_figure(risk, star, evaluation.calibration.error_target),
+            risk_coverage_figure(chosen_risk, half_risk, star, evaluation.calibration.error_target),
             "risk_coverage",
-            f"Error rate when only the most confident images are answered. Area under the curve: {risk.aurc}.",
+            _risk_caption(evaluation, chosen_risk, half_risk),
         )
     )
     return drawn
+
+
+def _risk_caption(evaluation: Evaluation, at_threshold: RiskCoverage, at_half: RiskCoverage | None) -> str:
+    words = "Error rate when only the images furthest from the threshold are answered."
+    if at_half is not None and len(evaluation.part):
+        found = {name: float(each.risk.value[-1]) for name, each in (("chosen", at_threshold), ("half", at_half))}
+        words += (
+            f" With every image answered {found['chosen']:.1%} are wrong at the chosen threshold, and "
+            f"{found['half']:.1%} at P(AI) 0.5, by which the accuracy at the top of this report is measured."
+        )
+    return f"{words} Area under the curve: {at_threshold.aurc}."
 
 
 def _risks(evaluation: Evaluation, answers: Answers) -> tuple[Risk, ...]:

@@ -7,7 +7,7 @@ from typing import Final
 from torch import Tensor
 
 from rexnet_ai_real.evaluate.audits.explanations import PRIORS, ExplanationAudit, evaluate_explanations
-from rexnet_ai_real.evaluate.audits.heat_probe import DIRECTIONS, ORDERS
+from rexnet_ai_real.evaluate.audits.heat_probe import DIRECTIONS, EXACT, ORDERS
 from rexnet_ai_real.evaluate.part import Part
 from rexnet_ai_real.evaluate.report.document import Cell, Findings, Paragraph, Risk, Signed, Table
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
@@ -18,13 +18,14 @@ from rexnet_ai_real.images.decode import UnreadableImage, decode
 from rexnet_ai_real.images.preprocessing import DECODE_MARGIN
 from rexnet_ai_real.images.transforms import evaluation_transform
 
+_METHOD_TITLES = {EXACT: "the exact class-activation map"}
 _ORDER_TITLES = {"heat": "by the heat map", "random": "at random", "centre": "from the centre"}
 
 
 def findings(evaluation: Evaluation) -> Findings:
     """Regions are hidden or restored in the order of the heat map and in two orders that ignore the detector."""
     settings = evaluation.settings
-    drawn = evaluation.part.drawn(settings.sample)
+    drawn = evaluation.sample
     part = replace(drawn, rows=drawn.rows.sort_values("fold", kind="stable").reset_index(drop=True))
     found = evaluate_explanations(
         _prepared(part, evaluation),
@@ -37,7 +38,9 @@ def findings(evaluation: Evaluation) -> Findings:
     words = (
         f"The regions of {found.n:,} images are blurred (deletion) or restored (insertion) step by step: in the order "
         "of the heat map, in random order, and from the centre outwards. If the heat map shows what the detector uses, "
-        "its order makes the probability fall fastest in deletion and rise fastest in insertion."
+        "its order makes the probability fall fastest in deletion and rise fastest in insertion. The maps are those "
+        f"that “explain” shows ({_METHOD_TITLES.get(found.method, found.method)}), of the verdict by the threshold."
+        f"{evaluation.sample_words}"
     )
     gallery = evaluation.gallery
     lead, rest = split_lead(found.finding)
@@ -48,7 +51,12 @@ def findings(evaluation: Evaluation) -> Findings:
             gallery.add(curves_figure(found), "explanation_curves", "Probability of the predicted class, 95% bands."),
             Paragraph(rest),
             _table(found),
-            gallery.add(examples_figure(found), "explanation_examples", "Images drawn at random.", photographs=True),
+            gallery.add(
+                examples_figure(found),
+                "explanation_examples",
+                "Images drawn at random.",
+                photographs=True,
+            ),
         ),
         found.plain(),
         _risks(found),
@@ -65,10 +73,10 @@ SECTION: Final = SectionEntry(
 
 def _prepared(part: Part, evaluation: Evaluation) -> Iterator[Tensor]:
     for image, fold in zip(part.images(), part.rows["fold"], strict=True):
-        preprocessing = evaluation.detector(fold).preprocessing
+        preprocessing, data = evaluation.detector(fold).preprocessing, image.read()
         try:
             enough = DECODE_MARGIN * preprocessing.image_size
-            decoded = decode(image.path, max_pixels=evaluation.settings.data.max_pixels, enough=enough)
+            decoded = decode(data, max_pixels=evaluation.settings.data.max_pixels, enough=enough)
         except UnreadableImage as error:
             raise UnreadableImage(f"{image.path}: {error}") from error
         yield evaluation_transform(preprocessing)(decoded)

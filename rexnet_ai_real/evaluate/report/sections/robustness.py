@@ -20,7 +20,7 @@ _RATES: Final = ("recall", "specificity")
 
 def findings(evaluation: Evaluation) -> Findings:
     """Accuracy, AUROC, TPR and TNR at the fixed threshold under every corruption."""
-    part, settings = evaluation.part.drawn(evaluation.settings.sample), evaluation.settings
+    part, settings = evaluation.sample, evaluation.settings
     raw = evaluation.logits(part, CORRUPTIONS, "Corrupted images")
     labels, groups = part.rows["label"], part.rows["group"].astype(str)
     at_half, at_threshold = (
@@ -29,12 +29,11 @@ def findings(evaluation: Evaluation) -> Findings:
     )
     rates = at_threshold.table[at_threshold.table["metric"].isin(_RATES)]
     found = replace(at_half, table=pd.concat([at_half.table[~at_half.table["metric"].isin(_RATES)], rates]))
-    chosen = f" (a random sample of {len(evaluation.part):,})" if len(part) < len(evaluation.part) else ""
     words = (
-        f"Each of {len(part):,} {part.title}{chosen} undergoes every corruption at full size, before it is resized for "
+        f"Each of {len(part):,} {part.title} undergoes every corruption at full size, before it is resized for "
         "the network. Both classes undergo the same corruptions. Accuracy is measured at P(AI) 0.5, TPR and TNR at the "
         "chosen threshold: a lower TPR means that more AI images are missed, a lower TNR that more real images are "
-        "called AI."
+        f"called AI.{evaluation.sample_words}"
     )
     with styled():
         heat, curves = heat_figure(found.table), curves_figure(found.table)

@@ -22,6 +22,7 @@ from rexnet_ai_real.figures import NAMES
 from rexnet_ai_real.files import write_csv
 from rexnet_ai_real.labels import LABELS
 from rexnet_ai_real.metrics.comparison import Predictions, compare
+from rexnet_ai_real.progress import track
 from rexnet_ai_real.runs.folder import RunFolder
 
 SHOWN: Final = 12
@@ -76,7 +77,10 @@ def file_audit(evaluation: Evaluation) -> _Audit:
     """A classifier that sees only file facts, beside the detector."""
     part, settings = evaluation.part, evaluation.settings
     scores = part.scores
-    facts = read_containers([image.path for image in part.images()])
+    images = part.images()
+    for image in track(images, "Checking images", len(images)):
+        image.read()  # or the facts would be those of other files than were measured
+    facts = read_containers([image.path for image in images])
     found = audit_files(facts, scores.labels, scores.groups, resamples=settings.resamples, seed=settings.seed)
     paths = part.rows["path"].tolist()
     detector, files = (
@@ -130,7 +134,7 @@ def _facts_table(found: FileAudit) -> Table:
 
 def _swaps(evaluation: Evaluation) -> _Audit:
     """The same images in other files."""
-    part, settings = evaluation.part.drawn(evaluation.settings.sample), evaluation.settings
+    part, settings = evaluation.sample, evaluation.settings
     logits = part.margins(evaluation.logits(part, ENCODINGS, "Images in other files"))
     scores = part.scores
     found = swap_audit(
@@ -144,13 +148,14 @@ def _swaps(evaluation: Evaluation) -> _Audit:
     table = Table(columns, rows, f"Swap test on {found.n:,} images at the threshold; changes are paired by image.")
     metrics = {shift.swap.title: {name: getattr(shift, name).plain() for name in _SHIFTS} for shift in found.shifts}
     worst = max((shift for shift in found.shifts if shift.beyond_chance), key=lambda s: s.size, default=None)
-    words = (
-        f"the verdict depends on the file that an image comes in: re-encoding ({worst.swap.title}) changes TPR by "
-        if worst
-        else ""
-    )
-    risk = Risk(worst.size, f"{words}{signed(worst.tpr_shift)} and TNR by {signed(worst.tnr_shift)}") if worst else None
-    return _Audit(found.finding, (Paragraph(found.finding), table), metrics, (risk,) if risk else ())
+    risks: tuple[Risk, ...] = ()
+    if worst:
+        words = (
+            f"the verdict depends on the file that an image comes in: re-encoding ({worst.swap.title}) changes TPR by "
+            f"{signed(worst.tpr_shift)} and TNR by {signed(worst.tnr_shift)}"
+        )
+        risks = (Risk(worst.size, words),)
+    return _Audit(found.finding, (Paragraph(found.finding + evaluation.sample_words), table), metrics, risks)
 
 
 def _leaks(evaluation: Evaluation) -> _Audit:
@@ -198,19 +203,26 @@ def _label_errors(evaluation: Evaluation) -> _Audit:
     """Labels contradicted by a detector that was not trained on the image."""
     part = evaluation.part
     found = find_label_errors(part.rows["path"].tolist(), part.scores.labels, part.scores.probabilities)
-    metrics = {"suspects": len(found.suspects), "expected_errors": found.expected_errors, "n": found.n}
+    metrics = {
+        "contradicted": len(found.contradicted),
+        "own_errors": found.own_errors,
+        "suspects": len(found.suspects),
+        "expected_errors": found.expected_errors,
+        "n": found.n,
+    }
     blocks: list[Block] = [Paragraph(found.finding)]
-    if found.suspects:
-        listed = [(s.path, NAMES[LABELS.index(s.given)], s.probability) for s in found.suspects]
+    if found.contradicted:
+        listed = [(s.path, NAMES[LABELS.index(s.given)], s.probability) for s in found.contradicted]
         write_csv(
             evaluation.folder / "label_errors.csv", pd.DataFrame(listed, columns=["path", "given", "probability"])
         )
-        rows, words = tuple(listed[:LISTED]), f"The first {LISTED} of {len(listed)}; all are in label_errors.csv."
+    if found.suspects:
         sheet = contact_sheet(found, part.root)
         caption = "Labels that the detector contradicts most. Check each by eye."
         blocks.append(evaluation.gallery.add(sheet, "label_errors", caption, photographs=True))
+        words = f"The first {LISTED} of {len(listed)}; all are in label_errors.csv."
         words = "All suspected labels." if len(listed) <= LISTED else words
-        blocks.append(Table(("Image", "Given as", "P(AI)"), rows, words, folded=True))
+        blocks.append(Table(("Image", "Given as", "P(AI)"), tuple(listed[:LISTED]), words, folded=True))
     return _Audit(found.finding, tuple(blocks), metrics)
 
 

@@ -35,6 +35,11 @@ class SourceScore:
         return self.n < MIN_SOURCE_SIZE
 
     @property
+    def wrong(self) -> int:
+        """Images called wrongly at P(AI) 0.5: what the source costs, its error rate times its size."""
+        return round(self.n * (1 - self.correct.value))
+
+    @property
     def name(self) -> str:
         """For sentences."""
         return f"{self.source} ({NAMES[self.label]}, {self.n} images)"
@@ -57,7 +62,7 @@ class Sources:
 
 
 def source_blocks(part: Part, *, resamples: int, seed: int) -> Sources:
-    """A table of the sources of a part with the worst named; nothing where neither class has two of them."""
+    """A table of the sources of a part, the one with most errors first; nothing where neither class has two of them."""
     counts = part.rows.groupby("label")["source"].nunique()
     if not len(counts) or counts.max() < 2:
         return Sources()
@@ -72,8 +77,8 @@ def source_blocks(part: Part, *, resamples: int, seed: int) -> Sources:
         )
         both = evaluate_scores(scores.rows(np.concatenate([here, against])), resamples=resamples, seed=seed)
         found.append(SourceScore(source or "(no folder)", int(label), len(here), alone, chosen, both.auroc))
-    found.sort(key=lambda score: (score.label, score.correct.value))
-    return Sources(tuple(found), (_table(found), *_worst(found)), _risks(found))
+    found.sort(key=lambda score: (-score.wrong, score.correct.value))
+    return Sources(tuple(found), (_table(found), *_costliest(found)), _risks(found))
 
 
 def _table(found: list[SourceScore]) -> Table:
@@ -82,35 +87,37 @@ def _table(found: list[SourceScore]) -> Table:
             s.source,
             NAMES[s.label],
             f"{s.n} (too small)" if s.is_small else s.n,
+            s.wrong,
             s.correct,
             s.correct_at_threshold,
             s.auroc,
         )
         for s in found
     )
-    columns = ("Source", "Class", "Images", "Correct at 0.5", "Correct at threshold", "AUROC")
-    return Table(columns, rows, "Each source; AUROC is against all images of the other class.", bars=3)
+    columns = ("Source", "Class", "Images", "Wrong at 0.5", "Correct at 0.5", "Correct at threshold", "AUROC")
+    caption = "Each source, the one with most errors first; AUROC is against all images of the other class."
+    return Table(columns, rows, caption, bars=4)
 
 
-def _worst(found: list[SourceScore]) -> tuple[Caution, ...]:
+def _costliest(found: list[SourceScore]) -> tuple[Caution, ...]:
     small = [s for s in found if s.is_small]
-    large = [s for s in found if not s.is_small]
+    total = sum(s.wrong for s in found)
     words = []
-    if large:
-        worst = min(large, key=lambda s: s.correct.value)
-        words.append(f"Worst source: {worst.name}, {percent(worst.correct)} correct at P(AI) 0.5.")
+    if total:
+        first = found[0]
+        words.append(
+            f"Most errors: {first.name}, {first.wrong} of them wrong at P(AI) 0.5, {first.wrong / total:.0%} of all "
+            f"{total} errors."
+        )
     if small:
         named = ", ".join(f"{s.source} ({s.n})" for s in small)
-        lowest = min(small, key=lambda s: s.correct.value)
-        words.append(
-            f"Too small to judge, under {MIN_SOURCE_SIZE} images: {named}; the lowest of these is {lowest.source}, "
-            f"{percent(lowest.correct)}."
-        )
-    return (Caution(" ".join(words)),)
+        words.append(f"Too small to judge, under {MIN_SOURCE_SIZE} images: {named}.")
+    return (Caution(" ".join(words)),) if words else ()
 
 
 def _risks(found: list[SourceScore]) -> tuple[Risk, ...]:
-    worst = min((s for s in found if not s.is_small), key=lambda s: s.correct.value, default=None)
-    if worst is None or not worst.correct.high < 0.5:
+    worst = next((s for s in found if not s.is_small and s.correct.high < 0.5), None)
+    if worst is None:
         return ()
-    return (Risk(0.5 - worst.correct.value, f"it is mostly wrong on {worst.name}: {percent(worst.correct)} correct"),)
+    words = f"it is mostly wrong on {worst.name}: {percent(worst.correct)} correct"
+    return (Risk(0.5 - worst.correct.value, words),)
