@@ -16,7 +16,7 @@ import numpy as np
 
 from rexnet_ai_real.detector.calibration import Calibration
 from rexnet_ai_real.detector.description import Description, read_description
-from rexnet_ai_real.detector.engines.engine import Engine, choose_backend, require_exported
+from rexnet_ai_real.detector.engines.engine import Engine, at_once, choose_backend, require_exported
 from rexnet_ai_real.detector.verdict import Verdict, verdicts
 from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.images.loading import prepared_batches
@@ -143,6 +143,7 @@ class Detector:
         def prepare(path: Path) -> Pixels:
             return read_pixels(path, self.preprocessing, max_pixels=max_pixels)
 
+        batch_size = min(batch_size, at_once(self.preprocessing.image_size) or batch_size)
         for batch in prepared_batches(prepare, files, batch_size=batch_size, workers=workers):
             yield from self._verdicts(batch)
 

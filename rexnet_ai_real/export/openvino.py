@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from rexnet_ai_real.detector.backends import OPENVINO
-from rexnet_ai_real.detector.engines.engine import FINGERPRINT
+from rexnet_ai_real.detector.engines.engine import facts
 
 if TYPE_CHECKING:
     from rexnet_ai_real.export.making import Making
@@ -25,12 +25,14 @@ def write_openvino(making: "Making", file: Path) -> None:
     import openvino
 
     file.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory() as folder:
+    # Beside the result rather than in TMPDIR, which may be small, read-only or full.
+    with TemporaryDirectory(dir=file.parent) as folder:
         onnx_file = Path(folder) / "model.onnx"
         onnx.save(making.graph, onnx_file)
         # Not convert_model: for ONNX it reads the same, and it loads a package that sends usage statistics.
         model = openvino.Core().read_model(onnx_file)
-        model.set_rt_info(making.description.fingerprint, FINGERPRINT)
+        for key, value in facts(making.description).items():
+            model.set_rt_info(value, key)
         openvino.save_model(model, file, compress_to_fp16=False)
     making.require_exact(OPENVINO)
     if has_bfloat16():  # its default there: measured, and nothing is promised

@@ -1,5 +1,7 @@
 """What computes a detector's logits: PyTorch, or an exported graph on ONNX Runtime or OpenVINO."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -7,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rexnet_ai_real.detector.backends import BACKENDS, TORCH, Backend
+from rexnet_ai_real.detector.description import Description
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.images.preprocessing import Pixels
 from rexnet_ai_real.runs.identify import NotADetector
@@ -14,9 +17,11 @@ from rexnet_ai_real.runs.identify import NotADetector
 if TYPE_CHECKING:
     import torch
 
-FINGERPRINT: Final = "fingerprint"
-"""Key in the metadata of an exported graph: of the detector that it was exported from."""
 AUTO: Final = "auto"
+ROUTINE_SIZE: Final = 512
+"""Pixels a side up to which a batch is computed as it comes."""
+PIXELS_AT_ONCE: Final = 32 * ROUTINE_SIZE**2
+"""Of larger images in one forward pass."""
 
 
 class Engine(Protocol):
@@ -88,17 +93,48 @@ def require_exported(path: Path, name: str) -> None:
         )
 
 
-def check_fingerprint(file: Path, found: str | None, expected: str) -> None:
+def facts(description: Description) -> dict[str, str]:
+    """What a graph's metadata must have in common with detector.json: all that its logits depend on.
+
+    The fingerprint alone is no proof beside a graph, whose weights cannot be hashed again: it would still be the same
+    where only the preprocessing in detector.json was changed.
+    """
+    return {
+        "fingerprint": description.fingerprint,
+        "preprocessing": json.dumps(description.preprocessing.to_plain()),
+        "architecture": json.dumps(description.architecture),
+        "networks": str(description.networks),
+    }
+
+
+def check_facts(file: Path, found: Mapping[str, str], description: Description) -> None:
     """Refuse a graph that is not of the detector that the description beside it is of.
 
+    Args:
+        file: of the graph.
+        found: its metadata.
+        description: the detector.json beside it.
+
     Raises:
-        NotADetector: their fingerprints differ.
+        NotADetector: they differ.
     """
-    if found != expected:
+    differing = [key for key, value in facts(description).items() if found.get(key) != value]
+    if differing:
         raise NotADetector(
-            f"{file} does not belong to the detector.json beside it: one of them was changed or is of another "
-            "detector. Export the detector again"
+            f"{file} does not belong to the detector.json beside it: they differ in {', '.join(differing)}. One of "
+            "them was changed or is of another detector. Export the detector again"
         )
+
+
+def at_once(image_size: int) -> int | None:
+    """How many images of a size may go through the network together; None: any number."""
+    return None if image_size <= ROUTINE_SIZE else max(PIXELS_AT_ONCE // image_size**2, 1)
+
+
+def in_parts(images: Pixels) -> list[Pixels]:
+    """A batch (N, size, size, 3) as the batches that go through the network one after the other, to bound memory."""
+    most = at_once(images.shape[1]) or max(len(images), 1)
+    return [images[start : start + most] for start in range(0, len(images), most)] or [images]
 
 
 def _known(name: str) -> Backend:
