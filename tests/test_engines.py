@@ -19,6 +19,7 @@ from PIL import Image
 
 import rexnet_ai_real
 from rexnet_ai_real import Detector
+from rexnet_ai_real.cli.commands import COMMANDS
 from rexnet_ai_real.detector.backends import BACKENDS, Backend
 from rexnet_ai_real.detector.description import Description
 from rexnet_ai_real.detector.engines.engine import choose_backend
@@ -186,6 +187,39 @@ def small_installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert not {"torch", "scipy", "pandas", "hydra", "yaml", "jinja2"} & {path.name for path in folder.iterdir()}
     return folder
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--help"],
+        ["RUN", "a.png"],
+        ["RUN"],
+        ["FOLDER", "a.png"],
+        ["FOLDS", "a.png"],
+        ["data=folder", "data.root=."],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_missing_package_is_one_sentence_for_every_command(
+    command: str, arguments: list[str], small_installation: Path, tiny_run: RunFolder, tmp_path: Path
+) -> None:
+    folds = tmp_path / "folds" / "0" / ".hydra"
+    folds.mkdir(parents=True)
+    (folds / "overrides.yaml").write_text("- data.fold=0\n")
+    paths = {"RUN": str(tiny_run.path), "FOLDER": str(tmp_path), "FOLDS": str(tmp_path / "folds")}
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "rexnet_ai_real", command, *(paths.get(each, each) for each in arguments)],
+        env={**os.environ, "PYTHONPATH": str(small_installation)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.returncode in (0, 1, 2)
 
 
 def test_three_packages_are_enough(exported_run: Path, small_installation: Path, tmp_path: Path) -> None:

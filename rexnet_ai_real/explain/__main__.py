@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from rexnet_ai_real.cli.arguments import add_images, listed_paths
 from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, command
-from rexnet_ai_real.detector.arguments import add_detector
+from rexnet_ai_real.detector.arguments import add_detector, load_detector
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.explain.methods import METHODS
 
@@ -74,14 +74,13 @@ def _parser() -> argparse.ArgumentParser:
 def explain(options: argparse.Namespace) -> int:
     """Carry out the command."""
     # Not above: --help needs none of it.
-    from rexnet_ai_real.detector.detector import Detector
     from rexnet_ai_real.explain.explainer import Explainer
     from rexnet_ai_real.explain.folder import is_output
     from rexnet_ai_real.images.walk import image_files
 
     _check_output(options.output, options.overwrite)
     paths = listed_paths(options.paths, null=options.null)
-    detector = Detector.load(options.model, backend=options.backend, device=options.device)
+    detector = load_detector(options)
     explainer = Explainer(detector, options.method, options.target, options.max_pixels)
     files = (file for file in image_files(paths) if not is_output(file.path, options.output))
     return _write(explainer, files, options)

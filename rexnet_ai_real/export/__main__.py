@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from rexnet_ai_real.cli.arguments import positive
 from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, command
+from rexnet_ai_real.detector.arguments import MODEL
 from rexnet_ai_real.detector.backends import BACKENDS
 from rexnet_ai_real.export.request import PIXEL_TYPES, Request, check_request
 
@@ -60,9 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit code: 0 written, 1 a format does not answer as PyTorch does (nothing is written), 2 wrong command "
         "or detector, 130 interrupted.",
     )
-    parser.add_argument(
-        "model", type=Path, metavar="MODEL", help="run folder, .ckpt, multirun of folds, or exported detector"
-    )
+    parser.add_argument("model", type=Path, metavar="MODEL", help=MODEL)
     parser.add_argument("out", type=Path, metavar="OUT", help="a new or empty folder")
     parser.add_argument(
         "--formats",

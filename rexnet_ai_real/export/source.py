@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from rexnet_ai_real.data.manifest import read_manifest
+from rexnet_ai_real.detector.backends import TORCH
 from rexnet_ai_real.detector.description import read_description
+from rexnet_ai_real.detector.hub import locate
 from rexnet_ai_real.detector.storage import StoredDetector, read_detector
 from rexnet_ai_real.export.sample import (
     ImageRow,
@@ -37,11 +39,14 @@ class ExportSource:
     def open(cls, path: Path) -> "ExportSource":
         """Read a run folder, checkpoint, multirun of folds or saved detector, and the evaluation beside it.
 
+        A saved detector may be named as on the Hub: OWNER/NAME or OWNER/NAME@REVISION.
+
         Of a run that has been evaluated, the operating point fitted there is taken.
 
         Raises:
             NotADetector: none of these, or damaged.
         """
+        path = locate(path, TORCH.name).path
         stored = read_detector(path)
         origin = _origin(path)
         evaluated = origin / REPORT if origin else None

@@ -77,7 +77,7 @@ def one_network(state: State, number: int | None, source: str, own: State) -> St
     found = sorted({int(match[1]) for match in numbered if match})
     if number is None and len(found) > 1:
         raise WeightsError(
-            f"{source} holds the {len(found)} networks of an ensemble, @{found[0]} to @{found[-1]}: choose one, such as "
+            f"{source} holds {len(found)} networks of an ensemble, @{found[0]} to @{found[-1]}: choose one, such as "
             f"model.weights={source}@{found[0]}"
         )
     chosen = found[0] if number is None else number

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from rexnet_ai_real.cli.arguments import add_images, listed_paths, positive
 from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, command
-from rexnet_ai_real.detector.arguments import add_detector
+from rexnet_ai_real.detector.arguments import add_detector, load_detector
 
 if TYPE_CHECKING:
     from rexnet_ai_real.detector.detector import Detector
@@ -76,7 +76,6 @@ def predict(options: argparse.Namespace) -> int:
     # Not above: --help needs none of it.
     from rich.console import Console
 
-    from rexnet_ai_real.detector.detector import Detector
     from rexnet_ai_real.detector.engines.memory import keep_freed_memory
     from rexnet_ai_real.predict.output import Output, check_suffix
     from rexnet_ai_real.predict.row import columns, detector_name
@@ -89,7 +88,7 @@ def predict(options: argparse.Namespace) -> int:
         check_suffix(options.output)
     listed = partial(listed_paths, options.paths, null=options.null)
     listed()  # reports a pattern that matches nothing before the detector is loaded
-    detector = Detector.load(options.model, backend=options.backend, device=options.device)
+    detector = load_detector(options)
     if detector.engine.backend == "torch":
         keep_freed_memory()
     scan = Scan(detector, listed, options.batch_size, options.workers, options.max_pixels, options.provenance)

@@ -1,7 +1,7 @@
 """What computes a detector's logits: PyTorch, or an exported graph on ONNX Runtime or OpenVINO."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -46,15 +46,21 @@ class Engine(Protocol):
         """
 
 
-def choose_backend(folder: Path, name: str) -> Backend:
+def choose_backend(folder: Path, name: str, has: Callable[[str], bool] | None = None) -> Backend:
     """The backend that runs an exported folder: the one asked for, or with "auto" the first that can.
+
+    Args:
+        folder: of the detector.
+        name: auto or one of `BACKENDS`.
+        has: whether a file is in the folder, where the folder is not on this machine.
 
     Raises:
         UserError: no such backend, or its library is not installed.
         NotADetector: the folder has no file for it.
     """
+    has = has or (lambda file: (folder / file).is_file())
     if name == AUTO:
-        exported = [backend for backend in BACKENDS.values() if (folder / backend.file).is_file()]
+        exported = [backend for backend in BACKENDS.values() if has(backend.file)]
         if not exported:
             files = ", ".join(backend.file for backend in BACKENDS.values())
             raise NotADetector(f"{folder} has none of {files}: its weights are missing. Save or export it again")
@@ -64,7 +70,7 @@ def choose_backend(folder: Path, name: str) -> Backend:
             raise UserError(f"{folder} needs {libraries}, which is not installed: install {libraries} with pip")
         return ready[0]
     backend = _known(name)
-    if not (folder / backend.file).is_file():
+    if not has(backend.file):
         raise NotADetector(
             f"{folder} has no {backend.file}, which backend={name} runs: export the detector with --formats "
             f"{backend.format}"
