@@ -76,18 +76,25 @@ def read_description(folder: Path) -> Description:
         raise NotADetector(f"{file}: networks must be from 1 to {MOST_NETWORKS}, got {_shown(networks)}")
     if not isinstance(fingerprint, str):
         raise NotADetector(f"{file}: fingerprint must be text, got {_shown(fingerprint)}")
+    preprocessing = read_preprocessing(plain.get("preprocessing"), file)
     return Description(
-        architecture=read_architecture(plain.get("architecture"), file, "architecture"),
+        architecture=read_architecture(plain.get("architecture"), preprocessing, file, "architecture"),
         networks=networks,
-        preprocessing=read_preprocessing(plain.get("preprocessing"), file),
+        preprocessing=preprocessing,
         calibration=_read_calibration(plain.get("calibration"), file),
         training=dict(mapping(plain.get("training"), file, "training")),
         fingerprint=fingerprint,
     )
 
 
-def read_architecture(plain: object, file: Path, name: str) -> dict[str, Any]:
+def read_architecture(plain: object, preprocessing: Preprocessing, file: Path, name: str) -> dict[str, Any]:
     """Arguments of `models.build`: numbers and words by name. Whether they name a network is for it to say.
+
+    Args:
+        plain: from the file.
+        preprocessing: from the same file.
+        file: for messages.
+        name: of the entry, for messages.
 
     Raises:
         NotADetector: something else.
@@ -96,6 +103,11 @@ def read_architecture(plain: object, file: Path, name: str) -> dict[str, Any]:
     for key, value in architecture.items():
         if not (isinstance(key, str) and any(_fits(value, hint) for hint in (str, bool, float, types.NoneType))):
             raise NotADetector(f"{file}: {_shown(key)} in {name} must be a number or a word, got {_shown(value)}")
+    if (size := architecture.get("image_size", preprocessing.image_size)) != preprocessing.image_size:
+        raise NotADetector(
+            f"{file}: its network is for images of {_shown(size)} px, and its preprocessing makes "
+            f"{preprocessing.image_size} px of them"
+        )
     return architecture
 
 

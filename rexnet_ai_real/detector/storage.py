@@ -138,9 +138,9 @@ def read_checkpoint(path: Path) -> StoredDetector:
         )
     prefix = "network."
     state = {key.removeprefix(prefix): tensor for key, tensor in weights.items() if key.startswith(prefix)}
-    model = read_architecture(settings["model"], path, "model")
-    architecture = {key: value for key, value in model.items() if key not in _START}
     preprocessing = read_preprocessing(settings["preprocessing"], path)
+    model = read_architecture(settings["model"], preprocessing, path, "model")
+    architecture = {key: value for key, value in model.items() if key not in _START}
     return StoredDetector.of([state], architecture, preprocessing, {"epochs": epoch + 1})
 
 

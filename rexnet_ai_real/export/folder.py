@@ -12,7 +12,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from rexnet_ai_real.detector.backends import Backend
 from rexnet_ai_real.detector.description import write_description
 from rexnet_ai_real.detector.storage import StoredDetector
 from rexnet_ai_real.errors import UserError
@@ -29,6 +28,17 @@ from rexnet_ai_real.files import write_text
 
 PARITY_FILE: Final = "parity.json"
 CARD_FILE: Final = "README.md"
+
+
+class CannotWrite(UserError):
+    """The disk is full or read-only, or something else that the system refuses; what was there before is as it was."""
+
+    def __init__(self, out: Path, error: OSError) -> None:
+        """`out`: the folder that was to be written."""
+        reason = (error.strerror or str(error) or type(error).__name__).strip().lower()
+        super().__init__(
+            f"{out} cannot be written: {reason}. Nothing was written; free some space, or name another OUT"
+        )
 
 
 @dataclass(frozen=True)
@@ -103,10 +113,6 @@ def _averaged(source: ExportSource, sample: Sample) -> tuple[ExportSource, Parit
     return replace(source, stored=made, report={}), found
 
 
-def _size(folder: Path, backend: Backend) -> int:
-    return sum((folder / file).stat().st_size for file in backend.files)
-
-
 def _parity_json(stored: StoredDetector, sample: Sample, parities: list[Parity], sizes: Mapping[str, int]) -> str:
     plain = {
         "fingerprint": stored.description.fingerprint,
@@ -132,8 +138,11 @@ def versions() -> dict[str, str]:
 def _replacing(out: Path, overwrite: bool) -> Iterator[Path]:
     """A temporary folder that replaces `out` when the block ends without an error."""
     out = out.absolute()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    except OSError as error:
+        raise CannotWrite(out, error) from error
     old = temporary.with_name(f"{temporary.name}-old")
     try:
         yield temporary
@@ -143,9 +152,11 @@ def _replacing(out: Path, overwrite: bool) -> Iterator[Path]:
         if overwrite and out.is_dir():
             out.rename(old)
         temporary.rename(out)
-    except BaseException:
+    except BaseException as error:
         if old.is_dir() and not out.exists():
             old.rename(out)
+        if isinstance(error, OSError):
+            raise CannotWrite(out, error) from error
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

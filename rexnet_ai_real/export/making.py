@@ -11,12 +11,11 @@ from typing import Any
 from rexnet_ai_real.detector.backends import Backend
 from rexnet_ai_real.detector.description import Description
 from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
-from rexnet_ai_real.detector.storage import StoredDetector, write_detector
+from rexnet_ai_real.detector.storage import StoredDetector, torch_engine, write_detector
 from rexnet_ai_real.export import parity
 from rexnet_ai_real.export.graph import has_exact_map, onnx_graph
 from rexnet_ai_real.export.parity import Answers, Parity
 from rexnet_ai_real.export.sample import Sample
-from rexnet_ai_real.models.factory import build_trained
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,5 +99,4 @@ def write_weights(making: Making, file: Path) -> None:
 
 def exact_engine(stored: StoredDetector) -> TorchEngine:
     """The networks in float32 on the CPU, as exports are compared with."""
-    networks = [build_trained(stored.description.architecture, state) for state in stored.states]
-    return TorchEngine.of(networks, stored.description.preprocessing, "cpu", "32-true")
+    return torch_engine(stored, "the detector to export", "cpu", "32-true")
