@@ -7,6 +7,8 @@ as plain values only.
 import errno
 import hashlib
 import json
+import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from rexnet_ai_real.detector.backends import TORCH
+from rexnet_ai_real.detector.backends import TIMM, TORCH
 from rexnet_ai_real.detector.description import (
     UNCALIBRATED,
     Description,
@@ -203,14 +205,19 @@ def read_saved(folder: Path) -> StoredDetector:
 
 
 def _with_weights(folder: Path, description: Description) -> StoredDetector:
-    states = _read_weights(folder / WEIGHTS_FILE)
-    found = fingerprint(states, description.architecture, description.preprocessing)
-    if found != description.fingerprint or len(states) != description.networks:
+    stored = StoredDetector(description, _read_weights(folder / WEIGHTS_FILE))
+    _require_together(folder / WEIGHTS_FILE, stored)
+    return stored
+
+
+def _require_together(file: Path, stored: StoredDetector) -> None:
+    description = stored.description
+    found = fingerprint(stored.states, description.architecture, description.preprocessing)
+    if found != description.fingerprint or len(stored.states) != description.networks:
         raise NotADetector(
-            f"{WEIGHTS_FILE} and {DETECTOR_FILE} in {folder} do not belong together: one of them was changed or is of "
-            "another detector. Save or export the detector again"
+            f"{file} and {DETECTOR_FILE} do not belong together: one of them was changed or is of another detector. "
+            "Save or export the detector again"
         )
-    return StoredDetector(description, states)
 
 
 def open_saved(folder: Path, description: Description, device: str, precision: str) -> TorchEngine:
@@ -221,6 +228,21 @@ def open_saved(folder: Path, description: Description, device: str, precision: s
         UserError: no such device or precision.
     """
     return torch_engine(_with_weights(folder, description), folder, device, precision)
+
+
+def open_timm(folder: Path, description: Description, device: str, precision: str) -> TorchEngine:
+    """timm/model.safetensors on PyTorch: one network, its tensors under timm's names, which are this project's too.
+
+    timm/config.json is for timm alone, and is not read: detector.json says which network it is.
+
+    Raises:
+        NotADetector: its weights are damaged or belong to another description.
+        UserError: no such device or precision.
+    """
+    file = folder / TIMM.file
+    stored = StoredDetector(description, (_read_tensors(file),))
+    _require_together(file, stored)
+    return torch_engine(stored, folder, device, precision)
 
 
 def torch_engine(stored: StoredDetector, path: Path | str, device: str, precision: str) -> TorchEngine:
@@ -263,22 +285,27 @@ def write_tensors(file: Path, tensors: State) -> None:
         try:
             save_file(tensors, temporary, metadata={"format": "pt"})
         except SafetensorError as error:  # of a full disk too
-            raise OSError(errno.EIO, " ".join(str(error).split())[:200], str(file)) from error
+            number = re.search(r"os error (\d+)", str(error))
+            code = int(number[1]) if number else errno.EIO
+            raise OSError(code, os.strerror(code), str(file)) from error
 
 
 def _read_weights(file: Path) -> tuple[State, ...]:
     """The state of each network, whose tensors' names begin with its number: 0.stem.conv.weight."""
-    try:
-        tensors = read_safetensors(file)
-    except Damaged as error:
-        raise NotADetector(f"{file} is missing or damaged ({error}). Save or export the detector again") from error
     states: dict[int, State] = {}
-    for key, tensor in tensors.items():
+    for key, tensor in _read_tensors(file).items():
         number, _, name = key.partition(".")
         if not (number.isascii() and number.isdecimal() and len(number) < 4):
-            raise NotADetector(f"{file} holds {key}: expected 0.{key}, names that begin with a network's number")
+            raise NotADetector(f"{file} holds {key[:80]}: expected names that begin with a network's number (0.stem)")
         states.setdefault(int(number), {})[name] = tensor
     return tuple(states[number] for number in sorted(states))
+
+
+def _read_tensors(file: Path) -> State:
+    try:
+        return read_safetensors(file)
+    except Damaged as error:
+        raise NotADetector(f"{file} is missing or damaged ({error}). Save or export the detector again") from error
 
 
 def _summary(run: RunFolder) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from rexnet_ai_real.cli.arguments import positive
 from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, command
 from rexnet_ai_real.detector.arguments import MODEL
 from rexnet_ai_real.detector.backends import BACKENDS
+from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.export.request import PIXEL_TYPES, Request, check_request
 
 if TYPE_CHECKING:
@@ -38,7 +39,10 @@ def export(options: argparse.Namespace) -> int:
         overwrite=options.overwrite,
         license=options.license,
     )
-    check_request(options.out, request)
+    try:
+        check_request(options.out, request)
+    except OSError as error:
+        raise UserError(f"{options.out} cannot be opened: {(error.strerror or str(error)).lower()}") from error
     from rexnet_ai_real.export import folder, hub, parity  # PyTorch takes seconds: --help and refusals need none of it
 
     if options.push_to_hub:

@@ -30,14 +30,15 @@ PARITY_FILE: Final = "parity.json"
 CARD_FILE: Final = "README.md"
 
 
-class CannotWrite(UserError):
+class Stopped(UserError):
     """The disk is full or read-only, or something else that the system refuses; what was there before is as it was."""
 
     def __init__(self, out: Path, error: OSError) -> None:
         """`out`: the folder that was to be written."""
         reason = (error.strerror or str(error) or type(error).__name__).strip().lower()
         super().__init__(
-            f"{out} cannot be written: {reason}. Nothing was written; free some space, or name another OUT"
+            f"exporting to {out} was stopped at {error.filename or out}: {reason}. Nothing was written. Make room "
+            "there, or name another OUT; TMPDIR says where temporary files go"
         )
 
 
@@ -62,9 +63,17 @@ def export(model: Path, out: Path, request: Request) -> Exported:
         request: what is wanted.
 
     Raises:
-        UserError: no detector, no images where they are needed, a library that is missing, a folder in use.
+        UserError: no detector, no images where they are needed, a library that is missing, a folder in use, a full or
+            read-only disk.
         ParityFailed: a format does not answer as PyTorch does. Nothing is written.
     """
+    try:
+        return _export(model, out, request)
+    except OSError as error:
+        raise Stopped(out, error) from error
+
+
+def _export(model: Path, out: Path, request: Request) -> Exported:
     check_request(out, request)
     source = ExportSource.open(model)
     sample = source.sample(request.images, request.count)
@@ -138,11 +147,8 @@ def versions() -> dict[str, str]:
 def _replacing(out: Path, overwrite: bool) -> Iterator[Path]:
     """A temporary folder that replaces `out` when the block ends without an error."""
     out = out.absolute()
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    except OSError as error:
-        raise CannotWrite(out, error) from error
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     old = temporary.with_name(f"{temporary.name}-old")
     try:
         yield temporary
@@ -152,11 +158,9 @@ def _replacing(out: Path, overwrite: bool) -> Iterator[Path]:
         if overwrite and out.is_dir():
             out.rename(old)
         temporary.rename(out)
-    except BaseException as error:
+    except BaseException:
         if old.is_dir() and not out.exists():
             old.rename(out)
-        if isinstance(error, OSError):
-            raise CannotWrite(out, error) from error
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -4,6 +4,7 @@ Weights stay float32. Stored as float16 they take half the space (7.0 instead of
 (ReXNet 1.0, 269 images), which is no longer the same detector to four digits; for small files there is the 8-bit graph.
 """
 
+import errno
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -33,7 +34,10 @@ def write_openvino(making: "Making", file: Path) -> None:
         model = openvino.Core().read_model(onnx_file)
         for key, value in facts(making.description).items():
             model.set_rt_info(value, key)
-        openvino.save_model(model, file, compress_to_fp16=False)
+        try:
+            openvino.save_model(model, file, compress_to_fp16=False)
+        except RuntimeError as error:  # of a full disk too
+            raise OSError(errno.EIO, "OpenVINO could not write the file", str(file)) from error
     making.require_exact(OPENVINO)
     if has_bfloat16():  # its default there: measured, and nothing is promised
         making.measure(OPENVINO, "openvino, bfloat16", precision="bf16-mixed")

@@ -6,7 +6,7 @@ from typing import Final
 
 from torch import Tensor
 
-from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.errors import UserError, one_line
 
 State = dict[str, Tensor]
 
@@ -19,6 +19,10 @@ BEST: Final = "checkpoints/best.ckpt"
 
 class WeightsError(UserError, ValueError):
     """Weights that cannot be used. The message says why, and what to give instead."""
+
+    def __init__(self, message: str) -> None:
+        """`message` may quote what stands in the file."""
+        super().__init__(one_line(message))
 
 
 class MissingWeightsError(WeightsError, FileNotFoundError):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.errors import UserError, one_line
 from rexnet_ai_real.runs.folder import RunFolder
 from rexnet_ai_real.runs.jobs import FOLD, OVERRIDES_FILE, Job, alike_but_for, describe, read_jobs, varying
 
@@ -21,6 +21,10 @@ EXPECTED: Final = (
 
 class NotADetector(UserError, ValueError):
     """The path holds no detector, or none that this program can use; the message says why and what to give."""
+
+    def __init__(self, message: str) -> None:
+        """`message` may quote what stands in the files."""
+        super().__init__(one_line(message))
 
 
 @dataclass(frozen=True)
