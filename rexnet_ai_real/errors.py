@@ -1,5 +1,10 @@
 """Errors that the user can put right."""
 
 
+def one_line(text: str, most: int = 1000) -> str:
+    """Text for a terminal that quotes a stranger's file: in one line, without control characters, and not endless."""
+    return "".join(character if character.isprintable() else " " for character in text)[:most]
+
+
 class UserError(Exception):
     """Its message says what was wrong, what was expected and what to do; commands print it without a traceback."""

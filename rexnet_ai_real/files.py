@@ -1,8 +1,12 @@
-"""Writing files atomically, so that a kill at any moment leaves the old file or the new one; the user's cache."""
+"""Files: what may be read, the user's cache, and writing atomically.
+
+A kill at any moment leaves the old file or the new one.
+"""
 
 import csv
 import logging
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,6 +60,34 @@ def claim_folder(wanted: Path) -> Path:
             continue
         return folder
     raise AssertionError("count() does not end")
+
+
+class NotPlain(ValueError):
+    """What lies at a path is no regular file, or is empty or too large; the message says which, without the path."""
+
+
+def require_plain(path: Path, most: int | None = None) -> int:
+    """The size in bytes of a regular file, at least one. Links are followed.
+
+    Opening a pipe waits for its other end, a device may never end, and files of /proc, which claim to be empty, may do
+    either.
+
+    Args:
+        path: a file that a stranger may have made.
+        most: bytes that it may have.
+
+    Raises:
+        NotPlain: something else lies there.
+        OSError: nothing lies there, or it cannot be asked.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise NotPlain("a folder, a pipe or a device instead of a regular file")
+    if not found.st_size:
+        raise NotPlain("an empty file")
+    if most is not None and found.st_size > most:
+        raise NotPlain(f"{found.st_size:,} bytes, where at most {most:,} are expected")
+    return found.st_size
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -186,6 +187,35 @@ def small_installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert not {"torch", "scipy", "pandas", "hydra", "yaml", "jinja2"} & {path.name for path in folder.iterdir()}
     return folder
+
+
+@pytest.mark.parametrize("command", ["predict", "explain"])
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("run", "run is not exported and runs on PyTorch, which is not installed: pip install rexnet-ai-real"),
+        ("empty", "empty holds no detector: expected"),
+        ("folds", "folds is a multirun, and yaml, which reads it, is not installed: pip install rexnet-ai-real"),
+        ("someone/detector", "does not exist here; .*: pip install 'rexnet-ai-real\\[hub\\]'"),
+    ],
+)
+def test_without_pytorch_what_needs_it_is_one_sentence(
+    command: str, model: str, words: str, small_installation: Path, tiny_run: RunFolder, tmp_path: Path
+) -> None:
+    (tmp_path / "run").symlink_to(tiny_run.path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "folds" / "0" / ".hydra").mkdir(parents=True)
+    (tmp_path / "folds" / "0" / ".hydra" / "overrides.yaml").write_text("- data.fold=0\n")
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", f"rexnet_ai_real.{command}", model, "a.png", "--output", "out.csv"],
+        env={**os.environ, "PYTHONPATH": str(small_installation)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 2
+    assert re.fullmatch(f".*{words}.*\n", done.stderr), done.stderr
 
 
 def test_three_packages_are_enough(exported_run: Path, small_installation: Path, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from rexnet_ai_real import Detector, Verdict
 from rexnet_ai_real.detector.backends import ONNX
 from rexnet_ai_real.detector.calibration import NEVER_AI
 from rexnet_ai_real.detector.description import UNCALIBRATED, Description, write_description
-from rexnet_ai_real.detector.engines.engine import FINGERPRINT
+from rexnet_ai_real.detector.engines.engine import facts
 from rexnet_ai_real.detector.engines.graphs import IMAGES, LOGIT
 from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.images.walk import ImageFile
@@ -77,7 +77,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
         ],
     )
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    helper.set_model_props(made, {FINGERPRINT: "f" * 64})
+    helper.set_model_props(made, facts(description("f" * 64)))
     onnx.save(made, folder / ONNX.file)
     return str(folder)
 

@@ -100,5 +100,16 @@ OPENVINO: Final = Backend(
     beside=("openvino/model.bin",),
 )
 
-BACKENDS: Final = {backend.name: backend for backend in (ONNX, TORCH, INT8, OPENVINO)}
+TIMM: Final = Backend(
+    name="timm",
+    format="timm",
+    file="timm/model.safetensors",
+    library="torch",
+    opener="rexnet_ai_real.detector.storage:open_timm",
+    maker="rexnet_ai_real.export.timm_form:write_timm",
+    made_with=("timm",),
+    beside=("timm/config.json",),
+)
+
+BACKENDS: Final = {backend.name: backend for backend in (ONNX, TORCH, INT8, OPENVINO, TIMM)}
 """By name, in the order in which `auto` looks."""

@@ -14,10 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
+from rexnet_ai_real.detector.backends import TORCH
 from rexnet_ai_real.detector.calibration import Calibration
 from rexnet_ai_real.detector.description import Description, read_description
-from rexnet_ai_real.detector.engines.engine import Engine, choose_backend, require_exported
+from rexnet_ai_real.detector.engines.engine import Engine, at_once, choose_backend, require_exported
+from rexnet_ai_real.detector.hub import locate
 from rexnet_ai_real.detector.verdict import Verdict, verdicts
+from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.images.loading import prepared_batches
 from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing
@@ -32,6 +35,8 @@ class Detector:
 
     engine: Engine
     description: Description
+    origin: str | None = None
+    """OWNER/NAME@COMMIT, where it was loaded from the Hugging Face Hub."""
 
     @classmethod
     def load(
@@ -42,7 +47,8 @@ class Detector:
         No code in the files is executed. A run and a checkpoint are not calibrated.
 
         Args:
-            path: folder or file.
+            path: folder or file; or an exported detector on the Hugging Face Hub, OWNER/NAME or OWNER/NAME@REVISION,
+                where no such file or folder exists. Without a network the copy in the Hub's cache is taken.
             backend: torch, onnx, onnx-int8 or openvino. auto takes the first of these that an exported folder has a
                 file for, or torch where another device than the CPU is asked for. Runs and checkpoints need torch.
             device: auto, or a PyTorch device: cpu, cuda, cuda:1, mps. Exported graphs run on the CPU.
@@ -50,17 +56,23 @@ class Detector:
                 bf16-mixed, 16-mixed or 32-true.
 
         Raises:
-            NotADetector: none of these, or damaged, or of other labels.
+            NotADetector: none of these, or damaged, or of other labels; or the Hub has none under this name.
             UserError: no such backend, device or precision, or its library is not installed.
         """
-        folder = Path(path)
+        if backend == "auto" and device not in ("auto", "cpu"):
+            backend = "torch"
+        located = locate(path, backend)
+        folder = located.path
         if isinstance(identify(folder), Saved):
-            if backend == "auto" and device not in ("auto", "cpu"):
-                backend = "torch"
             chosen = choose_backend(folder, backend)
             description = read_description(folder)
-            return cls(chosen.open(folder, description, device, precision), description)
+            return cls(chosen.open(folder, description, device, precision), description, located.origin)
         require_exported(folder, backend)
+        if not TORCH.is_installed:
+            raise UserError(
+                f"{folder} is not exported and runs on PyTorch, which is not installed: pip install rexnet-ai-real, or "
+                "export the detector where PyTorch is and give the exported folder"
+            )
         from rexnet_ai_real.detector.storage import read_detector, torch_engine  # PyTorch takes seconds
 
         stored = read_detector(folder)
@@ -146,6 +158,7 @@ class Detector:
         def prepare(path: Path) -> tuple[Pixels, str | None]:
             return read_with_remark(path, self.preprocessing, max_pixels=max_pixels)
 
+        batch_size = min(batch_size, at_once(self.preprocessing.image_size) or batch_size)
         for batch in prepared_batches(prepare, files, batch_size=batch_size, workers=workers):
             yield from self._verdicts(batch)
 

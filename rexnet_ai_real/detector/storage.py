@@ -4,8 +4,11 @@ A saved detector is a folder with model.safetensors and detector.json. Neither c
 as plain values only.
 """
 
+import errno
 import hashlib
 import json
+import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,23 +16,24 @@ from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
-from rexnet_ai_real.detector.backends import TORCH
+from rexnet_ai_real.detector.backends import TIMM, TORCH
 from rexnet_ai_real.detector.description import (
     UNCALIBRATED,
     Description,
-    mapping,
+    read_architecture,
     read_description,
+    read_preprocessing,
     write_description,
 )
 from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.files import write_atomically
+from rexnet_ai_real.files import require_plain, write_atomically
 from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.labels import LABELS
-from rexnet_ai_real.models.checkpoint import AsksForCode, Damaged, read_plain
+from rexnet_ai_real.models.checkpoint import AsksForCode, Damaged, read_plain, read_safetensors
 from rexnet_ai_real.models.factory import build_trained
 from rexnet_ai_real.runs.folder import RunFolder
 from rexnet_ai_real.runs.identify import (
@@ -120,13 +124,14 @@ def read_checkpoint(path: Path) -> StoredDetector:
             "values only. Take it from a source that you trust, or train a detector yourself"
         ) from error
     except Damaged as error:
-        raise NotADetector(f"{path} is damaged or no checkpoint: {EXPECTED}") from error
+        raise NotADetector(f"{path} is damaged or no checkpoint ({error}): {EXPECTED}") from error
     named = content if isinstance(content, dict) else {}
     settings, weights, epoch = (named.get(key) for key in ("hyper_parameters", "state_dict", "epoch"))
     if not (
         isinstance(settings, dict)
         and {"model", "preprocessing"} <= settings.keys()
         and isinstance(weights, dict)
+        and all(isinstance(key, str) and isinstance(tensor, Tensor) for key, tensor in weights.items())
         and isinstance(epoch, int)
     ):
         raise NotADetector(
@@ -135,14 +140,10 @@ def read_checkpoint(path: Path) -> StoredDetector:
         )
     prefix = "network."
     state = {key.removeprefix(prefix): tensor for key, tensor in weights.items() if key.startswith(prefix)}
-    model = {key: value for key, value in mapping(settings["model"], path, "model").items() if key not in _START}
-    try:
-        preprocessing = Preprocessing.from_plain(mapping(settings["preprocessing"], path, "preprocessing"))
-    except NotADetector:
-        raise
-    except ValueError as error:
-        raise NotADetector(f"{path}: {error}") from error
-    return StoredDetector.of([state], model, preprocessing, {"epochs": epoch + 1})
+    preprocessing = read_preprocessing(settings["preprocessing"], path)
+    model = read_architecture(settings["model"], preprocessing, path, "model")
+    architecture = {key: value for key, value in model.items() if key not in _START}
+    return StoredDetector.of([state], architecture, preprocessing, {"epochs": epoch + 1})
 
 
 _START: Final = ("weights", "compile")
@@ -155,8 +156,19 @@ def read_run(found: Run) -> StoredDetector:
     Raises:
         NotADetector: the run ended before its first epoch did, or its checkpoint cannot be used.
     """
-    stored = read_checkpoint(found.require_checkpoint())
-    return replace(stored, description=replace(stored.description, training=_summary(found.run)))
+    checkpoint = found.require_checkpoint()
+    stored = read_checkpoint(checkpoint)
+    try:
+        training = _summary(found.run)
+    except UserError:
+        raise
+    except Exception as error:  # a hand that edits YAML, CSV or JSON can break each in a dozen ways
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise NotADetector(
+            f"{found.run.path} cannot be read: its config.yaml, manifest.csv or metrics.json was changed or cut off "
+            f"({reason}). Restore the file, or give {checkpoint}, which holds the whole detector"
+        ) from error
+    return replace(stored, description=replace(stored.description, training=training))
 
 
 def read_folds(found: Folds) -> StoredDetector:
@@ -193,13 +205,19 @@ def read_saved(folder: Path) -> StoredDetector:
 
 
 def _with_weights(folder: Path, description: Description) -> StoredDetector:
-    states = _read_weights(folder / WEIGHTS_FILE)
-    if fingerprint(states, description.architecture, description.preprocessing) != description.fingerprint:
+    stored = StoredDetector(description, _read_weights(folder / WEIGHTS_FILE))
+    _require_together(folder / WEIGHTS_FILE, stored)
+    return stored
+
+
+def _require_together(file: Path, stored: StoredDetector) -> None:
+    description = stored.description
+    found = fingerprint(stored.states, description.architecture, description.preprocessing)
+    if found != description.fingerprint or len(stored.states) != description.networks:
         raise NotADetector(
-            f"{WEIGHTS_FILE} and {DETECTOR_FILE} in {folder} do not belong together: one of them was changed or is of "
-            "another detector. Save or export the detector again"
+            f"{file} and {DETECTOR_FILE} do not belong together: one of them was changed or is of another detector. "
+            "Save or export the detector again"
         )
-    return StoredDetector(description, states)
 
 
 def open_saved(folder: Path, description: Description, device: str, precision: str) -> TorchEngine:
@@ -212,7 +230,22 @@ def open_saved(folder: Path, description: Description, device: str, precision: s
     return torch_engine(_with_weights(folder, description), folder, device, precision)
 
 
-def torch_engine(stored: StoredDetector, path: Path, device: str, precision: str) -> TorchEngine:
+def open_timm(folder: Path, description: Description, device: str, precision: str) -> TorchEngine:
+    """timm/model.safetensors on PyTorch: one network, its tensors under timm's names, which are this project's too.
+
+    timm/config.json is for timm alone, and is not read: detector.json says which network it is.
+
+    Raises:
+        NotADetector: its weights are damaged or belong to another description.
+        UserError: no such device or precision.
+    """
+    file = folder / TIMM.file
+    stored = StoredDetector(description, (_read_tensors(file),))
+    _require_together(file, stored)
+    return torch_engine(stored, folder, device, precision)
+
+
+def torch_engine(stored: StoredDetector, path: Path | str, device: str, precision: str) -> TorchEngine:
     """The networks of a detector that was read from `path`, ready for inference.
 
     Raises:
@@ -221,7 +254,7 @@ def torch_engine(stored: StoredDetector, path: Path, device: str, precision: str
     """
     try:
         networks = [build_trained(stored.description.architecture, state) for state in stored.states]
-    except (TypeError, RuntimeError, UserError) as error:
+    except Exception as error:  # whatever a network raises that is built from impossible settings
         reason = " ".join(str(error).split())[:200]
         raise NotADetector(f"{path}: its weights and the network it names do not fit together: {reason}") from error
     return TorchEngine.of(networks, stored.description.preprocessing, device, precision)
@@ -238,30 +271,50 @@ def write_detector(folder: Path, stored: StoredDetector) -> None:
         for number, state in enumerate(stored.states)
         for name, tensor in state.items()
     }
-    with write_atomically(folder / WEIGHTS_FILE) as temporary:
-        save_file(tensors, temporary, metadata={"format": "pt"})
+    write_tensors(folder / WEIGHTS_FILE, tensors)
     write_description(folder, stored.description)
+
+
+def write_tensors(file: Path, tensors: State) -> None:
+    """Write a .safetensors file atomically.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with write_atomically(file) as temporary:
+        try:
+            save_file(tensors, temporary, metadata={"format": "pt"})
+        except SafetensorError as error:  # of a full disk too
+            number = re.search(r"os error (\d+)", str(error))
+            code = int(number[1]) if number else errno.EIO
+            raise OSError(code, os.strerror(code), str(file)) from error
 
 
 def _read_weights(file: Path) -> tuple[State, ...]:
     """The state of each network, whose tensors' names begin with its number: 0.stem.conv.weight."""
-    try:
-        tensors = load_file(file)
-    except (OSError, SafetensorError) as error:
-        raise NotADetector(f"{file} is missing or damaged ({error}). Save or export the detector again") from error
     states: dict[int, State] = {}
-    for key, tensor in tensors.items():
+    for key, tensor in _read_tensors(file).items():
         number, _, name = key.partition(".")
-        if not number.isdecimal():
-            raise NotADetector(f"{file} holds {key}: expected 0.{key}, names that begin with a network's number")
+        if not (number.isascii() and number.isdecimal() and len(number) < 4):
+            raise NotADetector(f"{file} holds {key[:80]}: expected names that begin with a network's number (0.stem)")
         states.setdefault(int(number), {})[name] = tensor
     return tuple(states[number] for number in sorted(states))
+
+
+def _read_tensors(file: Path) -> State:
+    try:
+        return read_safetensors(file)
+    except Damaged as error:
+        raise NotADetector(f"{file} is missing or damaged ({error}). Save or export the detector again") from error
 
 
 def _summary(run: RunFolder) -> dict[str, Any]:
     """The images, length and metrics of a run; no paths, since a saved detector is passed on."""
     from rexnet_ai_real.data.manifest import read_manifest  # brings pandas along
 
+    for file in (run.config_file, run.manifest_file, run.metrics_file):
+        if file.exists():
+            require_plain(file)
     config = run.read_config()
     summary: dict[str, Any] = {"name": config["name"], "data": config["data"]["name"], "seed": config["seed"]}
     if run.manifest_file.is_file():

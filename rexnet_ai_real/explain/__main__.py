@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from rexnet_ai_real.cli.arguments import ALWAYS, add_answer, add_images, check_standard_input, listed_paths
 from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, command
-from rexnet_ai_real.detector.arguments import add_detector
+from rexnet_ai_real.detector.arguments import add_detector, load_detector
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.explain.methods import METHODS
 
@@ -78,7 +78,6 @@ def explain(options: argparse.Namespace) -> int:
     """Carry out the command."""
     # Not above: --help needs none of it.
     from rexnet_ai_real.cli.passed_over import PassedOver
-    from rexnet_ai_real.detector.detector import Detector
     from rexnet_ai_real.detector.worth import Worth
     from rexnet_ai_real.explain.explainer import Explainer
     from rexnet_ai_real.explain.folder import is_output
@@ -88,7 +87,7 @@ def explain(options: argparse.Namespace) -> int:
     _check_output(options.output, options.overwrite)
     paths = listed_paths(options.paths, null=options.null)
     check_standard_input(options.paths, null=options.null)
-    detector = Detector.load(options.model, backend=options.backend, device=options.device)
+    detector = load_detector(options)
     always = options.answer == ALWAYS
     explainer = Explainer(detector, options.method, options.target, options.max_pixels, always)
     explainer.check()

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 from rexnet_ai_real.cli.arguments import positive
 from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, command
-from rexnet_ai_real.detector.backends import BACKENDS
+from rexnet_ai_real.detector.arguments import MODEL
+from rexnet_ai_real.detector.backends import BACKENDS, TORCH
+from rexnet_ai_real.detector.hub import locate
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.export.request import PIXEL_TYPES, Request, check_request
 from rexnet_ai_real.runs.identify import identify
@@ -39,8 +41,11 @@ def export(options: argparse.Namespace) -> int:
         overwrite=options.overwrite,
         license=options.license,
     )
-    identify(options.model)
-    check_request(options.out, request)
+    identify(locate(options.model, TORCH.name).path)  # refuses a wrong path before PyTorch is imported
+    try:
+        check_request(options.out, request)
+    except OSError as error:
+        raise UserError(f"{options.out} cannot be opened: {(error.strerror or str(error)).lower()}") from error
     from rexnet_ai_real.export import folder, hub, parity  # PyTorch takes seconds: --help and refusals need none of it
 
     if options.push_to_hub:
@@ -68,9 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit code: 0 written, 1 a format does not answer as PyTorch does (nothing is written), 2 wrong command "
         "or detector, 130 interrupted.",
     )
-    parser.add_argument(
-        "model", type=Path, metavar="MODEL", help="run folder, .ckpt, multirun of folds, or exported detector"
-    )
+    parser.add_argument("model", type=Path, metavar="MODEL", help=MODEL)
     parser.add_argument("out", type=Path, metavar="OUT", help="a new or empty folder")
     parser.add_argument(
         "--formats",

@@ -12,7 +12,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from rexnet_ai_real.detector.backends import Backend
 from rexnet_ai_real.detector.description import write_description
 from rexnet_ai_real.detector.storage import StoredDetector
 from rexnet_ai_real.errors import UserError
@@ -29,6 +28,18 @@ from rexnet_ai_real.files import write_text
 
 PARITY_FILE: Final = "parity.json"
 CARD_FILE: Final = "README.md"
+
+
+class Stopped(UserError):
+    """The disk is full or read-only, or something else that the system refuses; what was there before is as it was."""
+
+    def __init__(self, out: Path, error: OSError) -> None:
+        """`out`: the folder that was to be written."""
+        reason = (error.strerror or str(error) or type(error).__name__).strip().lower()
+        super().__init__(
+            f"exporting to {out} was stopped at {error.filename or out}: {reason}. Nothing was written. Make room "
+            "there, or name another OUT; TMPDIR says where temporary files go"
+        )
 
 
 @dataclass(frozen=True)
@@ -52,9 +63,17 @@ def export(model: Path, out: Path, request: Request) -> Exported:
         request: what is wanted.
 
     Raises:
-        UserError: no detector, no images where they are needed, a library that is missing, a folder in use.
+        UserError: no detector, no images where they are needed, a library that is missing, a folder in use, a full or
+            read-only disk.
         ParityFailed: a format does not answer as PyTorch does. Nothing is written.
     """
+    try:
+        return _export(model, out, request)
+    except OSError as error:
+        raise Stopped(out, error) from error
+
+
+def _export(model: Path, out: Path, request: Request) -> Exported:
     check_request(out, request)
     source = ExportSource.open(model)
     sample = source.sample(request.images, request.count)
@@ -101,10 +120,6 @@ def _averaged(source: ExportSource, sample: Sample) -> tuple[ExportSource, Parit
     found = parity.compare("averaged weights", answers, original, sample, description.calibration)
     parity.require_close(found, "leave --average-weights out: the graph then averages the logits")
     return replace(source, stored=made, report={}), found
-
-
-def _size(folder: Path, backend: Backend) -> int:
-    return sum((folder / file).stat().st_size for file in backend.files)
 
 
 def _parity_json(stored: StoredDetector, sample: Sample, parities: list[Parity], sizes: Mapping[str, int]) -> str:

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from rexnet_ai_real.detector.backends import ONNX
 from rexnet_ai_real.detector.description import Description
-from rexnet_ai_real.detector.engines.engine import FINGERPRINT
+from rexnet_ai_real.detector.engines.engine import facts
 from rexnet_ai_real.detector.engines.graphs import IMAGES, LOGIT, MAP
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.images.preprocessing import Preprocessing
@@ -142,19 +142,15 @@ def described(model: Any, description: Description, pixel_type: str) -> Any:
     size = description.preprocessing.image_size
     model.producer_name = "rexnet-ai-real"
     model.doc_string = "Tells AI-generated images from real ones: P(AI) = sigmoid(logit / temperature)."
-    facts = {
-        FINGERPRINT: description.fingerprint,
+    metadata = facts(description) | {
         "labels": json.dumps(LABELS),
         "input": f"{IMAGES}: {pixel_type} (N, {size}, {size}, 3), RGB, 0 to 255, resized as preprocessing says",
-        "preprocessing": json.dumps(description.preprocessing.to_plain()),
-        "architecture": json.dumps(description.architecture),
-        "networks": str(description.networks),
         "temperature": repr(calibration.temperature),
         "threshold": repr(calibration.threshold),
         "unsure_low": repr(calibration.unsure_low),
         "unsure_high": repr(calibration.unsure_high),
     }
-    onnx.helper.set_model_props(model, facts)
+    onnx.helper.set_model_props(model, metadata)
     return model
 
 

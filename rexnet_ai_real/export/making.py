@@ -10,13 +10,13 @@ from typing import Any
 
 from rexnet_ai_real.detector.backends import Backend
 from rexnet_ai_real.detector.description import Description
+from rexnet_ai_real.detector.engines.engine import Engine
 from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
-from rexnet_ai_real.detector.storage import StoredDetector, write_detector
+from rexnet_ai_real.detector.storage import StoredDetector, torch_engine, write_detector
 from rexnet_ai_real.export import parity
 from rexnet_ai_real.export.graph import has_exact_map, onnx_graph
 from rexnet_ai_real.export.parity import Answers, Parity
 from rexnet_ai_real.export.sample import Sample
-from rexnet_ai_real.models.factory import build_trained
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +73,10 @@ class Making:
         With `held_out_too` the comparison on the held-out images alone is kept as well, where only some are held out.
         """
         engine = backend.open(self.folder, self.description, "cpu", precision)
+        return self.measure_engine(engine, name, held_out_too=held_out_too)
+
+    def measure_engine(self, engine: Engine, name: str, *, held_out_too: bool = False) -> Parity:
+        """The same of an engine that is there already."""
         answers = parity.answers(engine, self.sample, maps=self._answers.maps is not None, title=name)
         calibration, here = self.description.calibration, self.sample.held_out
         found = parity.compare(name, answers, self._answers, self.sample, calibration)
@@ -100,5 +104,4 @@ def write_weights(making: Making, file: Path) -> None:
 
 def exact_engine(stored: StoredDetector) -> TorchEngine:
     """The networks in float32 on the CPU, as exports are compared with."""
-    networks = [build_trained(stored.description.architecture, state) for state in stored.states]
-    return TorchEngine.of(networks, stored.description.preprocessing, "cpu", "32-true")
+    return torch_engine(stored, "the detector to export", "cpu", "32-true")

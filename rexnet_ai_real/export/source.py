@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from rexnet_ai_real.data.manifest import read_manifest
-from rexnet_ai_real.detector.description import read_description
+from rexnet_ai_real.detector.backends import TORCH
+from rexnet_ai_real.detector.description import mapping, read_description
+from rexnet_ai_real.detector.hub import locate
 from rexnet_ai_real.detector.storage import StoredDetector, read_detector
 from rexnet_ai_real.detector.worth import MEASURED, summarised
 from rexnet_ai_real.export.sample import (
@@ -18,6 +20,7 @@ from rexnet_ai_real.export.sample import (
     rows_of_folder,
     rows_of_run,
 )
+from rexnet_ai_real.files import require_plain
 from rexnet_ai_real.runs.folder import RunFolder, data_of
 from rexnet_ai_real.runs.identify import DETECTOR_FILE, Checkpoint, Folds, NotADetector, Run, Saved, identify
 
@@ -38,11 +41,14 @@ class ExportSource:
     def open(cls, path: Path) -> "ExportSource":
         """Read a run folder, checkpoint, multirun of folds or saved detector, and the evaluation beside it.
 
+        A saved detector may be named as on the Hub: OWNER/NAME or OWNER/NAME@REVISION.
+
         Of a run that has been evaluated, the operating point fitted there is taken.
 
         Raises:
             NotADetector: none of these, or damaged.
         """
+        path = locate(path, TORCH.name).path
         stored = read_detector(path)
         origin = _origin(path)
         evaluated = origin / REPORT if origin else None
@@ -52,7 +58,7 @@ class ExportSource:
         if description.fingerprint != stored.description.fingerprint:  # of another checkpoint
             return cls(stored, origin)
         metrics = evaluated / "metrics.json"
-        report = json.loads(metrics.read_text(encoding="utf-8")) if metrics.is_file() else {}
+        report = _read_report(metrics) if metrics.is_file() else {}
         if measured := summarised(report):  # travels with the detector, for the sentence beside its answers
             description = replace(description, training={**description.training, MEASURED: measured})
         return cls(replace(stored, description=description), origin, report)
@@ -87,6 +93,15 @@ class ExportSource:
         data = data_of(run.read_config(), None)
         root = moved or Path(data.root or f"data/{data.name}").expanduser()
         return rows_of_run(read_manifest(run.manifest_file), root, folds=folds)
+
+
+def _read_report(file: Path) -> Mapping[str, Any]:
+    try:
+        require_plain(file)
+        report = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise NotADetector(f"{file} is damaged ({str(error)[:200]}): evaluate the run again, or remove it") from error
+    return mapping(report, file, "it")
 
 
 def _origin(path: Path) -> Path | None:

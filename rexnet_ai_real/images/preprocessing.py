@@ -20,7 +20,7 @@ from rexnet_ai_real.images.limits import MAX_PIXELS
 
 RESIZES: Final = ("squash", "crop")
 FILTERS: Final = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-LARGEST: Final = 4096
+LARGEST: Final = 2048
 """Pixels a side: a detector from a stranger must not ask for all the memory."""
 
 DECODE_MARGIN: Final = 2

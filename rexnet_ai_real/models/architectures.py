@@ -20,6 +20,9 @@ class Architecture:
     lite: bool = False
 
 
+LARGEST = 16
+"""Of width and depth: three times what anyone has published, and far below what would take all the memory."""
+
 ARCHITECTURES = {
     "rexnet_100": Architecture(1.0),
     "rexnet_130": Architecture(1.3),
@@ -51,11 +54,13 @@ def rexnet(
     """The ReXNet of a published name with fresh weights; `width`, where given, replaces that of the name.
 
     Raises:
-        ModelError: no such name; the message lists the nearest ones.
-        ValueError: a setting out of its range.
+        ModelError: no such name, and the message lists the nearest ones; or a width or depth above `LARGEST`.
+        ValueError: another setting out of its range.
     """
     if name not in ARCHITECTURES:
         raise unknown_name(name, list(ARCHITECTURES), " (model.library=timm for timm's backbones)")
+    if (width or 0) > LARGEST or depth > LARGEST:
+        raise ModelError(f"model.width={width}, model.depth={depth}: expected at most {LARGEST} of each")
     architecture = ARCHITECTURES[name]
     return ReXNet(
         architecture.width if width is None else width,

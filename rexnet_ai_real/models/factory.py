@@ -52,6 +52,10 @@ def build_trained(architecture: Mapping[str, Any], state: Mapping[str, Tensor]) 
     Raises:
         TypeError, RuntimeError, ModelError: the description names no network, or the weights are of another one.
     """
+    # First without memory: a file of 1 MB from a stranger may name a network of 100 GB.
+    with torch.device("meta"):
+        planned = build(**architecture)
+    planned.load_state_dict(state, assign=True)
     network = build(**architecture)
     network.load_state_dict(state)
     return network

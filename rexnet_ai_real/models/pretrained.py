@@ -13,30 +13,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.files import NotPlain, require_plain
 from rexnet_ai_real.models.architectures import ARCHITECTURES, rexnet
-from rexnet_ai_real.models.checkpoint import AsksForCode, read_plain
+from rexnet_ai_real.models.checkpoint import AsksForCode, Damaged, read_plain, read_safetensors
 from rexnet_ai_real.models.factory import sizes_to_build
 from rexnet_ai_real.models.rexnet import ReXNet
-
-State = dict[str, Tensor]
+from rexnet_ai_real.models.saved import BY_HAND, State, WeightsError, locate, one_network
 
 NESTS = ("state_dict", "model", "model_state_dict")
 """Where training programs put the weights inside a checkpoint."""
 WRAPPERS = ("module.", "network.", "model.", "_orig_mod.")
 """What DataParallel, a LightningModule or torch.compile put before each key."""
-BY_HAND = "give a file with model.weights=PATH, or start from scratch with model.weights=null"
-
-
-class WeightsError(UserError, ValueError):
-    """Weights that cannot be used. The message says why, and what to give instead."""
-
-
-class MissingWeightsError(WeightsError, FileNotFoundError):
-    """There is no file of weights where one was named."""
 
 
 class UnreachableHubError(WeightsError, ConnectionError):
@@ -72,15 +61,18 @@ def load_weights(model: nn.Module, source: str | Path) -> Loaded:
     """Copy a file's weights into `model`, which keeps its own last layer where the class counts differ.
 
     Takes .safetensors, .pth, .pt and .ckpt, recognised by content: a state dict in this project's, timm's or the
-    authors' key layout, plain or inside a checkpoint, whose keys may carry the prefix of a wrapper. Nothing in the
-    file is executed.
+    authors' key layout, plain or inside a checkpoint, whose keys may carry the prefix of a wrapper. Takes the folder of
+    a run (its best checkpoint) and of a saved detector too; PATH@1 is the second network of a saved ensemble. Nothing
+    in the file is executed.
 
     Raises:
         MissingWeightsError: no such file.
-        WeightsError: not plain weights, or weights of another network; the model is left as it was.
+        WeightsError: not plain weights, weights of another network, or of several networks of which none is chosen;
+            the model is left as it was.
     """
-    path = Path(source)
-    return _copy(model, read_state_dict(path), str(path))
+    path, number = locate(source)
+    state = one_network(read_state_dict(path), number, str(path), model.state_dict())
+    return _copy(model, state, str(path))
 
 
 def load_imagenet(model: nn.Module, name: str, *, image_size: int | None = None) -> Loaded:
@@ -118,24 +110,23 @@ def read_state_dict(path: Path) -> State:
     """The tensors in a file by name, on the CPU, without running any code that it may carry.
 
     Raises:
-        MissingWeightsError: no such file.
         WeightsError: damaged, or something other than plain tensors.
     """
-    if not path.is_file():
-        raise MissingWeightsError(f"no weights at {path}: {BY_HAND}")
-    with path.open("rb") as file:
-        head = file.read(9)
     try:
+        require_plain(path)
+        with path.open("rb") as file:
+            head = file.read(9)
         # A safetensors file begins with the length of its header, 8 bytes, and the header is JSON.
-        content: Any = load_file(path) if head[8:] == b"{" else read_plain(path)
+        content: Any = read_safetensors(path) if head[8:] == b"{" else read_plain(path)
     except AsksForCode as error:
         raise WeightsError(
             f"{path} was not opened: it asks to run {error.function}, and weights need no code. Expected plain "
             "tensors: ask for a .safetensors file, or, where you trust it, save model.state_dict() from it yourself"
         ) from error
-    except Exception as error:  # damage shows in either reader as any of a dozen types
+    except (Damaged, NotPlain, OSError) as error:
         raise WeightsError(
-            f"{path} is damaged or no weights file: expected .safetensors, or .pth/.pt/.ckpt written by torch.save"
+            f"{path} is damaged or no weights file ({error}): expected .safetensors, or .pth/.pt/.ckpt written by "
+            "torch.save"
         ) from error
     for nest in NESTS:
         if isinstance(content, Mapping) and isinstance(content.get(nest), Mapping):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from rexnet_ai_real.cli.arguments import ALWAYS, add_answer, add_images, check_standard_input, listed_paths, positive
 from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, command
-from rexnet_ai_real.detector.arguments import add_detector
+from rexnet_ai_real.detector.arguments import add_detector, load_detector
 
 if TYPE_CHECKING:
     from rexnet_ai_real.detector.worth import Worth
@@ -78,7 +78,6 @@ def predict(options: argparse.Namespace) -> int:
     # Not above: --help needs none of it.
     from rich.console import Console
 
-    from rexnet_ai_real.detector.detector import Detector
     from rexnet_ai_real.detector.engines.memory import keep_freed_memory
     from rexnet_ai_real.detector.worth import Worth
     from rexnet_ai_real.predict.output import Output, check_suffix
@@ -94,7 +93,7 @@ def predict(options: argparse.Namespace) -> int:
     listed = partial(listed_paths, options.paths, null=options.null)
     listed()  # reports a pattern that matches nothing before the detector is loaded
     check_standard_input(options.paths, null=options.null)
-    detector = Detector.load(options.model, backend=options.backend, device=options.device)
+    detector = load_detector(options)
     if detector.engine.backend == "torch":
         keep_freed_memory()
     always = options.answer == ALWAYS

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.errors import UserError, one_line
 from rexnet_ai_real.runs.folder import RunFolder
-from rexnet_ai_real.runs.jobs import FOLD, Job, NotASweep, alike_but_for, describe, read_jobs, varying
+from rexnet_ai_real.runs.jobs import FOLD, OVERRIDES_FILE, Job, alike_but_for, describe, read_jobs, varying
 
 DETECTOR_FILE: Final = "detector.json"
 """What makes a folder a saved or exported detector."""
@@ -21,6 +21,10 @@ EXPECTED: Final = (
 
 class NotADetector(UserError, ValueError):
     """The path holds no detector, or none that this program can use; the message says why and what to give."""
+
+    def __init__(self, message: str) -> None:
+        """`message` may quote what stands in the files."""
+        super().__init__(one_line(message))
 
 
 @dataclass(frozen=True)
@@ -112,17 +116,31 @@ def identify(path: Path) -> Found:
     """
     if path.is_file():
         return _file(path)
+    if path.exists() and not path.is_dir():
+        raise NotADetector(f"{path} is a pipe or a device: {EXPECTED}")
     if not path.is_dir():
         raise NotADetector(f"{path} does not exist: {EXPECTED}")
     if (path / DETECTOR_FILE).is_file():
         return Saved(path)
     if RunFolder(path).config_file.is_file():
         return Run(RunFolder(path))
+    if next(path.glob(f"*/{OVERRIDES_FILE.as_posix()}"), None) is None:  # without YAML, which need not be installed
+        raise NotADetector(f"{path} holds no detector: {EXPECTED}")
     try:
-        jobs = read_jobs(path)
-    except NotASweep:
-        raise NotADetector(f"{path} holds no detector: {EXPECTED}") from None
-    return _multirun(path, tuple(jobs))
+        return _multirun(path, tuple(read_jobs(path)))
+    except UserError:
+        raise
+    except ModuleNotFoundError as error:
+        raise NotADetector(
+            f"{path} is a multirun, and {error.name}, which reads it, is not installed: pip install rexnet-ai-real, or "
+            "give an exported detector"
+        ) from error
+    except Exception as error:  # a hand that edits YAML or JSON can break each in a dozen ways
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise NotADetector(
+            f"{path} cannot be read: overrides.yaml or metrics.json of one of its jobs was changed or cut off "
+            f"({reason}). Restore the file, or give the folder of one job"
+        ) from error
 
 
 def _file(path: Path) -> Checkpoint:

@@ -1,5 +1,7 @@
 """What computes a detector's logits: PyTorch, or an exported graph on ONNX Runtime or OpenVINO."""
 
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -7,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rexnet_ai_real.detector.backends import BACKENDS, TORCH, Backend
+from rexnet_ai_real.detector.description import Description
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.images.preprocessing import Pixels
 from rexnet_ai_real.runs.identify import NotADetector
@@ -14,9 +17,11 @@ from rexnet_ai_real.runs.identify import NotADetector
 if TYPE_CHECKING:
     import torch
 
-FINGERPRINT: Final = "fingerprint"
-"""Key in the metadata of an exported graph: of the detector that it was exported from."""
 AUTO: Final = "auto"
+ROUTINE_SIZE: Final = 512
+"""Pixels a side up to which a batch is computed as it comes."""
+PIXELS_AT_ONCE: Final = 32 * ROUTINE_SIZE**2
+"""Of larger images in one forward pass."""
 
 
 class Engine(Protocol):
@@ -41,15 +46,21 @@ class Engine(Protocol):
         """
 
 
-def choose_backend(folder: Path, name: str) -> Backend:
+def choose_backend(folder: Path, name: str, has: Callable[[str], bool] | None = None) -> Backend:
     """The backend that runs an exported folder: the one asked for, or with "auto" the first that can.
+
+    Args:
+        folder: of the detector.
+        name: auto or one of `BACKENDS`.
+        has: whether a file is in the folder, where the folder is not on this machine.
 
     Raises:
         UserError: no such backend, or its library is not installed.
         NotADetector: the folder has no file for it.
     """
+    has = has or (lambda file: (folder / file).is_file())
     if name == AUTO:
-        exported = [backend for backend in BACKENDS.values() if (folder / backend.file).is_file()]
+        exported = [backend for backend in BACKENDS.values() if has(backend.file)]
         if not exported:
             files = ", ".join(backend.file for backend in BACKENDS.values())
             raise NotADetector(f"{folder} has none of {files}: its weights are missing. Save or export it again")
@@ -59,7 +70,7 @@ def choose_backend(folder: Path, name: str) -> Backend:
             raise UserError(f"{folder} needs {libraries}, which is not installed: install {libraries} with pip")
         return ready[0]
     backend = _known(name)
-    if not (folder / backend.file).is_file():
+    if not has(backend.file):
         raise NotADetector(
             f"{folder} has no {backend.file}, which backend={name} runs: export the detector with --formats "
             f"{backend.format}"
@@ -88,17 +99,48 @@ def require_exported(path: Path, name: str) -> None:
         )
 
 
-def check_fingerprint(file: Path, found: str | None, expected: str) -> None:
+def facts(description: Description) -> dict[str, str]:
+    """What a graph's metadata must have in common with detector.json: all that its logits depend on.
+
+    The fingerprint alone is no proof beside a graph, whose weights cannot be hashed again: it would still be the same
+    where only the preprocessing in detector.json was changed.
+    """
+    return {
+        "fingerprint": description.fingerprint,
+        "preprocessing": json.dumps(description.preprocessing.to_plain()),
+        "architecture": json.dumps(description.architecture),
+        "networks": str(description.networks),
+    }
+
+
+def check_facts(file: Path, found: Mapping[str, str], description: Description) -> None:
     """Refuse a graph that is not of the detector that the description beside it is of.
 
+    Args:
+        file: of the graph.
+        found: its metadata.
+        description: the detector.json beside it.
+
     Raises:
-        NotADetector: their fingerprints differ.
+        NotADetector: they differ.
     """
-    if found != expected:
+    differing = [key for key, value in facts(description).items() if found.get(key) != value]
+    if differing:
         raise NotADetector(
-            f"{file} does not belong to the detector.json beside it: one of them was changed or is of another "
-            "detector. Export the detector again"
+            f"{file} does not belong to the detector.json beside it: they differ in {', '.join(differing)}. One of "
+            "them was changed or is of another detector. Export the detector again"
         )
+
+
+def at_once(image_size: int) -> int | None:
+    """How many images of a size may go through the network together; None: any number."""
+    return None if image_size <= ROUTINE_SIZE else max(PIXELS_AT_ONCE // image_size**2, 1)
+
+
+def in_parts(images: Pixels) -> list[Pixels]:
+    """A batch (N, size, size, 3) as the batches that go through the network one after the other, to bound memory."""
+    most = at_once(images.shape[1]) or max(len(images), 1)
+    return [images[start : start + most] for start in range(0, len(images), most)] or [images]
 
 
 def _known(name: str) -> Backend:

@@ -1,5 +1,6 @@
 """Exported graphs on ONNX Runtime and OpenVINO, as `export` writes them. Neither needs PyTorch."""
 
+import mmap
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -8,8 +9,9 @@ from numpy.typing import NDArray
 
 from rexnet_ai_real.detector.backends import INT8, ONNX, OPENVINO, Backend
 from rexnet_ai_real.detector.description import Description
-from rexnet_ai_real.detector.engines.engine import FINGERPRINT, check_fingerprint
+from rexnet_ai_real.detector.engines.engine import check_facts, facts, in_parts
 from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.files import NotPlain, require_plain
 from rexnet_ai_real.images.preprocessing import Pixels
 from rexnet_ai_real.runs.identify import NotADetector
 
@@ -44,14 +46,14 @@ def open_openvino(folder: Path, description: Description, device: str, precision
     `precision` is auto (bfloat16 where the processor has it), bf16-mixed or 32-true; all else as `open_onnx`.
     """
     _check_device(OPENVINO, device)
-    return GraphEngine(OPENVINO.name, OpenVinoGraph(folder / OPENVINO.file, description.fingerprint, precision))
+    return GraphEngine(OPENVINO.name, OpenVinoGraph(folder / OPENVINO.file, description, precision))
 
 
 def _on_onnx(backend: Backend, folder: Path, description: Description, device: str, precision: str) -> "GraphEngine":
     _check_device(backend, device)
     if precision not in ("auto", "32-true"):
         raise UserError(f"precision={precision}: backend={backend.name} computes as it was exported; leave it out")
-    return GraphEngine(backend.name, OnnxGraph(folder / backend.file, description.fingerprint))
+    return GraphEngine(backend.name, OnnxGraph(folder / backend.file, description))
 
 
 def _check_device(backend: Backend, device: str) -> None:
@@ -92,19 +94,23 @@ class GraphEngine:
         return logits, maps
 
     def _run(self, images: Pixels, outputs: list[str]) -> list[NDArray[np.float32]]:
-        return self.graph.run(images.astype(self.graph.dtype, copy=False), outputs)
+        parts = in_parts(images.astype(self.graph.dtype, copy=False))
+        made = [self.graph.run(part, outputs) for part in parts]
+        return [np.concatenate(answers) for answers in zip(*made, strict=True)]
 
 
 class OnnxGraph:
     """A .onnx file on ONNX Runtime."""
 
-    def __init__(self, file: Path, fingerprint: str) -> None:
+    def __init__(self, file: Path, description: Description) -> None:
         """Read and optimise the graph.
 
         Raises:
-            NotADetector: damaged, or of another detector than `fingerprint` says.
+            NotADetector: damaged, or of another detector than the one described.
         """
         import onnxruntime  # 0.25 s
+
+        _require_alone(file)
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
@@ -112,8 +118,7 @@ class OnnxGraph:
             self.session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the library has a type for each way to fail and no common one
             raise NotADetector(_damaged(file, error)) from error
-        found = self.session.get_modelmeta().custom_metadata_map
-        check_fingerprint(file, found.get(FINGERPRINT), fingerprint)
+        check_facts(file, self.session.get_modelmeta().custom_metadata_map, description)
         self.outputs = tuple(output.name for output in self.session.get_outputs())
         self.dtype = _dtype("uint8" in self.session.get_inputs()[0].type)
 
@@ -129,21 +134,23 @@ _HINTS: Final = {"auto": None, "bf16-mixed": "bf16", "32-true": "f32"}
 class OpenVinoGraph:
     """A model.xml with its model.bin on OpenVINO's CPU plugin."""
 
-    def __init__(self, file: Path, fingerprint: str, precision: str) -> None:
+    def __init__(self, file: Path, description: Description, precision: str) -> None:
         """Read and compile the graph.
 
         Raises:
-            NotADetector: damaged, or of another detector than `fingerprint` says.
+            NotADetector: damaged, or of another detector than the one described.
         """
         import openvino  # 0.5 s
 
+        for part in (file, file.with_suffix(".bin")):
+            _require_plain(part)
         if precision not in _HINTS:
             raise UserError(f"precision={precision}: with backend=openvino expected one of {', '.join(_HINTS)}")
         hints = {"INFERENCE_PRECISION_HINT": _HINTS[precision]} if _HINTS[precision] else {}
         try:
             model = openvino.Core().read_model(file)
-            found = model.get_rt_info(FINGERPRINT).astype(str) if model.has_rt_info(FINGERPRINT) else None
-            check_fingerprint(file, found, fingerprint)
+            keys = [key for key in facts(description) if model.has_rt_info(key)]
+            check_facts(file, {key: model.get_rt_info(key).astype(str) for key in keys}, description)
             self.compiled = openvino.compile_model(model, "CPU", hints)
         except RuntimeError as error:
             raise NotADetector(_damaged(file, error)) from error
@@ -159,6 +166,22 @@ class OpenVinoGraph:
 
 def _dtype(is_uint8: bool) -> type[np.generic]:
     return np.uint8 if is_uint8 else np.float32
+
+
+def _require_alone(file: Path) -> None:
+    """Refuse a graph that takes its numbers from other files: ONNX allows it, and `export` never does it."""
+    _require_plain(file)
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        # The name of the entry that holds the path, after its length in one byte or more.
+        if any(content.find(length + b"location") >= 0 for length in (b"\x08", b"\x00")):
+            raise NotADetector(f"{file} refers to other files, which are not read. Export the detector again")
+
+
+def _require_plain(file: Path) -> None:
+    try:
+        require_plain(file)
+    except (OSError, NotPlain) as error:
+        raise NotADetector(_damaged(file, error)) from error
 
 
 def _damaged(file: Path, error: Exception) -> str:

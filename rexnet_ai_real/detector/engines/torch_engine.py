@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rexnet_ai_real.detector.engines.device import AUTOCAST, autocast, best_device, best_precision
-from rexnet_ai_real.detector.engines.engine import Engine
+from rexnet_ai_real.detector.engines.engine import Engine, in_parts
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing
 from rexnet_ai_real.images.transforms import normalise, unit_range
@@ -59,7 +59,7 @@ class TorchEngine:
 
     def logits(self, images: Pixels) -> NDArray[np.float32]:
         """As `Engine.logits`."""
-        return self.logits_of(self.normalised(images)).numpy()
+        return np.concatenate([self.logits_of(self.normalised(part)).numpy() for part in in_parts(images)])
 
     def logits_of(self, images: Tensor) -> Tensor:
         """Uncalibrated log-odds of "AI-generated" (N,), float32, on the CPU.
@@ -81,7 +81,9 @@ class TorchEngine:
 
     def logits_and_maps(self, images: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """As `Engine.logits_and_maps`, both from one feature map."""
-        return self.logits_and_maps_of(self.normalised(images))
+        made = [self.logits_and_maps_of(self.normalised(part)) for part in in_parts(images)]
+        logits, maps = zip(*made, strict=True)
+        return np.concatenate(logits), np.concatenate(maps)
 
     def logits_and_maps_of(self, images: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The same of normalised images (N, 3, H, W), float32, on any device."""
