@@ -6,12 +6,13 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, get_type_hints
 
 from rexnet_ai_real.cli.ending import DONE, ending
 from rexnet_ai_real.cli.hydra_help import CONF
 from rexnet_ai_real.config.keys import check_known
 from rexnet_ai_real.config.rules import ConfigError
+from rexnet_ai_real.config.schema import TrainConfig
 from rexnet_ai_real.errors import UserError
 
 
@@ -52,12 +53,13 @@ def check_typed(arguments: Sequence[str], schema: type) -> None:
     typed = [text for text in arguments if not text.startswith("-") and (text.startswith("~") or "=" in text)]
     keys = {re.split("[=@]", text.lstrip("+~"), maxsplit=1)[0].strip(): text for text in typed}
     own = {key: text for key, text in keys.items() if not re.match("hydra[./]", key)}  # Hydra knows its own keys
-    check_known(own, schema, groups=groups())
+    check_known(own, schema, groups(schema))
 
 
-def groups() -> list[str]:
-    """What can be chosen with group=option: the folders under conf/."""
-    return sorted(folder.relative_to(CONF).as_posix() for folder in CONF.rglob("*") if folder.is_dir())
+def groups(schema: type) -> list[str]:
+    """What can be chosen with group=option: the folders under conf/; of a report, those that are its sections."""
+    folders = sorted(folder.name for folder in CONF.iterdir() if folder.is_dir())
+    return folders if schema is TrainConfig else [name for name in folders if name in get_type_hints(schema)]
 
 
 def in_our_words(error: Exception, schema: type) -> str:
@@ -71,11 +73,11 @@ def in_our_words(error: Exception, schema: type) -> str:
         return f"{group}={name}: expected one of {', '.join(error.options)}" + (f" ({near[0]}?)" if near else "")
     if isinstance(error, OverrideParseException):
         return f"{error.override}: {text.splitlines()[0]}. A value with , or = in it needs quotes: \"key='a,b=c'\""
-    if key := re.match(r"Could not override '([^']+)'", text) or re.search(r"full_key: (\S+)", text):
+    if key := re.match(r"Could not override '([^']+)'", text) or re.search(r"full_key: (\S+)", f"{text}\n{cause}"):
         if unknown := _unknown(key[1], schema):
             file = re.match(r"In '([^']+)'", text)
             return f"{file[1]}.yaml: {unknown}" if file else unknown
-        if key[1] in groups():
+        if key[1] in groups(schema):
             return f"{key[1]} is not chosen yet: put a + before it, +{key[1]}=NAME"
         if text.startswith("Could not override"):
             return f"{key[1]} is not set: check its spelling, or put a + before it to add it"
@@ -86,7 +88,7 @@ def in_our_words(error: Exception, schema: type) -> str:
 
 def _unknown(key: str, schema: type) -> str | None:
     try:
-        check_known({key: key}, schema, groups())
+        check_known({key: key}, schema, groups(schema))
     except ConfigError as error:
         return str(error)
     return None

@@ -49,7 +49,8 @@ def settings_of(schema: type, prefix: str = "") -> dict[str, Any]:
     types = get_type_hints(schema)
     for field in fields(schema):
         key, its_type = prefix + field.name, types[field.name]
-        settings |= settings_of(its_type, f"{key}.") if is_dataclass(its_type) else {key: its_type}
+        is_section = isinstance(its_type, type) and is_dataclass(its_type)
+        settings |= settings_of(its_type, f"{key}.") if is_section else {key: its_type}
     return settings
 
 

@@ -134,7 +134,8 @@ class ImageDataModule(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled batches. A last batch of one image is dropped: batch norm cannot train on it."""
         rows = self.rows("train")
-        if self.trainer and self.trainer.overfit_batches:  # the same few batches in every epoch
+        is_overfit = self.trainer and self.trainer.overfit_batches  # type: ignore[attr-defined]
+        if is_overfit:  # the same few batches in every epoch
             return self._loader(_mixed(rows), self.training_size, drop_last=len(rows) % self.data.batch_size == 1)
         sampler = ShuffledByEpoch(len(rows), self.seed)
         # A resumed run: Lightning fetches the first batch before it gives the sampler the epoch.

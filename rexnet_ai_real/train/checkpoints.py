@@ -53,7 +53,10 @@ def checkpoint_to_resume(resume: str, folder: RunFolder) -> tuple[Path, int]:
     """
     named = Path(resume) if resume.endswith(".ckpt") else folder.last_checkpoint
     if not named.is_file():
-        raise ConfigError(f"resume={resume}: there is no {named} to continue from")
+        raise ConfigError(
+            f"resume={resume}: there is no {named} to continue from; if the run ended before its first "
+            "epoch did, begin a new one"
+        )
     try:
         return named, _epochs(named)
     except ConfigError as error:
