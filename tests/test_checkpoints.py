@@ -1,6 +1,7 @@
 """Checkpoints: a kill or a full disk costs at most one epoch, and a damaged file is named rather than traced."""
 
 import errno
+import logging
 import os
 import shutil
 import sys
@@ -90,6 +91,7 @@ def test_training_ends_in_one_line_when_the_disk_is_full(
     GlobalHydra.instance().clear()
     with pytest.raises(SystemExit) as end:
         main()
+    logging.getLogger().handlers.clear()  # Hydra's, which write to what pytest is about to close
     assert end.value.code == 2
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith("No space left on device. What was complete is kept.")
@@ -115,6 +117,7 @@ def test_a_run_continues_from_its_best_checkpoint(run: RunFolder, compose_tiny: 
     history = pd.read_csv(run.history_file)
     assert history["epoch"].tolist() == [1, 2, 3]
     pd.testing.assert_frame_equal(history[:best], first[:best])
+    assert run.read_metrics()["val"]["loss"] == pytest.approx(history["val_loss"].min(), abs=1e-5)
 
 
 def test_a_damaged_last_checkpoint_falls_back_to_the_best_and_says_so(

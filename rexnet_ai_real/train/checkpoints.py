@@ -42,6 +42,21 @@ class AtomicCheckpoints(TorchCheckpointIO):
             os.fsync(file.fileno())
         _sync_folder(target.parent)
 
+    def load_checkpoint(self, path: str | os.PathLike[str], *arguments: Any, **options: Any) -> dict[str, Any]:
+        """Read a checkpoint; its notes of where checkpoints lie are those of the folder in which it is found.
+
+        Lightning would otherwise forget the best score of a run whose folder was moved, and replace best.ckpt with the
+        next epoch, however bad.
+        """
+        checkpoint = super().load_checkpoint(path, *arguments, **options)
+        folder = os.path.realpath(Path(path).parent)
+        for state in checkpoint.get("callbacks", {}).values():
+            if "best_model_path" in state:
+                state |= {key: _moved(state[key], folder) for key in state if key.endswith("_path")}
+                state["best_k_models"] = {_moved(file, folder): loss for file, loss in state["best_k_models"].items()}
+                state["dirpath"] = folder
+        return checkpoint
+
 
 def checkpoint_to_resume(resume: str, folder: RunFolder) -> tuple[Path, int]:
     """The checkpoint from which a run continues, and how many epochs it has.
@@ -87,6 +102,10 @@ def _epochs(file: Path) -> int:
             "the end of the last one"
         )
     return int(content["epoch"]) + 1
+
+
+def _moved(file: str, folder: str) -> str:
+    return os.path.join(folder, os.path.basename(file)) if file else file
 
 
 def _sync_folder(folder: Path) -> None:
