@@ -25,8 +25,8 @@ from rexnet_ai_real.detector.engines.device import autocast, best_precision
 from rexnet_ai_real.detector.engines.memory import keep_freed_memory
 from rexnet_ai_real.runs.folder import RunFolder
 from rexnet_ai_real.train.callbacks import History
-from rexnet_ai_real.train.classifier import Classifier
-from rexnet_ai_real.train.run import new_classifier, new_trainer
+from rexnet_ai_real.train.classifier import Classifier, new_classifier
+from rexnet_ai_real.train.trainer import new_trainer
 
 CPU = torch.device("cpu")
 

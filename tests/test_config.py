@@ -112,7 +112,7 @@ def test_shares_must_leave_something_to_train_on() -> None:
 
 @pytest.mark.parametrize(
     ("override", "key"),
-    [("data.name=imagenet", "data.name"), ("sections=[metric]", "sections"), ("fpr=1", "fpr"), ("sample=1", "sample")],
+    [("data.name=imagenet", "data.name"), ("fpr=1", "fpr"), ("sample=1", "sample")],
 )
 def test_impossible_values_of_a_report_name_their_key(override: str, key: str) -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):

@@ -39,7 +39,7 @@ from rexnet_ai_real.images.walk import image_files
 from rexnet_ai_real.models.factory import build_trained
 from rexnet_ai_real.runs.folder import RunFolder
 from rexnet_ai_real.runs.identify import NotADetector
-from rexnet_ai_real.train.run import resolve_precision
+from rexnet_ai_real.train.trainer import resolve_precision
 
 BAND = replace(UNCALIBRATED, temperature=2.0, threshold=0.6, unsure_low=0.4, unsure_high=0.8, n_real=50, n_ai=50)
 

@@ -25,6 +25,7 @@ from sklearn.metrics import accuracy_score, f1_score, recall_score, roc_auc_scor
 from rexnet_ai_real.data.manifest import COLUMNS, write_manifest
 from rexnet_ai_real.files import write_text
 from rexnet_ai_real.metrics.training import METRICS, TrainingMetric
+from rexnet_ai_real.runs.claim import claim
 from rexnet_ai_real.runs.folder import RunFolder
 from rexnet_ai_real.runs.jobs import NotASweep, read_jobs
 from rexnet_ai_real.sweep.__main__ import main as command_line
@@ -62,6 +63,7 @@ def stub(composed: DictConfig) -> float:
     """Instead of training, with its effects on the run folder. lr=0.5 fails; lr=0.25 meets Ctrl-C after one epoch."""
     config: Any = OmegaConf.to_container(composed, resolve=True)
     run = RunFolder(Path(HydraConfig.get().runtime.output_dir))
+    claim(run.path, rename=False)
     if float(config["optimizer"]["lr"]) == 0.5:
         raise ValueError("loss is not finite\nat the second line")
     score = leave_run(run, config)

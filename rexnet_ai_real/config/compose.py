@@ -4,27 +4,33 @@ Import this module before Hydra composes anything: conf/train.yaml and conf/eval
 """
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 from rexnet_ai_real.config.evaluation import EvaluateConfig
+from rexnet_ai_real.config.keys import check_known, keys_of
 from rexnet_ai_real.config.rules import ConfigError, check_rules
 from rexnet_ai_real.config.schema import DataConfig, TrainConfig
+from rexnet_ai_real.images.layouts import LAYOUTS
 
 Settings = TypeVar("Settings", TrainConfig, EvaluateConfig)
+
+SCHEMAS: Final = {"train": TrainConfig, "evaluate": EvaluateConfig}
+"""By the name of the file under conf/."""
 
 
 def load(composed: DictConfig) -> TrainConfig:
     """The settings of a training run, as composed from train.yaml.
 
     Raises:
-        ConfigError: a value is missing or impossible.
+        ConfigError: a key is unknown; a value is missing or impossible.
     """
     config = _plain(composed, TrainConfig)
     check_rules(config)
     _check_split(config.data)
+    _check_run(config, has_own_folder=is_fresh(composed))
     return config
 
 
@@ -32,7 +38,7 @@ def load_evaluation(composed: DictConfig) -> EvaluateConfig:
     """The settings of a report, as composed from evaluate.yaml.
 
     Raises:
-        ConfigError: a value is missing or impossible.
+        ConfigError: a key is unknown; a value is missing or impossible.
     """
     config = _plain(composed, EvaluateConfig)
     check_rules(config)
@@ -46,7 +52,20 @@ def run_folder(resume: str | None, fresh: str) -> str:
     return str(Path(resume).parent.parent) if resume.endswith(".ckpt") else resume
 
 
+def is_fresh(composed: DictConfig) -> bool:
+    """Whether a run gets a new folder that is named after the time, so that another name would do as well."""
+    plain: Any = OmegaConf.to_container(composed, resolve=False)
+    return bool(plain["output_dir"] == TrainConfig.output_dir and not plain["resume"])
+
+
+def initial_weights(data: str) -> str | None:
+    """Where training starts unless told otherwise: no data set of ordinary size teaches a network from nothing."""
+    return None if LAYOUTS[data].is_generated else "imagenet"
+
+
 def _plain(composed: DictConfig, schema: type[Settings]) -> Settings:
+    plain: Any = OmegaConf.to_container(composed, resolve=False)
+    check_known({key: key for key in keys_of(plain, schema)}, schema)
     missing = sorted(OmegaConf.missing_keys(composed))
     if missing:
         raise ConfigError(f"{', '.join(missing)}: no value given")
@@ -68,8 +87,20 @@ def _check_split(data: DataConfig) -> None:
         )
 
 
+def _check_run(config: TrainConfig, *, has_own_folder: bool) -> None:
+    """The folder of a run must be the same for all of its processes, and that of a resumed run is its own."""
+    if config.resume and Path(config.output_dir) != Path(run_folder(config.resume, "")):
+        raise ConfigError(f"output_dir={config.output_dir}: a resumed run stays in its folder; leave output_dir out")
+    if config.trainer.num_nodes > 1 and has_own_folder:
+        raise ConfigError(
+            f"trainer.num_nodes={config.trainer.num_nodes}: each node would name the run after its own clock; give "
+            "output_dir=PATH, a folder that all nodes reach"
+        )
+
+
 OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
-for _name, _schema in {"train_schema": TrainConfig, "evaluate_schema": EvaluateConfig}.items():
+OmegaConf.register_new_resolver("initial_weights", initial_weights, replace=True)
+for _name, _schema in SCHEMAS.items():
     _node = OmegaConf.structured(_schema)
     OmegaConf.set_struct(_node.data.classes, False)  # its keys are the user's: data.classes={flickr: real}
-    ConfigStore.instance().store(name=_name, node=_node)
+    ConfigStore.instance().store(name=f"{_name}_schema", node=_node)

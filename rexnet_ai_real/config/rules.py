@@ -56,6 +56,10 @@ def between(low: int, high: int, unit: str) -> Metadata:
 
 PROBABILITY = rule(lambda value: 0 <= value <= 1, "a number from 0 to 1")
 BELOW_ONE = rule(lambda value: 0 <= value < 1, "a number from 0 up to, but not including, 1")
+BATCHES = rule(
+    lambda value: value >= 1 if isinstance(value, int) else 0 < value <= 1,
+    "a whole number of batches (10), or a share of them above 0 and up to 1 (0.1; 1.0 is all, 1 is one batch)",
+)
 SEED = rule(lambda value: 0 <= value < 2**32, "a whole number from 0 to 4294967295")
 
 

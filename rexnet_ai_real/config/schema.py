@@ -6,7 +6,18 @@ YAML files under conf/ only say what differs from these defaults.
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
-from rexnet_ai_real.config.rules import BELOW_ONE, PROBABILITY, SEED, above, at_least, between, inside, one_of, rule
+from rexnet_ai_real.config.rules import (
+    BATCHES,
+    BELOW_ONE,
+    PROBABILITY,
+    SEED,
+    above,
+    at_least,
+    between,
+    inside,
+    one_of,
+    rule,
+)
 from rexnet_ai_real.images.layouts import LAYOUTS
 from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.images.preprocessing import FILTERS, RESIZES, Preprocessing
@@ -19,6 +30,7 @@ ACCELERATORS = ("auto", "cpu", "gpu", "mps")
 STRATEGIES = ("auto", "ddp")
 ON_RESUME = ("keep", "restart", "stretch")
 CLASS_WEIGHTS = "null, balanced, or two numbers above 0: [real, ai]"
+PROFILERS = ("simple", "advanced", "pytorch")
 PRECISIONS = ("auto", "32-true", "16-mixed", "bf16-mixed")
 
 
@@ -141,8 +153,9 @@ class ModelConfig:
     """Multiplier of the number of blocks of ReXNet."""
     library: str = field(default="rexnet", metadata=one_of(*LIBRARIES))
     """rexnet: this project's own ReXNet; timm: any backbone of timm, for comparison."""
-    weights: str | None = None
-    """imagenet (downloaded through timm), a path to .safetensors or .pth, or null to start from scratch."""
+    weights: str | None = "${initial_weights:${data.name}}"
+    """Where training starts: imagenet (downloaded through timm), a path to .safetensors or .pth, or null for random
+    weights. Unless given: imagenet, and null for the generated images of data=synthetic."""
     dropout: float = field(default=0.2, metadata=BELOW_ONE)
     """Probability with which each pooled feature is dropped before the last layer."""
     drop_path: float = field(default=0.0, metadata=BELOW_ONE)
@@ -205,11 +218,14 @@ class EarlyStoppingConfig:
 class TrainerConfig:
     """Passed to Lightning's Trainer."""
 
-    max_epochs: int = field(default=30, metadata=at_least(1))
+    max_epochs: int = field(default=12, metadata=at_least(1))
+    """Enough to adapt pretrained weights. From random weights, give more (30)."""
     accelerator: str = field(default="auto", metadata=one_of(*ACCELERATORS))
     """auto, cpu, gpu or mps."""
     devices: int = field(default=1, metadata=at_least(1))
     """How many of these processors."""
+    num_nodes: int = field(default=1, metadata=at_least(1))
+    """How many machines train together; more than one needs output_dir=PATH, a folder that all of them reach."""
     strategy: str = field(default="auto", metadata=one_of(*STRATEGIES))
     """auto, or ddp for several devices."""
     precision: str = field(default="auto", metadata=one_of(*PRECISIONS))
@@ -220,6 +236,24 @@ class TrainerConfig:
     """Only algorithms that give the same numbers every time."""
     gradient_clip: float | None = field(default=None, metadata=above(0))
     """Largest norm of the gradient; null: no limit."""
+    accumulate_grad_batches: int = field(default=1, metadata=at_least(1))
+    """Batches whose gradients are added up before the weights change: 4 trains as with batches four times as large."""
+    limit_train_batches: int | float | None = field(default=None, metadata=BATCHES)
+    """How much of the training images an epoch takes: a number of batches (10) or a share (0.1). Null: all."""
+    limit_val_batches: int | float | None = field(default=None, metadata=BATCHES)
+    """The same of the validation images, while training and for the result. They are then taken in a fixed random
+    order, so that both classes are among them."""
+    limit_test_batches: int | float | None = field(default=None, metadata=BATCHES)
+    """The same of the test images."""
+    overfit_batches: int | float | None = field(default=None, metadata=BATCHES)
+    """Train on these few batches alone, the same in every epoch, and do not stop early: a network and a learning rate
+    that work drive the training loss to 0. Limits the validation batches as well. Null: ordinary training."""
+    val_check_interval: int | float | None = field(default=None, metadata=BATCHES)
+    """Validate within the epoch as well: after each such share of it (0.25), or after so many batches (100). best.ckpt
+    may then be of the middle of an epoch; patience counts these validations. Null: at the end of each epoch."""
+    profiler: str | None = field(default=None, metadata=one_of(*PROFILERS))
+    """Where the time goes: simple (seconds of each hook), advanced (of each function) or pytorch (of each operator),
+    written to profile files in the run folder. Null: not measured."""
     fast_dev_run: bool = False
     """One training and one validation batch, nothing saved: a quick check that everything runs."""
 
@@ -231,13 +265,14 @@ class TrainConfig:
     name: str = "train"
     """Name of the experiment; the folder under outputs/."""
     output_dir: str = "${run_folder:${resume},outputs/${name}/${now:%Y-%m-%d_%H-%M-%S}}"
-    """The run folder. Under a multirun, the folder that holds one run folder per job. A resumed run keeps its own."""
+    """The run folder; under a multirun, the folder that holds one run folder per job. Where the usual name is taken,
+    -2, -3 ... is added; a folder that is named here must not hold a run yet. A resumed run keeps its own."""
     seed: int = field(default=0, metadata=SEED)
     """Seed of the split, the initial weights, the batches and the augmentation."""
     figures: bool = True
     """Draw the figures of the run, and images for TensorBoard; false saves seconds of a short run."""
     resume: str | None = None
-    """A run folder, or its last.ckpt, to continue from the end of its last complete epoch."""
+    """A run folder, to continue from the end of its last complete epoch, or one of its checkpoints (best.ckpt)."""
     data: DataConfig = field(default_factory=DataConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     model: ModelConfig = field(default_factory=ModelConfig)

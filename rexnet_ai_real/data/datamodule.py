@@ -143,6 +143,9 @@ class ImageDataModule(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled batches. A last batch of one image is dropped: batch norm cannot train on it."""
         rows = self.rows("train")
+        is_overfit = self.trainer and self.trainer.overfit_batches  # type: ignore[attr-defined]
+        if is_overfit:  # the same few batches in every epoch
+            return self._loader(_mixed(rows), self.training_size, drop_last=len(rows) % self.data.batch_size == 1)
         sampler = ShuffledByEpoch(len(rows), self.seed)
         # A resumed run: Lightning fetches the first batch before it gives the sampler the epoch.
         sampler.set_epoch(self.trainer.current_epoch if self.trainer else 0)
@@ -150,12 +153,14 @@ class ImageDataModule(L.LightningDataModule):
         return self._loader(rows, self.training_size, sampler=sampler, drop_last=alone)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """Validation images, in the manifest's order."""
-        return self._loader(self.rows("val"), self.data.image_size)
+        """Validation images, in the manifest's order, or mixed where only some batches of them are taken."""
+        rows, part = self.rows("val"), self.trainer.limit_val_batches if self.trainer else 1.0
+        return self._loader(rows if part == 1.0 and isinstance(part, float) else _mixed(rows), self.data.image_size)
 
     def test_dataloader(self) -> DataLoader[Any]:
-        """Test images, in the manifest's order."""
-        return self._loader(self.rows("test"), self.data.image_size)
+        """Test images, likewise."""
+        rows, part = self.rows("test"), self.trainer.limit_test_batches if self.trainer else 1.0
+        return self._loader(rows if part == 1.0 and isinstance(part, float) else _mixed(rows), self.data.image_size)
 
     def predict_dataloader(self) -> list[DataLoader[Any]]:
         """Validation, then test images."""
@@ -201,6 +206,11 @@ class ImageDataModule(L.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             **options,
         )
+
+
+def _mixed(rows: pd.DataFrame) -> pd.DataFrame:
+    """In the order of their hashes, so that the first few batches hold both classes: a manifest is sorted by folder."""
+    return rows.sort_values("sha256", kind="stable")
 
 
 def _originals(rows: pd.DataFrame, root: Path) -> list[Original]:

@@ -24,7 +24,7 @@ def locate(data: DataConfig) -> Path:
         SyntheticError: the synthetic images cannot be made there.
     """
     layout = LAYOUTS[data.name]
-    root = Path(data.root or f"data/{data.name}").expanduser()
+    root = root_of(data)
     if layout.is_generated:
         from rexnet_ai_real.data.synthetic import make_images
 
@@ -36,7 +36,7 @@ def locate(data: DataConfig) -> Path:
         raise MissingImagesError(
             f"data.root={root} is a file; the folder that holds {layout.expected} is expected{tables}"
         )
-    if _holds_anything(root):
+    if holds_anything(root):
         return root
     if layout.kaggle_id is None:
         given = f"data.root={data.root}" if data.root else f"data.root is not given, so {root} is used"
@@ -99,7 +99,13 @@ def _files(root: Path) -> list[str]:
     return sorted(file.path[start:].lstrip(os.sep).replace(os.sep, "/") for file in image_files(root))
 
 
-def _holds_anything(root: Path) -> bool:
+def root_of(data: DataConfig) -> Path:
+    """The folder for the images of `data`, whether it exists or not."""
+    return Path(data.root or f"data/{data.name}").expanduser()
+
+
+def holds_anything(root: Path) -> bool:
+    """Whether `root` is a folder with something in it."""
     return root.is_dir() and any(root.iterdir())
 
 

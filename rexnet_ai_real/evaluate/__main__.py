@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, ending
-from rexnet_ai_real.cli.hydra_command import run_hydra
 from rexnet_ai_real.cli.hydra_help import show_help
+from rexnet_ai_real.config.command import run_hydra
 from rexnet_ai_real.runs.identify import identify
 
 if TYPE_CHECKING:

@@ -2,10 +2,11 @@
 
 # Commands look for runs where YAML, Hydra and pandas need not be installed, so these are imported where they are used.
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.files import write_csv, write_text
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from rexnet_ai_real.config import DataConfig
+
+
+SECTIONS: Final = ("data", "model", "trainer")
+"""What every config.yaml has, and an edited one may have lost."""
+TEMPORARY: Final = ".*-????????.*"
+"""Files that `write_atomically` was about to put in place when the process was killed."""
 
 
 class NotARun(UserError, ValueError):
@@ -67,6 +74,11 @@ class RunFolder:
         return self.checkpoints / "last.ckpt"
 
     @property
+    def log_file(self) -> Path:
+        """What was logged while it trained."""
+        return self.path / "train.log"
+
+    @property
     def figures(self) -> Path:
         """Folder of the figures, PNG and PDF."""
         return self.path / "figures"
@@ -81,14 +93,40 @@ class RunFolder:
         """The resolved configuration, as plain values.
 
         Raises:
-            NotARun: no config.yaml here.
+            NotARun: no config.yaml here, or one that is empty or damaged.
         """
         import yaml
 
         if not self.config_file.is_file():
             raise NotARun(f"{self.path} is no run folder: it has no config.yaml")
-        plain: dict[str, Any] = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
+        try:
+            plain: Any = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            where = getattr(error, "problem_mark", None)
+            line = f", at line {where.line + 1}" if where else ""
+            raise NotARun(f"{self.config_file} is damaged{line}: expected the settings of the run as YAML") from error
+        if not isinstance(plain, dict) or not all(isinstance(plain.get(name), dict) for name in SECTIONS):
+            state = "damaged" if plain else "empty"
+            raise NotARun(
+                f"{self.config_file} is {state}: expected the settings of the run ({', '.join(SECTIONS)} ...); restore "
+                "the file, or train again"
+            )
         return plain
+
+    def sweep(self) -> None:
+        """Remove the temporary files of processes that were killed while they wrote."""
+        for folder in (self.path, self.checkpoints, self.figures):
+            for file in folder.glob(TEMPORARY):
+                file.unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Remove what an earlier attempt in this folder has written."""
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
+        shutil.rmtree(self.figures, ignore_errors=True)
+        named = (self.config_file, self.manifest_file, self.history_file, self.predictions_file, self.metrics_file)
+        for file in (*named, self.log_file, *self.path.glob("events.out.tfevents.*")):
+            file.unlink(missing_ok=True)
+        self.sweep()
 
     def write_predictions(self, rows: "pd.DataFrame") -> None:
         """Save path, label, split, logit and probability of each image."""

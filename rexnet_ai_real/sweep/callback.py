@@ -10,11 +10,14 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from hydra.utils import get_method
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf, flag_override, open_dict
 
 from rexnet_ai_real.cli.ending import ending
+from rexnet_ai_real.config.compose import is_fresh
 from rexnet_ai_real.files import write_text
+from rexnet_ai_real.runs.claim import claim, system_errors_in_words
 from rexnet_ai_real.runs.jobs import ERROR_FILE, NotASweep
+from rexnet_ai_real.runs.record import override
 from rexnet_ai_real.sweep.foresight import check_jobs
 
 log = logging.getLogger(__name__)
@@ -36,22 +39,19 @@ class SweepSummary(Callback):
         self.check = check
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Check all jobs, and record their folder.
+        """Check all jobs, then make their folder, for this multirun alone.
 
-        After Ctrl-C, when Hydra skips `on_multirun_end`, the exit summarises them.
+        After Ctrl-C, when Hydra skips `on_multirun_end`, the exit summarises them. Hydra turns
+        exceptions of callbacks into warnings, but lets SystemExit through.
 
         Raises:
-            SystemExit: a job cannot work. Hydra turns other exceptions of callbacks into warnings.
+            SystemExit: a job cannot work, or the folder holds jobs already or cannot be made.
         """
-        self.folder = Path(config.hydra.sweep.dir)
-        if self.check:
-            with ending():
+        with ending(), system_errors_in_words():
+            if self.check:
                 check_jobs(config, get_method(self.check))
+            self.folder = _folder_of_jobs(config)
         atexit.register(self.summarise_interrupted)
-
-    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Remove the error of an earlier attempt in this folder."""
-        (Path(config.hydra.runtime.output_dir) / ERROR_FILE).unlink(missing_ok=True)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Write a failed job's error to its folder, and continue: Hydra would raise it and skip the other jobs.
@@ -69,10 +69,7 @@ class SweepSummary(Callback):
         job_return.return_value = float("nan")
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Summarise, and end with exit status 1 if a job failed.
-
-        Hydra turns exceptions of callbacks into warnings, but lets SystemExit through.
-        """
+        """Summarise, and end with exit status 1 if a job failed."""
         atexit.unregister(self.summarise_interrupted)
         from rexnet_ai_real.sweep.report import report  # matplotlib takes a second that a single run need not wait for
 
@@ -95,3 +92,16 @@ class SweepSummary(Callback):
             report(self.folder)
         except NotASweep:  # ended before the first job
             return
+
+
+def _folder_of_jobs(config: DictConfig) -> Path:
+    """The folder that the settings name; where it is the usual one, the name that is free is given to all jobs."""
+    folder, rename = Path(config.hydra.sweep.dir), is_fresh(config)
+    journal = OmegaConf.select(config, "hydra.sweeper.journal")  # a search that goes on, or is shared
+    if journal is None or not Path(journal).exists():
+        folder = claim(folder, rename=rename)
+    if rename:
+        with flag_override(config, "readonly", False), open_dict(config):
+            config.output_dir = str(folder)
+            config.hydra.overrides.task.append(override("output_dir", str(folder)))
+    return folder

@@ -1,5 +1,6 @@
 """What is trained: the network with its loss, metrics, optimizer and schedule."""
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -14,13 +15,15 @@ from torch.nn import functional as F
 from torch.optim import lr_scheduler
 from torchmetrics import Metric, MetricCollection
 
-from rexnet_ai_real.config import OptimizerConfig, ScheduleConfig
+from rexnet_ai_real.config import OptimizerConfig, ScheduleConfig, TrainConfig, preprocessing_of, to_plain
 from rexnet_ai_real.data.datamodule import Batch
 from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.metrics.training import METRICS
-from rexnet_ai_real.models import build, memory_efficient
+from rexnet_ai_real.models import build, load_pretrained, memory_efficient
 from rexnet_ai_real.train.optimizer import new_optimizer
 from rexnet_ai_real.train.schedule import Plan
+
+log = logging.getLogger(__name__)
 
 
 def classification_metrics() -> MetricCollection:
@@ -178,3 +181,30 @@ def weighted_loss(logits: Tensor, labels: Tensor, weights: Tensor | None) -> Ten
     if weights is None:
         return F.cross_entropy(logits, labels)
     return (F.cross_entropy(logits, labels, reduction="none") * weights[labels]).mean()
+
+
+def new_classifier(config: TrainConfig) -> Classifier:
+    """The network of the configuration, with pretrained weights where it names them."""
+    classifier = Classifier(
+        model=architecture(config),
+        optimizer=to_plain(config.optimizer),
+        schedule=to_plain(config.schedule),
+        preprocessing=preprocessing_of(config.data).to_plain(),
+    )
+    if config.resume:
+        pass  # the checkpoint has them
+    elif config.model.weights:
+        size = config.data.image_size
+        loaded = load_pretrained(classifier.network, config.model.name, config.model.weights, image_size=size)
+        log.info("Weights: %s", loaded)
+    else:
+        log.info("Weights: random (model.weights=null)")
+    if config.model.compile:
+        classifier.network.compile()
+    return classifier
+
+
+def architecture(config: TrainConfig) -> dict[str, Any]:
+    """The settings of the network; for timm's, many of which are built for one size, with the size of the images."""
+    size = {"image_size": config.data.image_size} if config.model.library == "timm" else {}
+    return {**to_plain(config.model), **size}

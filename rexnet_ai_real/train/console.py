@@ -8,7 +8,7 @@ from typing import Final
 import lightning as L
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, RichProgressBar
+from lightning.pytorch.callbacks import RichProgressBar
 from rich.console import Console
 from torch import nn
 
@@ -126,7 +126,7 @@ def dry_run_result(trainer: L.Trainer) -> str:
     return f"fast_dev_run: {found} ran without an error. Nothing was saved; leave trainer.fast_dev_run out to train"
 
 
-def why_ended(history: History, stopping: EarlyStopping, config: TrainConfig) -> str | None:
+def why_ended(history: History, trainer: L.Trainer, config: TrainConfig) -> str | None:
     """Why training ended before its last epoch; None where it did not."""
     if not history.rows or len(history.rows) >= config.trainer.max_epochs:
         return None
@@ -137,7 +137,8 @@ def why_ended(history: History, stopping: EarlyStopping, config: TrainConfig) ->
             f"diverged. Epoch {history.best_epoch} is kept. Lower optimizer.lr ({config.optimizer.lr:g}), or limit the "
             "gradient with trainer.gradient_clip=1"
         )
-    if stopping.stopped_epoch:
+    stopping = trainer.early_stopping_callback
+    if stopping and stopping.stopped_epoch:
         return (
             f"Training ended with epoch {last['epoch']:.0f}: the {config.early_stopping.patience} epochs after epoch "
             f"{history.best_epoch} brought no lower validation loss (early_stopping.patience)"

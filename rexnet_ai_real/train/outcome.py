@@ -2,7 +2,7 @@
 
 import logging
 import math
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +77,20 @@ def predict(trainer: L.Trainer, classifier: Classifier, data: ImageDataModule, c
     device = str(trainer.strategy.root_device)
     engine = TorchEngine.of([classifier.network], data.preprocessing, device, str(trainer.precision))
     loaders = [*data.predict_dataloader(), data.unchanged_train_dataloader()]
-    batches = track(chain.from_iterable(loaders), "Predicting", sum(map(len, loaders)))
+    limits = (trainer.limit_val_batches, trainer.limit_test_batches, trainer.limit_train_batches)
+    counts = [_limited(len(loader), limit) for loader, limit in zip(loaders, limits, strict=True)]
+    parts = (islice(loader, count) for loader, count in zip(loaders, counts, strict=True))
+    batches = track(chain.from_iterable(parts), "Predicting", sum(counts))
     results = [(rows, engine.logits(pixels.numpy())) for pixels, _, rows in batches]
     indices = torch.cat([rows for rows, _ in results])
     logits = torch.cat([torch.from_numpy(logits) for _, logits in results]).double()
     rows = data.manifest.loc[indices.numpy(), ["path", "label", "split"]]
     return rows.assign(logit=logits.numpy(), probability=logits.sigmoid().numpy())
+
+
+def _limited(batches: int, limit: int | float) -> int:
+    """How many batches a number of them or a share of them is, as Lightning counts."""
+    return min(batches, limit) if isinstance(limit, int) else int(batches * limit)
 
 
 def metrics_of(rows: pd.DataFrame, weights: Tensor | None = None) -> dict[str, float | int | None]:

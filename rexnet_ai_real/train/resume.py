@@ -1,11 +1,15 @@
 """What must be unchanged for a run to be resumed: settings and images."""
 
+import csv
+from pathlib import Path
+
 import pandas as pd
 import torch
 
 from rexnet_ai_real.config import ConfigError, TrainConfig, to_plain
 from rexnet_ai_real.data.manifest import read_manifest, usable
 from rexnet_ai_real.runs.folder import RunFolder
+from rexnet_ai_real.train.checkpoints import checkpoint_to_resume
 from rexnet_ai_real.train.schedule import Plan
 
 MAY_DIFFER = (
@@ -15,24 +19,23 @@ MAY_DIFFER = (
 """Beginnings of keys: a resumed run may be longer, run elsewhere, and show more or less."""
 
 
-def check_same_run(config: TrainConfig, folder: RunFolder, manifest: pd.DataFrame) -> Plan:
+def check_same_run(config: TrainConfig, folder: RunFolder, manifest: pd.DataFrame) -> tuple[Path, Plan]:
     """A resumed run has the images, the network and the optimizer with which it began.
 
     Returns:
-        The plan of its learning rate from here on.
+        The checkpoint to continue from, and the plan of the learning rate from there on.
 
     Raises:
-        ConfigError: names the keys or the images that differ.
+        ConfigError: names the keys or the images that differ, or the file that cannot be read.
     """
-    if not folder.last_checkpoint.is_file():
-        raise ConfigError(f"resume={config.resume}: there is no {folder.last_checkpoint} to continue from")
-    checkpoint = torch.load(folder.last_checkpoint, "cpu", weights_only=True, mmap=True)
-    trained = checkpoint["epoch"] + 1
+    resume = config.resume or str(folder.path)
+    checkpoint, trained = checkpoint_to_resume(resume, folder)
     if trained > config.trainer.max_epochs:
         raise ConfigError(
-            f"trainer.max_epochs={config.trainer.max_epochs}: {config.resume} has {trained}; expected {trained} or more"
+            f"trainer.max_epochs={config.trainer.max_epochs}: {resume} has {trained}; expected {trained} or more"
         )
-    plan = Plan.of_checkpoint(checkpoint).continued(config.schedule, trained, config.trainer.max_epochs)
+    content = torch.load(checkpoint, "cpu", weights_only=True, mmap=True)
+    plan = Plan.of_checkpoint(content).continued(config.schedule, trained, config.trainer.max_epochs)
     plan.check(config.schedule, config.trainer.max_epochs, resumed=True)
     before, now = _flat(folder.read_config()), _flat(to_plain(config))
     differing = sorted(
@@ -40,15 +43,25 @@ def check_same_run(config: TrainConfig, folder: RunFolder, manifest: pd.DataFram
     )
     if differing:
         changes = ", ".join(f"{key} was {before.get(key)}, now {now.get(key)}" for key in differing)
-        raise ConfigError(f"resume={config.resume}: give the settings with which the run began ({changes})")
+        raise ConfigError(f"resume={resume}: give the settings with which the run began ({changes})")
     # A file more or less may move others to another split: images used in training would be used in the test.
-    changed = sorted({row[0] for row in _images(read_manifest(folder.manifest_file)) ^ _images(manifest)})
+    changed = sorted({row[0] for row in _images(_manifest(folder)) ^ _images(manifest)})
     if changed:
         raise ConfigError(
-            f"resume={config.resume}: {len(changed)} images are not as they were when the run began, such as "
+            f"resume={resume}: {len(changed)} images are not as they were when the run began, such as "
             f"{changed[0]} (compare {folder.manifest_file}); restore them, or begin a new run"
         )
-    return plan
+    return checkpoint, plan
+
+
+def _manifest(folder: RunFolder) -> pd.DataFrame:
+    file = folder.manifest_file
+    try:
+        return read_manifest(file)
+    except FileNotFoundError as error:
+        raise ConfigError(f"{file} is missing, and tells which images are held out; begin a new run") from error
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        raise ConfigError(f"{file} is damaged or was edited ({error}); restore it, or begin a new run") from error
 
 
 def _images(manifest: pd.DataFrame) -> set[tuple[str, str, str]]:
