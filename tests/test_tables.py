@@ -91,9 +91,14 @@ def test_source_part_and_awkward_spellings(tmp_path: Path) -> None:
     assert read(tmp_path) == [Listed("b.jpg", REAL, "", "test"), Listed("x;y/a.jpg", AI, "sdxl", "val")]
 
 
-def test_is_real_is_turned_round(tmp_path: Path) -> None:
-    made(tmp_path, "\ufeffpath,is_real\na.jpg,1.0\nb.jpg,0.0\n", "a.jpg", "b.jpg")
-    assert labels(read(tmp_path)) == {"a.jpg": REAL, "b.jpg": AI}
+@pytest.mark.parametrize(("column", "one"), [("is_real", REAL), ("is_fake", AI)])
+def test_a_column_that_says_what_one_means_is_taken_at_its_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, column: str, one: int
+) -> None:
+    made(tmp_path, f"\ufeffpath,{column}\na.jpg,1.0\nb.jpg,0.0\n", "a.jpg", "b.jpg")
+    with caplog.at_level(logging.WARNING):
+        assert labels(read(tmp_path)) == {"a.jpg": one, "b.jpg": 1 - one}
+    assert not caplog.records
 
 
 def test_rows_without_a_label_and_labels_without_a_class_are_left_out(tmp_path: Path) -> None:

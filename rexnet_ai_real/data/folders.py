@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from rexnet_ai_real.data.class_names import ClassNames, counted, settings_line, which_is_which
@@ -17,8 +18,11 @@ def of_folders(paths: Sequence[str], root: Path, names: ClassNames) -> list[List
     Raises:
         AmbiguousFolders: the folders on one path name both classes.
     """
-    _refuse_ambiguous(paths, root, names)
-    return [_listed(path, names) for path in paths]
+    parents = [str(PurePosixPath(path).parent) for path in paths]
+    counts = Counter(parents)
+    _refuse_ambiguous(counts, root, names)
+    listed = {parent: _listed(parent, names) for parent in counts}
+    return [replace(listed[parent], path=path) for path, parent in zip(paths, parents, strict=True)]
 
 
 def require_both_classes(listed: Sequence[Listed], root: Path) -> None:
@@ -53,33 +57,34 @@ def no_class_advice(listed: Sequence[Listed], layout: Layout) -> str:
     return f"found: no folders. Sort the images into ai and real{table if layout.reads_tables else ''}"
 
 
-def _listed(path: str, names: ClassNames) -> Listed:
-    folders = _folders(path, names)
+def _listed(parent: str, names: ClassNames) -> Listed:
+    """What is known of the files in a folder; the path is still that of the folder."""
+    folders = _folders(parent, names)
     known = [folder for folder in folders if names.label(folder) is not None]
     subset = next((folder for folder in folders if folder.casefold() in SUBSET_FOLDERS), "")
     no_source = {*SUBSET_FOLDERS, *(folder.casefold() for folder in known[:1])}
     source = dict.fromkeys(f for f in folders if f.casefold() not in no_source or names.is_own(f))
     label = names.label(known[0]) if known else None
-    return Listed(path, label, "/".join(source), SUBSET_FOLDERS.get(subset.casefold()))
+    return Listed(parent, label, "/".join(source), SUBSET_FOLDERS.get(subset.casefold()))
 
 
-def _folders(path: str, names: ClassNames) -> list[str]:
-    """The folders on a path; one that names a subset and a class, such as training_fake, counts as two."""
+def _folders(parent: str, names: ClassNames) -> list[str]:
+    """The names of the folders down to `parent`; one of a subset and a class, such as training_fake, counts as two."""
     folders: list[str] = []
-    for folder in PurePosixPath(path).parent.parts:
+    for folder in PurePosixPath(parent).parts:
         first, _, rest = re.sub(r"[ \-]", "_", folder, count=1).partition("_")
         both = first.casefold() in SUBSET_FOLDERS and names.label(rest) is not None and not names.is_own(folder)
         folders += [first, rest] if both else [folder]
     return folders
 
 
-def _refuse_ambiguous(paths: Iterable[str], root: Path, names: ClassNames) -> None:
+def _refuse_ambiguous(parents: "Counter[str]", root: Path, names: ClassNames) -> None:
     counts: Counter[str] = Counter()
     outer, inner = dict[str, None](), dict[str, None]()
-    for path in paths:
-        known = {folder: label for folder in _folders(path, names) if (label := names.label(folder)) is not None}
+    for parent, count in parents.items():
+        known = {folder: label for folder in _folders(parent, names) if (label := names.label(folder)) is not None}
         if len(set(known.values())) > 1:
-            counts[str(PurePosixPath(path).parent)] += 1
+            counts[parent] = count
             first, last = next(iter(known.values())), list(known.values())[-1]
             outer |= {folder: None for folder, label in known.items() if label != last}
             inner |= {folder: None for folder, label in known.items() if label != first}

@@ -15,11 +15,12 @@ _FILE: Final = (
     *("file_name", "filename", "image_path", "img_path", "file_path", "filepath", "path", "file"),
     *("image", "img", "image_name"),
 )
-_LABEL: Final = (
-    *("label", "labels", "class", "target", "y", "is_ai", "is_fake", "is_generated", "is_ai_generated"),
-    *("ai", "fake", "ai_generated", "is_real", "is_human", "real"),
-)
-_REAL_IS_ONE: Final = ("is_real", "is_human", "real")
+_ONE_MEANS: Final = {
+    **dict.fromkeys(("is_ai", "is_fake", "is_generated", "is_ai_generated", "ai", "fake", "ai_generated"), "ai"),
+    **dict.fromkeys(("is_real", "is_human", "real"), "real"),
+}
+"""Columns whose name says what 1 means; 0 is the other class."""
+_LABEL: Final = ("label", "labels", "class", "target", "y", *_ONE_MEANS)
 _SOURCE: Final = ("source", "generator", "model", "method")
 _PART: Final = ("part", "split", "subset", "set")
 """Names of columns, the likeliest first; case, spaces and hyphens do not matter."""
@@ -76,11 +77,11 @@ def read_table(table: Path) -> list[TableRow]:
     wanted = [*files, *label, *source, *part]
     records = list(_records(table, wanted))
     file = _file_column(table, files, records)
-    turned = _plain(label[0]) in _REAL_IS_ONE
+    one = _ONE_MEANS.get(_plain(label[0]), "")
     return [
         TableRow(
             _path(record[file]),
-            _label(record[label[0]], turned=turned),
+            _label(record[label[0]], one),
             *(_text(record[column[0]]) if column else "" for column in (source, part)),
         )
         for record in records
@@ -171,8 +172,9 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value).strip()
 
 
-def _label(value: Any, *, turned: bool) -> str:
-    """A label as text; truth values as 0 and 1. `turned`: 1 means real in this column, as in is_real."""
+def _label(value: Any, one: str) -> str:
+    """A label as text, with 0 and 1 for truth values, or the class itself where it is known what `one` means."""
     text = _text(value)
     text = {"true": "1", "false": "0", "1.0": "1", "0.0": "0"}.get(text.casefold(), text.removesuffix(".0"))
-    return {"0": "1", "1": "0"}.get(text, text) if turned else text
+    zero = {"ai": "real", "real": "ai"}.get(one)
+    return {"1": one, "0": zero}.get(text) or text
