@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.files import claim_folder
 from rexnet_ai_real.runs.folder import RunFolder
 from rexnet_ai_real.runs.jobs import ERROR_FILE, OVERRIDES_FILE
 
@@ -39,7 +40,7 @@ def claim(path: Path, *, rename: bool) -> Path:
         OSError: it cannot be made.
     """
     if rename:
-        return _first_free(path)
+        return claim_folder(path)
     if what := held(path):
         resume = f"resume={path} continues the run. " if what == "a run" else ""
         raise FolderTaken(
@@ -130,15 +131,3 @@ def held(folder: Path) -> str | None:
     if run.config_file.exists() or run.metrics_file.exists() or any(run.checkpoints.glob("*.ckpt")):
         return "a run"
     return "a multirun" if any(folder.glob(f"*/{OVERRIDES_FILE}")) else None
-
-
-def _first_free(path: Path) -> Path:
-    number = 1
-    while True:
-        candidate = path if number == 1 else path.with_name(f"{path.name}-{number}")
-        try:
-            candidate.mkdir(parents=True)
-        except FileExistsError:
-            number += 1
-        else:
-            return candidate
