@@ -14,7 +14,7 @@ from rexnet_ai_real.train.schedule import Plan
 
 MAY_DIFFER = (
     *("resume", "output_dir", "figures", "trainer.", "early_stopping.", "schedule.on_resume"),
-    *("data.workers", "data.root"),
+    *("data.workers", "data.root", "data.cache"),
 )
 """Beginnings of keys: a resumed run may be longer, run elsewhere, and show more or less."""
 
