@@ -28,9 +28,8 @@ def main() -> int:
     """Exit code 0: the report is written; 1: without some of its parts; 2: a wrong command; 130: interrupted."""
     if show_help(__doc__, ("data",)):
         return DONE
-    import rexnet_ai_real.config.compose  # noqa: F401  # registers the schema that evaluate.yaml begins with
-
-    return run_hydra("evaluate", run)
+    with ending():  # a package may be missing
+        return run_hydra("evaluate", run)
 
 
 def run(composed: "DictConfig") -> None:

@@ -10,7 +10,7 @@ Exit code: 0 done, 1 some jobs of a sweep failed, 2 wrong command or settings, 1
 
 import sys
 
-from rexnet_ai_real.cli.ending import DONE
+from rexnet_ai_real.cli.ending import DONE, ending
 from rexnet_ai_real.cli.hydra_help import show_help
 from rexnet_ai_real.config.command import run_hydra
 
@@ -19,9 +19,10 @@ def main() -> int:
     """Exit code 0: done; 1: some jobs of a sweep failed; 2: a wrong command; 130: interrupted."""
     if show_help(__doc__, ("augment", "data", "experiment", "model", "optimizer", "sweep", "trainer")):
         return DONE
-    from rexnet_ai_real.train.launch import run  # Hydra takes a second
+    with ending():  # a package may be missing
+        from rexnet_ai_real.train.launch import run  # Hydra takes a second
 
-    return run_hydra("train", run)
+        return run_hydra("train", run)
 
 
 if __name__ == "__main__":

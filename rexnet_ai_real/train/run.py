@@ -1,6 +1,6 @@
 """One training run from beginning to end: images, network, training loop, then everything in the run folder.
 
-From the command to the network's `forward` lie three functions: `run` in __main__, `train`, `Classifier.training_step`.
+Three functions lie between the command and the network: `run` in launch.py, `train`, `Classifier.training_step`.
 """
 
 import logging
