@@ -32,9 +32,9 @@ from rexnet_ai_real.train.console import (
     EpochLines,
     dry_run_result,
     header,
+    log_why_ended,
     on_terminal,
     warn_of_imbalance,
-    why_ended,
 )
 from rexnet_ai_real.train.dashboard import BestSoFar, Dashboard, TensorBoardImages
 from rexnet_ai_real.train.optimizer import new_optimizer
@@ -108,8 +108,7 @@ def train(config: TrainConfig, folder: RunFolder) -> float | None:
             f"optimizer.lr={config.optimizer.lr}: the validation loss is infinite or NaN in every epoch; "
             "lower the learning rate, or limit the gradient with trainer.gradient_clip=1"
         )
-    if ended := why_ended(history, patience, config):
-        log.warning(ended)
+    log_why_ended(history, patience, config)
     if trainer.is_global_zero and folder.best_checkpoint.is_file():
         with loader_failures_explained():
             seconds = time.monotonic() - started
