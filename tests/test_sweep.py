@@ -3,6 +3,7 @@
 import itertools
 import math
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -22,16 +23,19 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from sklearn.metrics import accuracy_score, f1_score, recall_score, roc_auc_score
 
+from rexnet_ai_real.config import ConfigError
 from rexnet_ai_real.data.manifest import COLUMNS, write_manifest
+from rexnet_ai_real.figures import PAGE
 from rexnet_ai_real.files import write_text
 from rexnet_ai_real.metrics.training import METRICS, TrainingMetric
 from rexnet_ai_real.runs.claim import claim
 from rexnet_ai_real.runs.folder import RunFolder
 from rexnet_ai_real.runs.jobs import NotASweep, read_jobs
 from rexnet_ai_real.sweep.__main__ import main as command_line
+from rexnet_ai_real.sweep.foresight import MOST, combinations
 from rexnet_ai_real.sweep.patience import stopping_epoch
-from rexnet_ai_real.sweep.plots import grid_keys, heat_map
-from rexnet_ai_real.sweep.report import draw, report
+from rexnet_ai_real.sweep.plots import curves, grid_keys, heat_map
+from rexnet_ai_real.sweep.report import draw, markdown, report
 from rexnet_ai_real.sweep.summary import summarise
 
 REPOSITORY = Path(__file__).parents[1]
@@ -120,6 +124,21 @@ def images(fold: int | None, folds: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     return manifest, predictions[predictions["split"] != "train"]
 
 
+def refuse_negative_rates(composed: DictConfig) -> None:
+    """A check of jobs: as `check_job` of training, for the stub."""
+    assert "hydra" not in composed
+    if composed.optimizer.lr <= 0:
+        raise ConfigError(f"optimizer.lr={composed.optimizer.lr}: expected a number above 0")
+
+
+@pytest.fixture
+def checked(conf: Path) -> None:
+    """Sweeps of the stub check their jobs first."""
+    file = conf / "train.yaml"
+    check = "rexnet_ai_real.sweep.SweepSummary, check: tests.test_sweep.refuse_negative_rates}}"
+    file.write_text(file.read_text().replace("rexnet_ai_real.sweep.SweepSummary}}", check))
+
+
 @pytest.fixture
 def conf(tmp_path: Path) -> Path:
     """A small configuration around the project's own sweeps."""
@@ -166,6 +185,43 @@ def test_sweep_over_lr_and_patience(multirun: Any, capsys: pytest.CaptureFixture
     text = (folder / "summary.md").read_text()
     assert "2 finished, 2 failed" in text
     assert f"output_dir={folder / '2'}" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["optimizer.lr=1e-3,-1"], r"since optimizer.lr=-1 cannot work: optimizer.lr=-1: expected a number above 0"),
+        (["optimizer.rate=1,2"], "since optimizer.rate=1 cannot work: .*Key 'rate' is not in struct"),
+        (["+sweep=optuna", "optimizer.lr=interval(-0.1,0.1)"], "since optimizer.lr=-0.1 .*cannot work: "),
+    ],
+)
+def test_an_impossible_value_stops_the_sweep_before_its_first_job(
+    arguments: list[str], expected: str, multirun: Any, checked: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("optuna", reason="the extra `optuna` is not installed")
+    with pytest.raises(SystemExit) as stop:
+        multirun("-m", *arguments)
+    assert stop.value.code == 2
+    assert re.search(f"No job was started, {expected}", capsys.readouterr().err)
+
+
+def test_a_possible_sweep_passes_the_check(multirun: Any, checked: None) -> None:
+    folder = multirun("-m", "+sweep=lr_patience", "optimizer.lr=1e-3,1e-4")
+    assert len(read_jobs(folder)) == 4
+
+
+def test_every_value_of_a_large_sweep_is_checked_without_all_combinations() -> None:
+    choices = [[f"{key}={value}" for value in range(20)] for key in "abc"]
+    checked = list(combinations(choices))
+    assert len(checked) <= MOST
+    assert {value for job in checked for value in job} == {value for choice in choices for value in choice}
+    assert len(list(combinations(choices[:1]))) == 20
+
+
+def test_training_names_its_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    train = yaml.safe_load((REPOSITORY / "conf" / "train.yaml").read_text())
+    name = train["hydra"]["callbacks"]["sweep_summary"]["check"]
+    assert callable(hydra.utils.get_method(name))
 
 
 def test_patience_read_from_the_longest_run_is_what_the_shorter_runs_did(tmp_path: Path) -> None:
@@ -235,6 +291,103 @@ def test_heat_map_shows_each_loss_at_its_settings(tmp_path: Path) -> None:
     loss = {(job.settings[grid[0]], job.settings[grid[1]]): job.val_loss for job in jobs}
     expected = [[loss[lr, patience] for lr in ("1e-4", "3e-4", "1e-3")] for patience in ("5", "10")]
     np.testing.assert_allclose(shown, expected)
+
+
+def colours_of(losses: list[float], folder: Path) -> list[float]:
+    """Where the colours of a heat map of these losses lie on its ramp, from 0 to 1."""
+    jobs = read_jobs(leave_sweep(folder, optimizer__lr=["1e-3", "1e-4", "1e-5"], model__dropout=["0.1", "0.2"]))
+    for job, loss in zip(jobs, losses, strict=True):
+        history = pd.read_csv(job.run.history_file).assign(val_loss=loss)
+        history.to_csv(job.run.history_file, index=False)
+    figure = heat_map(read_jobs(folder), "optimizer.lr", "model.dropout")
+    image = figure.axes[0].images[0]
+    colours: list[float] = np.asarray(image.norm(np.array(losses))).tolist()
+    return colours
+
+
+def test_the_colours_of_a_heat_map_do_not_make_little_look_like_everything(tmp_path: Path) -> None:
+    small = colours_of([0.400, 0.402, 0.404, 0.405, 0.407, 0.409], tmp_path / "small")
+    assert max(small) - min(small) == pytest.approx(0.09)
+    large = colours_of([0.40, 0.45, 0.50, 0.55, 0.60, 0.65], tmp_path / "large")
+    assert max(large) == pytest.approx(1)
+
+
+def test_one_job_that_diverged_leaves_the_others_their_colours(tmp_path: Path) -> None:
+    diverged = colours_of([0.40, 0.45, 0.50, 0.55, 0.60, 90.0], tmp_path)
+    assert diverged[4] == pytest.approx(0.2 / 0.7)
+    assert diverged[5] > 1
+
+
+@pytest.mark.parametrize("columns", [2, 4, 7])
+def test_a_heat_map_fits_on_a_page(columns: int, tmp_path: Path) -> None:
+    rates = [f"{n}e-4" for n in range(1, columns + 1)]
+    jobs = read_jobs(leave_sweep(tmp_path, optimizer__lr=rates, model__dropout=["0.1", "0.2"]))
+    figure = heat_map(jobs, "optimizer.lr", "model.dropout")
+    assert figure.get_size_inches()[0] <= PAGE
+
+
+def drawn_lines(figure: Any) -> dict[str, Any]:
+    """The curves of the left panel by their names in the legend."""
+    lines = figure.axes[0].lines
+    named = {line.get_label(): line for line in lines if not line.get_label().startswith("_")}
+    return {
+        label: [curve for curve in lines if len(curve.get_xdata()) > 1 and same_look(curve, line)]
+        for label, line in named.items()
+    }
+
+
+def same_look(one: Any, other: Any) -> bool:
+    return bool((one.get_color(), one.get_linewidth()) == (other.get_color(), other.get_linewidth()))
+
+
+def test_jobs_that_coincide_can_be_told_apart_in_the_curves(tmp_path: Path) -> None:
+    folder = leave_sweep(tmp_path, model__dropout=["0.1", "0.2"], early_stopping__patience=["1", "2", "20", "30"])
+    summary = summarise(folder)
+    figure = curves(summary.jobs, summary.keys)
+    lines = drawn_lines(figure)
+    # The dropout changes nothing here: every name tells both, and only what differs has a line of its own.
+    assert {label.partition(", ")[0] for label in lines} == {"dropout=0.1/0.2"}
+    assert "dropout=0.1/0.2, patience=20/30" in lines
+    widths = {}
+    for (curve,) in lines.values():
+        widths[len(curve.get_xdata())] = (curve.get_linewidth(), -curve.get_zorder())
+    by_length = [widths[length] for length in sorted(widths)]
+    assert len(by_length) == 3
+    assert by_length == sorted(by_length, reverse=True)  # the shorter the broader, and below
+    assert figure.get_size_inches()[0] <= PAGE
+
+
+def test_folds_have_no_ranking_and_no_patience_table(tmp_path: Path, drawless: None) -> None:
+    folder = leave_sweep(tmp_path, data__folds=["3"], data__fold=["2", "0", "1"])
+    text = markdown(report(folder), [])
+    assert "Order: folds in their order." in text
+    assert "best first" not in text
+    assert "smaller patience" not in text
+    assert [job.settings["data.fold"] for job in summarise(folder).jobs] == ["0", "1", "2"]
+    drawn = curves(summarise(folder).jobs, ("data.fold",), ranked=summarise(folder).ranked)
+    assert drawn.legends[0].get_title().get_text() == ""
+
+
+def test_settings_on_folds_are_ranked_with_their_folds_together(tmp_path: Path) -> None:
+    rates = ["1e-4", "1e-3"]
+    summary = summarise(leave_sweep(tmp_path, data__folds=["2"], data__fold=["1", "0"], optimizer__lr=rates))
+    order = [(job.settings["optimizer.lr"], job.settings["data.fold"]) for job in summary.jobs]
+    assert order == [("1e-3", "0"), ("1e-3", "1"), ("1e-4", "0"), ("1e-4", "1")]
+    assert summary.order == "settings by their mean validation loss, lowest first"
+
+
+def test_an_undefined_metric_is_a_dash_in_every_table(tmp_path: Path, drawless: None) -> None:
+    folder = leave_sweep(tmp_path, data__folds=["2"], data__fold=["0", "1"])
+    for job in read_jobs(folder):
+        pd.read_csv(job.run.history_file).assign(val_auroc="").to_csv(job.run.history_file, index=False)
+        metrics = job.run.read_metrics()
+        job.run.write_metrics({**metrics, "test": {**metrics["test"], "auroc": None}})
+    rows = [line for line in markdown(report(folder), []).splitlines() if line.startswith("| ")]
+    head = [cell.strip() for cell in rows[0].split("|")]
+    first = [cell.strip() for cell in rows[2].split("|")]
+    assert (first[head.index("val auroc")], first[head.index("test auroc")]) == ("–", "–")
+    (mean,) = (row for row in rows if "mean ± sd" in row)
+    assert mean.endswith("| – |")
 
 
 def test_folds_merge_into_out_of_fold_predictions(multirun: Any) -> None:

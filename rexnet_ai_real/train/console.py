@@ -126,21 +126,21 @@ def dry_run_result(trainer: L.Trainer) -> str:
     return f"fast_dev_run: {found} ran without an error. Nothing was saved; leave trainer.fast_dev_run out to train"
 
 
-def why_ended(history: History, trainer: L.Trainer, config: TrainConfig) -> str | None:
-    """Why training ended before its last epoch; None where it did not."""
+def log_why_ended(history: History, trainer: L.Trainer, config: TrainConfig) -> None:
+    """Log why training ended before its last epoch, where it did."""
     if not history.rows or len(history.rows) >= config.trainer.max_epochs:
-        return None
+        return
     last = history.rows[-1]
     if not math.isfinite(last["val_loss"]):
-        return (
-            f"Training ended with epoch {last['epoch']:.0f}, whose validation loss is no finite number: it has "
-            f"diverged. Epoch {history.best_epoch} is kept. Lower optimizer.lr ({config.optimizer.lr:g}), or limit the "
-            "gradient with trainer.gradient_clip=1"
+        log.warning(
+            "Training ended with epoch %.0f, whose validation loss is no finite number: it has diverged. Epoch %s is "
+            "kept. Lower optimizer.lr (%g), or limit the gradient with trainer.gradient_clip=1",
+            *(last["epoch"], history.best_epoch, config.optimizer.lr),
         )
+        return
     stopping = trainer.early_stopping_callback
     if stopping and stopping.stopped_epoch:
-        return (
-            f"Training ended with epoch {last['epoch']:.0f}: the {config.early_stopping.patience} epochs after epoch "
-            f"{history.best_epoch} brought no lower validation loss (early_stopping.patience)"
+        log.info(
+            "Training ended with epoch %.0f: no lower validation loss since epoch %s (early_stopping.patience=%d)",
+            *(last["epoch"], history.best_epoch, config.early_stopping.patience),
         )
-    return None

@@ -126,7 +126,7 @@ class TensorBoardImages(L.Callback):
             return
         state = cast(Classifier, pl_module).val_metrics["auroc"].metric_state
         probabilities, labels = dim_zero_cat(state["preds"]), dim_zero_cat(state["target"])
-        if probabilities.isnan().any():  # the training has diverged: there is nothing to rank
+        if probabilities.isnan().any() or labels.min() == labels.max():  # it has diverged, or there is nothing to rank
             return
         writer.add_pr_curve("val/precision_recall", labels.cpu(), probabilities.float().cpu(), trainer.global_step)
 

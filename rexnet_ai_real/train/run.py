@@ -22,7 +22,7 @@ from rexnet_ai_real.runs.folder import RunFolder
 from rexnet_ai_real.runs.record import keep_record
 from rexnet_ai_real.train.callbacks import History
 from rexnet_ai_real.train.classifier import class_weights, new_classifier
-from rexnet_ai_real.train.console import dry_run_result, header, warn_of_imbalance, why_ended
+from rexnet_ai_real.train.console import dry_run_result, header, log_why_ended, warn_of_imbalance
 from rexnet_ai_real.train.failures import TrainingDiverged, ctrl_c_ends_training, loader_failures_explained
 from rexnet_ai_real.train.feasibility import check_batches, check_settings
 from rexnet_ai_real.train.outcome import write_outcome
@@ -85,8 +85,7 @@ def train(config: TrainConfig, folder: RunFolder) -> float | None:
             f"optimizer.lr={config.optimizer.lr}: the validation loss is infinite or NaN in every epoch; "
             "lower the learning rate, or limit the gradient with trainer.gradient_clip=1"
         )
-    if ended := why_ended(history, trainer, config):
-        log.warning(ended)
+    log_why_ended(history, trainer, config)
     if trainer.is_global_zero and folder.best_checkpoint.is_file():
         with loader_failures_explained():
             seconds = time.monotonic() - started
