@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, ending
 from rexnet_ai_real.cli.hydra_help import show_help
-from rexnet_ai_real.config.command import run_hydra
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -26,7 +25,7 @@ def main() -> int:
     """Exit code 0: the report is written; 1: without some of its parts; 2: a wrong command; 130: interrupted."""
     if show_help(__doc__, ("data",)):
         return DONE
-    import rexnet_ai_real.config.compose  # noqa: F401  # registers the schema that evaluate.yaml begins with
+    from rexnet_ai_real.config.command import run_hydra  # --help needs neither Hydra nor NumPy
 
     return run_hydra("evaluate", run)
 

@@ -12,14 +12,15 @@ import sys
 
 from rexnet_ai_real.cli.ending import DONE
 from rexnet_ai_real.cli.hydra_help import show_help
-from rexnet_ai_real.config.command import run_hydra
 
 
 def main() -> int:
     """Exit code 0: done; 1: some jobs of a sweep failed; 2: a wrong command; 130: interrupted."""
     if show_help(__doc__, ("augment", "data", "experiment", "model", "optimizer", "sweep", "trainer")):
         return DONE
-    from rexnet_ai_real.train.launch import run  # Hydra takes a second
+    # Not above: --help needs neither Hydra nor NumPy.
+    from rexnet_ai_real.config.command import run_hydra
+    from rexnet_ai_real.train.launch import run
 
     return run_hydra("train", run)
 

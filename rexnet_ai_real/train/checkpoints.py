@@ -42,7 +42,7 @@ class AtomicCheckpoints(TorchCheckpointIO):
             os.fsync(file.fileno())
         _sync_folder(target.parent)
 
-    def load_checkpoint(self, path: str | os.PathLike[str], *arguments: Any, **options: Any) -> dict[str, Any]:
+    def load_checkpoint(self, path: str | Path, *arguments: Any, **options: Any) -> dict[str, Any]:
         """Read a checkpoint; its notes of where checkpoints lie are those of the folder in which it is found.
 
         Lightning would otherwise forget the best score of a run whose folder was moved, and replace best.ckpt with the
