@@ -3,6 +3,8 @@
   python -m rexnet_ai_real.train +experiment=baseline              the study
   python -m rexnet_ai_real.train -m +experiment=baseline +sweep=lr_patience
   python -m rexnet_ai_real.train +experiment=demo                  minutes, no download
+  python -m rexnet_ai_real.train +experiment=debug                 half a minute: does everything run?
+  python -m rexnet_ai_real.train data=folder data.root=PATH        your own images, from ImageNet weights
 
 Every key with its type and meaning: rexnet_ai_real/config/schema.py.
 Exit code: 0 done, 1 some jobs of a sweep failed, 2 wrong command or settings, 130 interrupted.
