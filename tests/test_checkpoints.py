@@ -68,18 +68,16 @@ def test_the_bytes_are_on_the_disk_before_the_former_file_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
-    fsync, replace = os.fsync, os.replace
 
-    def noted_fsync(descriptor: int) -> None:
-        done.append("fsync")
-        fsync(descriptor)
+    def noted(name: str, function: Any) -> Any:
+        def called(*arguments: Any) -> Any:
+            done.append(name)
+            return function(*arguments)
 
-    def noted_replace(*paths: Any) -> None:
-        done.append("replace")
-        replace(*paths)
+        return called
 
-    monkeypatch.setattr(os, "fsync", noted_fsync)
-    monkeypatch.setattr(os, "replace", noted_replace)
+    monkeypatch.setattr(os, "fsync", noted("fsync", os.fsync))
+    monkeypatch.setattr(os, "replace", noted("replace", os.replace))
     AtomicCheckpoints().save_checkpoint({}, tmp_path / "last.ckpt")
     assert done == ["fsync", "replace", "fsync"]  # the last one: the folder's entry
 

@@ -28,8 +28,10 @@ Command = Callable[..., int]
 def train_command(tiny: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
     """`train` on tiny images in an empty folder, with a stub in place of the training; the exit code."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("rexnet_ai_real.sweep.callback.atexit", Mock())  # the end of the tests is not the sweep's
-    monkeypatch.setattr("rexnet_ai_real.sweep.report.report", lambda folder: Mock(problems=()))
+    at_exit: list[Callable[[], None]] = []
+    ends = Mock(register=at_exit.append, unregister=lambda function: at_exit.clear())
+    monkeypatch.setattr("rexnet_ai_real.sweep.callback.atexit", ends)
+    monkeypatch.setattr("rexnet_ai_real.sweep.report.draw", lambda summary: [])
 
     def stub(config: TrainConfig, folder: RunFolder) -> float:
         if config.optimizer.lr == 0.5:
@@ -49,6 +51,10 @@ def train_command(tiny: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
             return main()
         except SystemExit as end:
             return end.code if isinstance(end.code, int) else 1
+        finally:
+            for function in at_exit:
+                function()
+            at_exit.clear()
 
     return run
 

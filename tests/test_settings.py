@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.profilers import SimpleProfiler
 
 from rexnet_ai_real.cli.hydra_help import CONF
@@ -159,8 +158,8 @@ def test_settings_of_the_trainer_reach_lightning(tmp_path: Path) -> None:
     trainer: Any = new_trainer(config, RunFolder(tmp_path), History(tmp_path / "history.csv"), [])
     assert (trainer.limit_train_batches, trainer.limit_val_batches, trainer.limit_test_batches) == (10, 0.5, 1)
     assert (trainer.accumulate_grad_batches, trainer.val_check_interval, trainer.num_nodes) == (4, 0.25, 2)
-    assert isinstance(trainer.profiler, SimpleProfiler)
-    assert any(isinstance(callback, EarlyStopping) for callback in trainer.callbacks)
+    assert isinstance(trainer.profiler, SimpleProfiler)  # type: ignore[attr-defined]
+    assert trainer.early_stopping_callback is not None
 
 
 def test_overfitting_on_purpose_does_not_stop_early(tmp_path: Path) -> None:
@@ -168,7 +167,7 @@ def test_overfitting_on_purpose_does_not_stop_early(tmp_path: Path) -> None:
         composed("trainer.overfit_batches=2"), RunFolder(tmp_path), History(tmp_path / "history.csv"), []
     )
     assert (trainer.limit_train_batches, trainer.limit_val_batches) == (2, 2)
-    assert not any(isinstance(callback, EarlyStopping) for callback in trainer.callbacks)
+    assert trainer.early_stopping_callback is None
 
 
 @pytest.mark.parametrize(

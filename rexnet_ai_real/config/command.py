@@ -8,8 +8,13 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any, get_type_hints
 
+import hydra
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf.errors import OmegaConfBaseException
+
 from rexnet_ai_real.cli.ending import DONE, ending
 from rexnet_ai_real.cli.hydra_help import CONF
+from rexnet_ai_real.config.compose import SCHEMAS
 from rexnet_ai_real.config.keys import check_known
 from rexnet_ai_real.config.rules import ConfigError
 from rexnet_ai_real.config.schema import TrainConfig
@@ -26,12 +31,6 @@ def run_hydra(name: str, run: Callable[..., Any]) -> int:
     Raises:
         SystemExit: something is wrong with the settings, or `run` raised it.
     """
-    import hydra
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    from rexnet_ai_real.config.compose import SCHEMAS  # registers them with Hydra
-
     with ending():
         check_typed(sys.argv[1:], SCHEMAS[name])
         try:
@@ -64,8 +63,6 @@ def groups(schema: type) -> list[str]:
 
 def in_our_words(error: Exception, schema: type) -> str:
     """One line for an error of Hydra or OmegaConf, which explain themselves in several."""
-    from hydra.errors import MissingConfigException, OverrideParseException
-
     text, cause = str(error).strip(), error.__cause__
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, name = (error.missing_cfg_file or "").rpartition("/")

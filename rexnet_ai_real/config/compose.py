@@ -60,7 +60,7 @@ def is_fresh(composed: DictConfig) -> bool:
 
 def initial_weights(data: str) -> str | None:
     """Where training starts unless told otherwise: no data set of ordinary size teaches a network from nothing."""
-    return None if LAYOUTS[data].is_generated else "imagenet"
+    return None if data in LAYOUTS and LAYOUTS[data].is_generated else "imagenet"
 
 
 def _plain(composed: DictConfig, schema: type[Settings]) -> Settings:

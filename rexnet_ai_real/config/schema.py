@@ -153,9 +153,9 @@ class ModelConfig:
     """Multiplier of the number of blocks of ReXNet."""
     library: str = field(default="rexnet", metadata=one_of(*LIBRARIES))
     """rexnet: this project's own ReXNet; timm: any backbone of timm, for comparison."""
-    weights: str | None = "${initial_weights:${data.name}}"
+    weights: str | None = None
     """Where training starts: imagenet (downloaded through timm), a path to .safetensors or .pth, or null for random
-    weights. Unless given: imagenet, and null for the generated images of data=synthetic."""
+    weights. conf/train.yaml sets imagenet, and null for the generated images of data=synthetic."""
     dropout: float = field(default=0.2, metadata=BELOW_ONE)
     """Probability with which each pooled feature is dropped before the last layer."""
     drop_path: float = field(default=0.0, metadata=BELOW_ONE)

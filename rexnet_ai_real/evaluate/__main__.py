@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING
 
 from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, ending
 from rexnet_ai_real.cli.hydra_help import show_help
-from rexnet_ai_real.config.command import run_hydra
-from rexnet_ai_real.runs.identify import identify
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -29,6 +27,8 @@ def main() -> int:
     if show_help(__doc__, ("data",)):
         return DONE
     with ending():  # a package may be missing
+        from rexnet_ai_real.config.command import run_hydra  # --help needs neither Hydra nor NumPy
+
         return run_hydra("evaluate", run)
 
 
@@ -42,6 +42,8 @@ def run(composed: "DictConfig") -> None:
 
     with ending("The same command continues where this one stopped: finished predictions are kept."):
         settings = config.load_evaluation(composed)
+        from rexnet_ai_real.runs.identify import identify
+
         identify(Path(settings.run).expanduser())
         from rexnet_ai_real.evaluate.report.write import write_report  # PyTorch takes seconds: refusals come first
 

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -61,7 +61,7 @@ def claimed(path: Path, *, rename: bool) -> Iterator[RunFolder]:
     Raises:
         FolderTaken, OSError: as `claim`.
     """
-    new = [folder for folder in (path, *path.parents) if not folder.exists()]
+    new = missing_folders(path)
     folder = RunFolder(claim(path, rename=rename))
     if rename:  # another process may have made `path` in the meantime
         new = [folder.path, *(parent for parent in new if parent != path)]
@@ -71,9 +71,19 @@ def claimed(path: Path, *, rename: bool) -> Iterator[RunFolder]:
     finally:
         if not folder.config_file.exists():
             folder.log_file.unlink(missing_ok=True)
-            for made in new:
-                with suppress(OSError):  # something else lies there by now
-                    made.rmdir()
+            remove_empty(new)
+
+
+def missing_folders(path: Path) -> list[Path]:
+    """The folder and those around it that do not exist yet, the innermost first."""
+    return [folder for folder in (path, *path.parents) if not folder.exists()]
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders, in this order, in which nothing lies."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def begin(folder: RunFolder, config: dict[str, Any]) -> None:

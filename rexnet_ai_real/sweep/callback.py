@@ -13,9 +13,8 @@ from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf, flag_override, open_dict
 
 from rexnet_ai_real.cli.ending import ending
-from rexnet_ai_real.config.compose import is_fresh
 from rexnet_ai_real.files import write_text
-from rexnet_ai_real.runs.claim import claim, system_errors_in_words
+from rexnet_ai_real.runs.claim import claim, missing_folders, remove_empty, system_errors_in_words
 from rexnet_ai_real.runs.jobs import ERROR_FILE, NotASweep
 from rexnet_ai_real.runs.record import override
 from rexnet_ai_real.sweep.foresight import check_jobs
@@ -30,6 +29,8 @@ class SweepSummary(Callback):
     """
 
     folder: Path
+    new: list[Path]
+    """Folders that were made for this multirun, the innermost first."""
 
     def __init__(self, check: str | None = None) -> None:
         """`check`: full name of a function that gets the settings of each job before the first one starts.
@@ -50,7 +51,9 @@ class SweepSummary(Callback):
         with ending(), system_errors_in_words():
             if self.check:
                 check_jobs(config, get_method(self.check))
+            new = missing_folders(Path(config.hydra.sweep.dir))
             self.folder = _folder_of_jobs(config)
+            self.new = [self.folder, *new] if new else []
         atexit.register(self.summarise_interrupted)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
@@ -90,12 +93,16 @@ class SweepSummary(Callback):
 
         try:
             report(self.folder)
-        except NotASweep:  # ended before the first job
-            return
+        except NotASweep:  # ended before the first job, such as by a value that cannot be: nothing is left behind
+            if self.new:
+                (self.folder / "multirun.yaml").unlink(missing_ok=True)
+                remove_empty(self.new)
 
 
 def _folder_of_jobs(config: DictConfig) -> Path:
     """The folder that the settings name; where it is the usual one, the name that is free is given to all jobs."""
+    from rexnet_ai_real.config.compose import is_fresh  # `sweep --help` needs no NumPy
+
     folder, rename = Path(config.hydra.sweep.dir), is_fresh(config)
     journal = OmegaConf.select(config, "hydra.sweeper.journal")  # a search that goes on, or is shared
     if journal is None or not Path(journal).exists():
