@@ -443,7 +443,8 @@ def test_timm_builds_the_same_network_from_the_exported_folder(architecture: dic
     with torch.no_grad():
         torch.testing.assert_close(theirs(images), ours(images), rtol=0, atol=1e-5)
     data = timm.data.resolve_model_data_config(theirs)
-    assert (data["input_size"], data["mean"], data["std"]) == ((3, size, size), PREPROCESSING.mean, PREPROCESSING.std)
+    assert tuple(data["input_size"]) == (3, size, size)
+    assert (tuple(data["mean"]), tuple(data["std"])) == (PREPROCESSING.mean, PREPROCESSING.std)
     assert (data["interpolation"], data["crop_pct"], data["crop_mode"]) == ("bilinear", 1.0, "squash")
     assert theirs.pretrained_cfg["label_names"] == ["real", "ai"]
     found = Detector.load(tmp_path / "out")  # and the folder is a detector of this project's too
