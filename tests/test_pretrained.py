@@ -167,14 +167,15 @@ def test_every_container_gives_timms_weights(
 def ensemble(tmp_path: Path) -> Path:
     """A saved detector of two networks, the second with other weights."""
     folder = tmp_path / "exported"
-    architecture = {"name": "rexnet_100", "width": 0.25}
+    architecture: dict[str, Any] = {"name": "rexnet_100", "width": 0.25}
     states = [build(**architecture).state_dict() for _ in range(2)]
     write_detector(folder, StoredDetector.of(states, architecture, PREPROCESSING, {}))
     return folder
 
 
 def first_layer(model: nn.Module) -> Tensor:
-    return model.state_dict()["stem.conv.weight"]
+    weight: Tensor = model.state_dict()["stem.conv.weight"]
+    return weight
 
 
 @pytest.mark.parametrize("name", ["exported", "exported/model.safetensors"])
@@ -222,10 +223,10 @@ def test_folders_without_weights_say_what_is_missing(tmp_path: Path) -> None:
         load_weights(ReXNet(), tmp_path)
     (tmp_path / "detector.json").touch()
     with pytest.raises(
-        FileNotFoundError, match="without model.safetensors: export it again with --formats safetensors"
+        FileNotFoundError, match=r"without model\.safetensors: export it again with --formats safetensors"
     ):
         load_weights(ReXNet(), tmp_path)
-    with pytest.raises(FileNotFoundError, match="no weights at .*nowhere"):
+    with pytest.raises(FileNotFoundError, match=r"no weights at .*nowhere"):
         load_weights(ReXNet(), f"{tmp_path / 'nowhere'}@1")
 
 
