@@ -302,6 +302,20 @@ def test_a_run_that_ended_too_early_is_refused(tiny_run: RunFolder, tmp_path: Pa
         Detector.load(run.path)
 
 
+@pytest.mark.parametrize("file", ["config.yaml", "manifest.csv", "metrics.json"])
+@pytest.mark.parametrize("content", [b"", b"a: [1, {", b"{", b"name: x\n", b"\xff\xfe\x00", b'"a\n1,2,3'])
+def test_a_run_with_a_damaged_file_is_one_sentence(
+    file: str, content: bytes, detector: Detector, tiny_run: RunFolder, tmp_path: Path
+) -> None:
+    run = copied(tiny_run, tmp_path / "run", lambda config: None, [])
+    (run.path / file).write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        Detector.load(run.path)
+    assert str(caught.value).startswith(str(run.path))
+    assert "\n" not in str(caught.value)
+    assert Detector.load(run.best_checkpoint).preprocessing == detector.preprocessing  # as the message advises
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

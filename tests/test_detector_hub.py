@@ -6,6 +6,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
+from huggingface_hub import HfApi
 from PIL import Image
 
 from rexnet_ai_real import Detector
@@ -26,6 +28,8 @@ from rexnet_ai_real.predict.__main__ import main as predict
 from rexnet_ai_real.runs.identify import NotADetector
 
 NAME = "someone/detector"
+NOBODY = 9
+"""A port where nobody answers."""
 ARCHITECTURE: dict[str, Any] = {"name": "rexnet_100", "width": 0.25}
 PREPROCESSING = Preprocessing(32, "squash", "bilinear", (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 
@@ -46,17 +50,25 @@ class Hub:
         return {path.rpartition("/")[2] for path in self.asked if path.startswith(f"GET /{NAME}/resolve")}
 
 
-def detector(folder: Path, temperature: int) -> Path:
-    """A saved detector; `temperature` sets one apart from the other."""
-    network = build(**ARCHITECTURE)
-    stored = StoredDetector.of([network.state_dict()], ARCHITECTURE, PREPROCESSING, {"name": f"number {temperature}"})
-    write_detector(folder, stored)
-    (folder / "photo.psd").write_bytes(bytes(1000))
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two saved detectors, first/ and second/."""
+    folder = tmp_path_factory.mktemp("both")
+    for number, name in enumerate(("first", "second"), start=1):
+        network = build(**ARCHITECTURE)
+        stored = StoredDetector.of([network.state_dict()], ARCHITECTURE, PREPROCESSING, {"name": f"number {number}"})
+        write_detector(folder / name, stored)
+        (folder / name / "photo.psd").write_bytes(bytes(1000))
     return folder
 
 
+def reach(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    """Let the client talk to this machine instead of the Hub."""
+    monkeypatch.setattr("huggingface_hub.HfApi", partial(HfApi, endpoint=f"http://127.0.0.1:{port}"))
+
+
 @pytest.fixture
-def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+def stand_in(both: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """The part of the Hub's interface that a download of small files uses, and an empty cache."""
     state = Hub()
 
@@ -104,21 +116,18 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    reach(monkeypatch, server.server_port)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
     monkeypatch.chdir(tmp_path)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    state.commits = {"1" * 40: detector(tmp_path / "first", 1), "2" * 40: detector(tmp_path / "second", 2)}
+    shutil.copytree(both, tmp_path, dirs_exist_ok=True)
+    state.commits = {"1" * 40: tmp_path / "first", "2" * 40: tmp_path / "second"}
     state.branches = {"main": "1" * 40, "next": "2" * 40}
     yield state
     server.shutdown()
     server.server_close()
-
-
-def unplug(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
 
 
 def test_a_name_on_the_hub_is_a_detector_whose_commit_is_said(stand_in: Hub) -> None:
@@ -178,7 +187,7 @@ def test_without_a_network_the_copy_in_the_cache_is_taken(
 ) -> None:
     Detector.load(NAME)
     Detector.load(f"{NAME}@next")
-    unplug(monkeypatch)
+    reach(monkeypatch, NOBODY)
     for name, commit in ((NAME, "1"), (f"{NAME}@main", "1"), (f"{NAME}@next", "2")):
         caplog.clear()
         assert Detector.load(name).origin == f"{NAME}@{commit * 40}"
@@ -189,7 +198,7 @@ def test_without_a_network_the_copy_in_the_cache_is_taken(
 
 
 def test_without_network_and_copy_it_is_one_sentence(stand_in: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    unplug(monkeypatch)
+    reach(monkeypatch, NOBODY)
     with pytest.raises(
         NotADetector,
         match=r"^someone/detector does not exist here.*the Hub was not reached, and no copy is in the cache",

@@ -165,6 +165,17 @@ def test_a_graph_of_another_detector_is_refused(copy: Path, backend: str, file: 
         Detector.load(copy, backend=backend)
 
 
+@pytest.mark.parametrize("backend", ["torch", "onnx", "openvino"])
+@pytest.mark.parametrize("change", [{"resize": "crop"}, {"mean": [0.1, 0.2, 0.3]}, {"std": [0.5, 0.5, 0.5]}])
+def test_another_preprocessing_beside_the_network_is_refused(copy: Path, backend: str, change: dict[str, Any]) -> None:
+    description = copy / "detector.json"
+    plain = json.loads(description.read_text())
+    plain["preprocessing"] |= change
+    description.write_text(json.dumps(plain))
+    with pytest.raises(NotADetector, match="belong"):
+        Detector.load(copy, backend=backend)
+
+
 @pytest.fixture(scope="module")
 def small_installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with this project and what onnxruntime, pillow and rich need, as `pip install` would lay it."""

@@ -2,7 +2,9 @@
 
 import errno
 import json
+import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -17,6 +19,7 @@ import onnxruntime
 import openvino
 import pandas as pd
 import pytest
+import timm
 import torch
 import yaml
 from numpy.typing import NDArray
@@ -36,13 +39,16 @@ from rexnet_ai_real.export import folder, int8, making, parity, request
 from rexnet_ai_real.export.graph import CannotExport, ExportedNetwork, has_exact_map, onnx_graph
 from rexnet_ai_real.export.parity import Answers, ParityFailed
 from rexnet_ai_real.export.sample import Sample
+from rexnet_ai_real.export.timm_form import timm_config
 from rexnet_ai_real.export.weights import mean_weights, with_new_statistics
 from rexnet_ai_real.images.preprocessing import Preprocessing
+from rexnet_ai_real.images.transforms import evaluation_transform
 from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.models.factory import build
 from rexnet_ai_real.runs.folder import RunFolder
 
 PREPROCESSING = Preprocessing(96, "squash", "bilinear", (0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
+TIMM_DATA: Any = timm.data  # partly without types
 ARCHITECTURE: dict[str, Any] = {"name": "rexnet_100", "width": 0.25}
 
 
@@ -419,25 +425,103 @@ def test_an_interruption_leaves_the_old_folder(tmp_path: Path, monkeypatch: pyte
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def test_a_full_disk_is_one_sentence_and_leaves_the_old_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("form", ["safetensors", "onnx", "openvino", "timm"])
+def test_a_full_disk_is_one_line_and_leaves_nothing(
+    form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = tmp_path / "model"
     write_detector(model, stored(network()))
-    before = (model / "detector.json").read_bytes()
-
-    def full(*_: Any) -> str:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(folder, "model_card", full)
-    assert export.main([str(model), str(model), "--formats", "safetensors", "--overwrite"]) == 2
-    said = capsys.readouterr().err.strip().splitlines()[-1]
-    assert said == f"{model} cannot be read or written (no space left on device). Nothing was exported"
-    assert (model / "detector.json").read_bytes() == before
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))  # no file may grow longer, as on a full disk
+    try:
+        assert export.main([str(model), str(tmp_path / "out"), "--formats", form, "--count", "2"]) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    [line] = [line for line in capsys.readouterr().err.splitlines() if "Nothing was written" in line]
+    assert line.startswith(f"exporting to {tmp_path / 'out'} was stopped at ")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
-    (tmp_path / "file").write_text("in the way")
-    assert export.main([str(model), str(tmp_path / "file" / "out"), "--formats", "safetensors"]) == 2
-    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.ENOSPC])
+@pytest.mark.parametrize("where", ["tempfile.mkdtemp", "rexnet_ai_real.export.folder.write_text"])
+def test_a_disk_that_refuses_leaves_the_old_folder(
+    code: int, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "model"
+    write_detector(model, stored(network()))
+
+    def refuses(*_: Any, **__: Any) -> str:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(where, refuses)
+    assert export.main([str(model), str(model), "--formats", "safetensors", "--overwrite"]) == 2
+    assert f": {os.strerror(code).lower()}. Nothing was written. Make room there" in capsys.readouterr().err
+    assert sorted(path.name for path in model.iterdir()) == ["detector.json", "model.safetensors"]
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+# timm
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        {"name": "rexnet_100", "width": 0.25},
+        {"name": "rexnet_130"},
+        {"name": "rexnetr_150", "width": 0.5, "depth": 0.5},
+        {"name": "mobilenetv3_small_050", "library": "timm"},
+        {"name": "deit_tiny_patch16_224", "library": "timm"},
+    ],
+    ids=lambda architecture: "-".join(map(str, architecture.values())),
+)
+def test_timm_builds_the_same_network_from_the_exported_folder(architecture: dict[str, Any], tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    ours = build(**architecture).eval()
+    size = 224 if "deit" in architecture["name"] else 96
+    preprocessing = replace(PREPROCESSING, image_size=size)
+    write_detector(tmp_path / "model", StoredDetector.of([ours.state_dict()], architecture, preprocessing, {}))
+    assert export.main([str(tmp_path / "model"), str(tmp_path / "out"), "--formats", "timm", "--count", "2"]) == 0
+    theirs = timm.create_model(f"local-dir:{tmp_path / 'out' / 'timm'}", pretrained=True).eval()
+    images = torch.randn(2, 3, size, size)
+    with torch.no_grad():
+        torch.testing.assert_close(theirs(images), ours(images), rtol=0, atol=1e-5)
+    data = TIMM_DATA.resolve_model_data_config(theirs)
+    assert tuple(data["input_size"]) == (3, size, size)
+    assert (tuple(data["mean"]), tuple(data["std"])) == (PREPROCESSING.mean, PREPROCESSING.std)
+    assert (data["interpolation"], data["crop_pct"], data["crop_mode"]) == ("bilinear", 1.0, "squash")
+    assert json.loads((tmp_path / "out" / "timm" / "config.json").read_text())["label_names"] == ["real", "ai"]
+    found = Detector.load(tmp_path / "out")  # and the folder is a detector of this project's too
+    assert found.engine.backend == "torch"
+    [entry] = json.loads((tmp_path / "out" / "parity.json").read_text())["parity"]
+    assert entry["name"] == "timm"
+
+
+def test_timm_prepares_images_as_the_detector_does(tmp_path: Path) -> None:
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (70, 120, 3), dtype=np.uint8))
+    for resize in ("squash", "crop"):
+        preprocessing = replace(PREPROCESSING, resize=resize)
+        description = StoredDetector.of([network().state_dict()], ARCHITECTURE, preprocessing, {}).description
+        config = timm_config(description)["pretrained_cfg"]
+        theirs = TIMM_DATA.create_transform(**{key: config[key] for key in config if key != "num_classes"})
+        ours = evaluation_transform(preprocessing)(image)
+        # Their crop is cut from the resized image, ours before resizing: a difference of grey levels at most.
+        assert (theirs(image) - ours).abs().max() < (0.03 if resize == "squash" else 1.0)
+        assert (theirs(image) - ours).abs().mean() < 0.1
+
+
+def test_what_timm_does_not_have_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_detector(tmp_path / "two", stored(network(1), network(2)))
+    lite = build("rexnet_lite_100")
+    write_detector(
+        tmp_path / "lite", StoredDetector.of([lite.state_dict()], {"name": "rexnet_lite_100"}, PREPROCESSING, {})
+    )
+    for name, words in (
+        ("two", "timm holds one network, and this detector has 2"),
+        ("lite", "timm has no rexnet"),
+    ):
+        assert export.main([str(tmp_path / name), str(tmp_path / "out"), "--formats", "timm", "--count", "2"]) == 2
+        assert words in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()
 
 
 def test_what_cannot_be_measured_is_not_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

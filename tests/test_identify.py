@@ -95,6 +95,15 @@ def test_every_command_refuses_in_the_same_words(name: str, tmp_path: Path) -> N
     assert said.pop().startswith(f"NotADetector: {path}")
 
 
+@pytest.mark.parametrize("file", [".hydra/overrides.yaml", "metrics.json"])
+def test_a_multirun_with_a_damaged_file_is_one_sentence(file: str, tmp_path: Path) -> None:
+    folder = job(tmp_path / "folds" / "0", "data.fold=0")
+    for content in (b"[1, {", b"\xff\xfe"):
+        (folder / file).write_bytes(content)
+        with pytest.raises(NotADetector, match=r"folds cannot be read: .*give the folder of one job"):
+            identify(tmp_path / "folds")
+
+
 def test_an_exported_detector_is_found_with_the_standard_library_alone(tmp_path: Path) -> None:
     leave(tmp_path, "detector.json")
     program = (

@@ -10,10 +10,22 @@ from typing import Any
 import pytest
 import timm
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from rexnet_ai_real.models import ReXNet, load_imagenet, load_pretrained, load_weights, pretrained, to_timm_layout
+from rexnet_ai_real.detector.storage import StoredDetector, write_detector
+from rexnet_ai_real.images.preprocessing import Preprocessing
+from rexnet_ai_real.models import (
+    ReXNet,
+    build,
+    load_imagenet,
+    load_pretrained,
+    load_weights,
+    pretrained,
+    to_timm_layout,
+)
+
+PREPROCESSING = Preprocessing(32, "squash", "bilinear", (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -149,6 +161,73 @@ def test_every_container_gives_timms_weights(
     assert (loaded.tensors, loaded.head, loaded.layout) == (413, True, "timm")
     for key, tensor in to_timm_layout(model).items():
         torch.testing.assert_close(tensor, donor.state_dict()[key])
+
+
+@pytest.fixture
+def ensemble(tmp_path: Path) -> Path:
+    """A saved detector of two networks, the second with other weights."""
+    folder = tmp_path / "exported"
+    architecture: dict[str, Any] = {"name": "rexnet_100", "width": 0.25}
+    states = [build(**architecture).state_dict() for _ in range(2)]
+    write_detector(folder, StoredDetector.of(states, architecture, PREPROCESSING, {}))
+    return folder
+
+
+def first_layer(model: nn.Module) -> Tensor:
+    weight: Tensor = model.state_dict()["stem.conv.weight"]
+    return weight
+
+
+@pytest.mark.parametrize("name", ["exported", "exported/model.safetensors"])
+def test_a_saved_detector_starts_a_training(ensemble: Path, name: str) -> None:
+    tensors = load_file(ensemble / "model.safetensors")
+    one = {key: tensor for key, tensor in tensors.items() if key.startswith("0.")}
+    save_file(one, ensemble / "model.safetensors")
+    model = ReXNet(width=0.25)
+    loaded = load_pretrained(model, "rexnet_100", str(ensemble.parent / name))
+    assert (loaded.tensors, loaded.head) == (len(one), True)
+    assert torch.equal(first_layer(model), tensors["0.stem.conv.weight"])
+
+
+@pytest.mark.parametrize("name", ["exported", "exported/model.safetensors"])
+def test_of_an_ensemble_one_network_is_chosen(ensemble: Path, name: str) -> None:
+    tensors = load_file(ensemble / "model.safetensors")
+    model, path = ReXNet(width=0.25), f"{ensemble.parent / name}"
+    with pytest.raises(
+        ValueError, match=r"holds 2 networks of an ensemble, @0 to @1: choose one, such as model\.weights=.*@0"
+    ):
+        load_weights(model, path)
+    for number in (0, 1):
+        load_weights(model, f"{path}@{number}")
+        assert torch.equal(first_layer(model), tensors[f"{number}.stem.conv.weight"])
+    with pytest.raises(ValueError, match=r"@2: its networks are @0 to @1"):
+        load_weights(model, f"{path}@2")
+
+
+def test_a_run_and_its_checkpoint_start_a_training(tmp_path: Path, donor: nn.Module) -> None:
+    best = tmp_path / "runs" / "0" / "checkpoints" / "best.ckpt"
+    best.parent.mkdir(parents=True)
+    torch.save({"state_dict": _prefixed(dict(donor.state_dict()), "network.")}, best)
+    for path in (best, tmp_path / "runs" / "0"):
+        model = ReXNet(num_classes=5)
+        assert load_weights(model, path).head
+        assert torch.equal(first_layer(model), first_layer(donor))
+    with pytest.raises(ValueError, match=r"holds 1 runs: choose one with model\.weights=.*runs/0"):
+        load_weights(ReXNet(), tmp_path / "runs")
+    with pytest.raises(ValueError, match=r"only a saved detector has networks with numbers; leave @0 out"):
+        load_weights(ReXNet(), f"{best}@0")
+
+
+def test_folders_without_weights_say_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"holds neither model\.safetensors nor checkpoints/best\.ckpt"):
+        load_weights(ReXNet(), tmp_path)
+    (tmp_path / "detector.json").touch()
+    with pytest.raises(
+        FileNotFoundError, match=r"without model\.safetensors: export it again with --formats safetensors"
+    ):
+        load_weights(ReXNet(), tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"no weights at .*nowhere"):
+        load_weights(ReXNet(), f"{tmp_path / 'nowhere'}@1")
 
 
 def test_keeps_its_own_head_where_class_counts_differ_or_the_file_has_none(tmp_path: Path, donor: nn.Module) -> None:

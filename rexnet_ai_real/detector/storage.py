@@ -267,9 +267,7 @@ def write_detector(folder: Path, stored: StoredDetector) -> None:
     than wrong.
     """
     tensors = {
-        f"{number}.{name}": tensor.detach().cpu().contiguous()
-        for number, state in enumerate(stored.states)
-        for name, tensor in state.items()
+        f"{number}.{name}": tensor for number, state in enumerate(stored.states) for name, tensor in state.items()
     }
     write_tensors(folder / WEIGHTS_FILE, tensors)
     write_description(folder, stored.description)
@@ -281,9 +279,10 @@ def write_tensors(file: Path, tensors: State) -> None:
     Raises:
         OSError: it cannot be written.
     """
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with write_atomically(file) as temporary:
         try:
-            save_file(tensors, temporary, metadata={"format": "pt"})
+            save_file(plain, temporary, metadata={"format": "pt"})
         except SafetensorError as error:  # of a full disk too
             number = re.search(r"os error (\d+)", str(error))
             code = int(number[1]) if number else errno.EIO

@@ -55,11 +55,6 @@ def export(options: argparse.Namespace) -> int:
     except parity.ParityFailed as error:
         print(error, file=sys.stderr)
         return SOME_FAILED
-    except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise UserError(
-            f"{error.filename or options.out} cannot be read or written ({reason}). Nothing was exported"
-        ) from error
     _show(exported)
     if options.push_to_hub:
         print(hub.push(exported.folder, options.push_to_hub, private=options.private))

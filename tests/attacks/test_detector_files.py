@@ -284,14 +284,14 @@ def test_a_value_of_the_wrong_kind_is_one_line(name: str, saved: Path) -> None:
 
 
 def test_a_checkpoint_with_numbers_that_are_none_is_one_line(network: nn.Module, tmp_path: Path) -> None:
-    damaged: list[dict[str, Any]] = [
+    strange: tuple[dict[str, Any], ...] = (
         {"preprocessing": PREPROCESSING.to_plain() | {"std": [float("nan"), 1.0, 1.0]}},
         {"preprocessing": PREPROCESSING.to_plain() | {"mean": [float("inf"), 1.0, 1.0]}},
         {"model": ARCHITECTURE | {"width": float("nan")}},
         {"model": {3: 4}},
         {"model": {"name": torch.ones(3)}},
-    ]
-    for number, changes in enumerate(damaged):
+    )
+    for number, changes in enumerate(strange):
         torch.save(checkpoint(network, **changes), tmp_path / f"{number}.ckpt")
         assert refusal(tmp_path / f"{number}.ckpt")
 
