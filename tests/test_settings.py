@@ -158,7 +158,7 @@ def test_settings_of_the_trainer_reach_lightning(tmp_path: Path) -> None:
     trainer: Any = new_trainer(config, RunFolder(tmp_path), History(tmp_path / "history.csv"), [])
     assert (trainer.limit_train_batches, trainer.limit_val_batches, trainer.limit_test_batches) == (10, 0.5, 1)
     assert (trainer.accumulate_grad_batches, trainer.val_check_interval, trainer.num_nodes) == (4, 0.25, 2)
-    assert isinstance(trainer.profiler, SimpleProfiler)  # type: ignore[attr-defined]
+    assert isinstance(trainer.profiler, SimpleProfiler)
     assert trainer.early_stopping_callback is not None
 
 
