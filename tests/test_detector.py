@@ -302,8 +302,22 @@ def test_a_run_that_ended_too_early_is_refused(tiny_run: RunFolder, tmp_path: Pa
         Detector.load(run.path)
 
 
-@pytest.mark.parametrize("file", ["config.yaml", "manifest.csv", "metrics.json"])
-@pytest.mark.parametrize("content", [b"", b"a: [1, {", b"{", b"name: x\n", b"\xff\xfe\x00", b'"a\n1,2,3'])
+BROKEN = (b"", b"a: [1, {", b"{", b"name: x\n", b"\xff\xfe\x00", b"5")
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        *(("config.yaml", content) for content in BROKEN),
+        *(("metrics.json", content) for content in BROKEN),
+        ("manifest.csv", b""),
+        ("manifest.csv", b"path,label\na.png,0\n"),
+        (
+            "manifest.csv",
+            b"path,label,source,sha256,dhash,group,width,height,format,bytes,split,problem\n" + b"x," * 12,
+        ),
+    ],
+)
 def test_a_run_with_a_damaged_file_is_one_sentence(
     file: str, content: bytes, detector: Detector, tiny_run: RunFolder, tmp_path: Path
 ) -> None:

@@ -29,13 +29,11 @@ from rexnet_ai_real.detector.description import (
     write_description,
 )
 from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
-from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.files import require_plain, write_atomically
+from rexnet_ai_real.detector.training import training_of
+from rexnet_ai_real.files import write_atomically
 from rexnet_ai_real.images.preprocessing import Preprocessing
-from rexnet_ai_real.labels import LABELS
 from rexnet_ai_real.models.checkpoint import AsksForCode, Damaged, read_plain, read_safetensors
 from rexnet_ai_real.models.factory import build_trained
-from rexnet_ai_real.runs.folder import RunFolder
 from rexnet_ai_real.runs.identify import (
     DETECTOR_FILE,
     EXPECTED,
@@ -158,16 +156,7 @@ def read_run(found: Run) -> StoredDetector:
     """
     checkpoint = found.require_checkpoint()
     stored = read_checkpoint(checkpoint)
-    try:
-        training = _summary(found.run)
-    except UserError:
-        raise
-    except Exception as error:  # a hand that edits YAML, CSV or JSON can break each in a dozen ways
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise NotADetector(
-            f"{found.run.path} cannot be read: its config.yaml, manifest.csv or metrics.json was changed or cut off "
-            f"({reason}). Restore the file, or give {checkpoint}, which holds the whole detector"
-        ) from error
+    training = training_of(found.run, checkpoint)
     return replace(stored, description=replace(stored.description, training=training))
 
 
@@ -177,8 +166,9 @@ def read_folds(found: Folds) -> StoredDetector:
     Raises:
         NotADetector: jobs whose networks or preprocessing differ.
     """
-    finished = sorted(found.finished, key=lambda job: job.config["data"]["fold"] or 0)
-    parts = [read_run(Run(job.run)) for job in finished]
+    runs = [(read_run(Run(job.run)), job.config["data"]) for job in found.finished]
+    runs.sort(key=lambda run: run[1].get("fold") or 0)
+    parts, settings = [part for part, _ in runs], [data for _, data in runs]
     descriptions = [part.description for part in parts]
     first = descriptions[0]
     if any((d.architecture, d.preprocessing) != (first.architecture, first.preprocessing) for d in descriptions):
@@ -186,10 +176,10 @@ def read_folds(found: Folds) -> StoredDetector:
     if len(parts) == 1:
         return parts[0]
     training = {
-        "folds": int(finished[0].config["data"]["folds"]),
+        "folds": settings[0].get("folds"),
         "networks": {
-            str(job.config["data"]["fold"]): description.training
-            for job, description in zip(finished, descriptions, strict=True)
+            str(data.get("fold")): description.training
+            for data, description in zip(settings, descriptions, strict=True)
         },
     }
     return StoredDetector.of([part.states[0] for part in parts], first.architecture, first.preprocessing, training)
@@ -305,26 +295,3 @@ def _read_tensors(file: Path) -> State:
         return read_safetensors(file)
     except Damaged as error:
         raise NotADetector(f"{file} is missing or damaged ({error}). Save or export the detector again") from error
-
-
-def _summary(run: RunFolder) -> dict[str, Any]:
-    """The images, length and metrics of a run; no paths, since a saved detector is passed on."""
-    from rexnet_ai_real.data.manifest import read_manifest  # brings pandas along
-
-    for file in (run.config_file, run.manifest_file, run.metrics_file):
-        if file.exists():
-            require_plain(file)
-    config = run.read_config()
-    summary: dict[str, Any] = {"name": config["name"], "data": config["data"]["name"], "seed": config["seed"]}
-    if run.manifest_file.is_file():
-        manifest = read_manifest(run.manifest_file)
-        counts = manifest[manifest["split"] != ""].groupby(["split", "label"]).size()
-        summary["images"] = {
-            split: {LABELS[label]: int(count) for label, count in counts[split].items()}
-            for split in ("train", "val", "test")
-            if split in counts.index
-        }
-    if run.metrics_file.is_file():
-        metrics = run.read_metrics()
-        summary |= {key: metrics[key] for key in ("epochs", "best_epoch", "seconds", "val", "test")}
-    return summary

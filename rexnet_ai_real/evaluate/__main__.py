@@ -42,9 +42,10 @@ def run(composed: "DictConfig") -> None:
 
     with ending("The same command continues where this one stopped: finished predictions are kept."):
         settings = config.load_evaluation(composed)
+        from rexnet_ai_real.detector.hub import locate
         from rexnet_ai_real.runs.identify import identify
 
-        identify(Path(settings.run).expanduser())
+        identify(locate(Path(settings.run).expanduser(), settings.backend).path)
         from rexnet_ai_real.evaluate.report.write import write_report  # PyTorch takes seconds: refusals come first
 
         failures = write_report(settings)

@@ -75,8 +75,8 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         choices=tuple(backend.format for backend in BACKENDS.values()),
         default=["safetensors", "onnx"],
-        help="safetensors for PyTorch; onnx and openvino without it; onnx-int8 in a third of the size "
-        "(default: safetensors onnx)",
+        help="safetensors for PyTorch; onnx and openvino without it; onnx-int8 in a third of the size; timm for "
+        "timm.create_model('local-dir:OUT/timm', pretrained=True) (default: safetensors onnx)",
     )
     parser.add_argument(
         "--images",
