@@ -6,7 +6,6 @@ A kill at any moment leaves the old file or the new one.
 import csv
 import logging
 import os
-import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +14,10 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rexnet_ai_real.regular_file import NotRegular, check_regular
+
 if TYPE_CHECKING:
     import pandas as pd
-
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +81,10 @@ def require_plain(path: Path, most: int | None = None) -> int:
         OSError: nothing lies there, or it cannot be asked.
     """
     found = path.stat()
-    if not stat.S_ISREG(found.st_mode):
-        raise NotPlain("a folder, a pipe or a device instead of a regular file")
+    try:
+        check_regular(found)
+    except NotRegular as reason:
+        raise NotPlain(str(reason)) from reason
     if not found.st_size:
         raise NotPlain("an empty file")
     if most is not None and found.st_size > most:

@@ -19,9 +19,9 @@ from rexnet_ai_real.images.colours import to_srgb
 from rexnet_ai_real.images.limits import MAX_ASPECT, MAX_BYTES, MAX_PIXELS, MAX_SIDE
 from rexnet_ai_real.images.memory import FILES, PIXELS
 from rexnet_ai_real.images.quiet import decoders_are_quiet
-from rexnet_ai_real.images.regular_file import NotRegular, open_regular
 from rexnet_ai_real.images.stripped import Hostile, Stripped, strip
 from rexnet_ai_real.images.tiff_directory import orientation
+from rexnet_ai_real.regular_file import NotRegular, open_regular
 
 T = TypeVar("T")
 

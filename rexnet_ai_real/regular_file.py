@@ -24,18 +24,23 @@ def open_regular(path: Path) -> BinaryIO:
         NotRegular: a folder, a device, a pipe, a socket, or a file of the kernel's, such as those in /proc.
         OSError: it cannot be opened.
     """
-    _check(path.stat())  # before it is opened: merely to open some devices does something
+    check_regular(path.stat())  # before it is opened: merely to open some devices does something
     # Should it become a pipe meanwhile, O_NONBLOCK keeps from waiting for a writer.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
-        _check(os.fstat(descriptor))
+        check_regular(os.fstat(descriptor))
     except BaseException:
         os.close(descriptor)
         raise
     return os.fdopen(descriptor, "rb")
 
 
-def _check(status: os.stat_result) -> None:
+def check_regular(status: os.stat_result) -> None:
+    """Refuse everything but a file on an ordinary file system.
+
+    Raises:
+        NotRegular: says what it is instead.
+    """
     if stat.S_ISDIR(status.st_mode):
         raise NotRegular("a folder")
     if not stat.S_ISREG(status.st_mode):
