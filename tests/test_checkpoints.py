@@ -120,7 +120,7 @@ def test_resume_opens_the_checkpoint_that_is_named(run: RunFolder) -> None:
 def test_a_run_continues_from_its_best_checkpoint(run: RunFolder, compose_tiny: Compose) -> None:
     best = torch.load(run.best_checkpoint, weights_only=True)["epoch"] + 1
     first = pd.read_csv(run.history_file)
-    train(compose_tiny(f"resume={run.best_checkpoint}", "trainer.max_epochs=3"), run)
+    train(compose_tiny(f"resume={run.best_checkpoint}", "trainer.max_epochs=3", "schedule.on_resume=stretch"), run)
     history = pd.read_csv(run.history_file)
     assert history["epoch"].tolist() == [1, 2, 3]
     pd.testing.assert_frame_equal(history[:best], first[:best])
@@ -140,7 +140,7 @@ def test_a_run_goes_on_after_its_last_checkpoint_was_cut_off(run: RunFolder, com
     cut_off(run.last_checkpoint)
     for name in (".last-abcd1234.ckpt", ".best-0_zzzzzz.ckpt"):
         (run.checkpoints / name).touch()
-    train(compose_tiny(f"resume={run.path}", "trainer.max_epochs=3"), run)
+    train(compose_tiny(f"resume={run.path}", "trainer.max_epochs=3", "schedule.on_resume=stretch"), run)
     assert run.read_metrics()["epochs"] == 3
     assert checkpoint_to_resume(str(run.path), run) == (run.last_checkpoint, 3)
 

@@ -527,9 +527,14 @@ def test_an_emptied_or_edited_manifest_is_an_error(planted: RunFolder, tmp_path:
     [
         ("manifest.csv", "path,label\na.png,1\n", "manifest.csv is missing or damaged .*lacks the columns source"),
         ("manifest.csv", None, "manifest.csv is missing or damaged .*No such file"),
-        ("config.yaml", "", "config.yaml is empty or does not hold the settings"),
-        ("config.yaml", "data: [1, 2", "config.yaml is damaged .*Put the file back"),
-        ("config.yaml", "data: {name: folder}", "config.yaml is empty or does not hold the settings"),
+        ("config.yaml", "", "config.yaml is empty: expected the settings of the run .*; restore the file"),
+        ("config.yaml", "data: [1, 2", "config.yaml is damaged, at line 1: expected the settings of the run as YAML"),
+        ("config.yaml", "data: {name: folder}", "config.yaml is damaged: expected the settings of the run .*; restore"),
+        (
+            "config.yaml",
+            "data: {name: folder}\nmodel: {}\ntrainer: {}\nseed: 0\n",
+            "does not hold the settings of a training run",
+        ),
         ("predictions.csv", "nothing", "predictions.csv is damaged .*remove it, and the images are predicted again"),
         ("predictions.csv", "path,label,split,logit\na.png,x,test,1\n", "predictions.csv is damaged"),
     ],

@@ -26,6 +26,7 @@ from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
 from rexnet_ai_real.detector.storage import read_detector, torch_engine
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.models import ModelError, build, load_pretrained
+from rexnet_ai_real.models.cam import NoFeatureMap
 from rexnet_ai_real.runs.folder import RunFolder
 from rexnet_ai_real.train import console
 from rexnet_ai_real.train.classifier import class_weights, classification_metrics, weighted_loss
@@ -193,17 +194,27 @@ def test_a_schedule_that_ends_before_the_run_is_refused(compose_tiny: Compose, t
 # Networks of a fixed input size
 
 
-def test_a_transformer_is_built_for_the_size_of_the_images(
-    compose_tiny: Compose, tmp_path: Path, said: pytest.LogCaptureFixture
-) -> None:
+def test_a_transformer_is_built_for_the_size_of_the_images(compose_tiny: Compose, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     name = "vit_tiny_patch16_224"
     train(compose_tiny(*VIT, f"model.name={name}", "figures=true", "trainer.max_epochs=1"), folder)
-    assert f"figures/cam is left out: {name} has no final feature map" in said.text
-    assert sorted(path.stem for path in folder.figures.glob("*.png")) == ["accuracy", "confusion", "f1", "loss"]
+    assert sorted(path.stem for path in folder.figures.glob("*.png")) == ["accuracy", "cam", "confusion", "f1", "loss"]
     engine = torch_engine(read_detector(tmp_path), tmp_path, "cpu", "32-true")
     assert isinstance(engine, TorchEngine)
     assert np.isfinite(engine.logits(np.zeros((2, 32, 32, 3), np.uint8))).all()
+
+
+def test_a_network_without_a_feature_map_has_all_figures_but_one(
+    compose_tiny: Compose, tmp_path: Path, said: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_map(*_: object) -> None:
+        raise NoFeatureMap("no map")
+
+    monkeypatch.setattr("rexnet_ai_real.train.outcome.cam_panel", no_map)
+    folder = RunFolder(tmp_path)
+    train(compose_tiny("figures=true", "trainer.max_epochs=1"), folder)
+    assert "figures/cam is left out: rexnet_100 has no final feature map" in said.text
+    assert sorted(path.stem for path in folder.figures.glob("*.png")) == ["accuracy", "confusion", "f1", "loss"]
 
 
 def test_an_impossible_image_size_is_one_clear_error_before_any_image_is_prepared(

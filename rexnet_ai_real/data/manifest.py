@@ -92,8 +92,9 @@ def read_manifest(path: Path) -> pd.DataFrame:
         ValueError: columns are missing.
     """
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        rows = list(csv.DictReader(file))
-    missing = [name for name in COLUMNS if rows and name not in (*rows[0], "thumbnail")]
+        reader = csv.DictReader(file)
+        rows = list(reader)
+    missing = [name for name in COLUMNS if name not in (*(reader.fieldnames or ()), "thumbnail")]
     if missing:
         raise ValueError(f"{path} is no manifest: it lacks the columns {', '.join(missing)}")
     return _typed([{"thumbnail": "", **row} for row in rows])

@@ -15,7 +15,6 @@ from rexnet_ai_real.cli.arguments import positive
 from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, command
 from rexnet_ai_real.detector.arguments import MODEL
 from rexnet_ai_real.detector.backends import BACKENDS, TORCH
-from rexnet_ai_real.detector.hub import locate
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.export.request import PIXEL_TYPES, Request, check_request
 from rexnet_ai_real.runs.identify import identify
@@ -41,6 +40,8 @@ def export(options: argparse.Namespace) -> int:
         overwrite=options.overwrite,
         license=options.license,
     )
+    from rexnet_ai_real.detector.hub import locate  # NumPy too
+
     identify(locate(options.model, TORCH.name).path)  # refuses a wrong path before PyTorch is imported
     try:
         check_request(options.out, request)
