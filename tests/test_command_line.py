@@ -12,7 +12,8 @@ import pytest
 
 from rexnet_ai_real.cli.arguments import add_images, listed_paths
 from rexnet_ai_real.cli.commands import COMMANDS, run
-from rexnet_ai_real.cli.ending import command
+from rexnet_ai_real.cli.ending import WRONG, command
+from rexnet_ai_real.cli.passed_over import is_result
 from rexnet_ai_real.errors import UserError
 
 
@@ -90,6 +91,20 @@ def test_ends_are_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "nothing there: give something\n"
     assert command(interrupted) == 130
     assert "Interrupted" in capsys.readouterr().err
+
+
+def test_names_in_errors_cannot_steer_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    def fails() -> int:
+        raise UserError("a\x1b[31mred/ is missing\nb\x07/ too")
+
+    assert command(fails) == WRONG
+    assert capsys.readouterr().err == "a\\x1b[31mred/ is missing\nb\\x07/ too\n"
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.html", "explained.csv"])
+def test_a_pipe_among_the_files_is_not_waited_for(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / name)
+    assert not is_result(str(tmp_path / name))
 
 
 def test_a_missing_package_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:

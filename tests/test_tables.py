@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from rexnet_ai_real.config import DataConfig
 from rexnet_ai_real.data import table_labels
 from rexnet_ai_real.data.listed import Listed, MissingImagesError
 from rexnet_ai_real.data.sources import listing, locate
-from rexnet_ai_real.data.tables import TableError
+from rexnet_ai_real.data.tables import TableError, _rows
 from rexnet_ai_real.labels import AI, REAL
 
 
@@ -169,3 +170,12 @@ def test_parquet_without_pyarrow_is_one_sentence(tmp_path: Path, monkeypatch: py
 def test_another_file_is_no_table(tmp_path: Path) -> None:
     with pytest.raises(MissingImagesError, match=r"is a file; the folder that holds .* or a table \(\.csv"):
         read(made(tmp_path, "", name="x.txt"))
+
+
+def test_a_table_that_is_a_pipe_or_nested_without_end_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(TableError, match="not a regular file"):
+        list(_rows(tmp_path / "pipe.csv"))
+    (tmp_path / "deep.jsonl").write_text("[" * 200_000)
+    with pytest.raises(TableError, match=r"deep\.jsonl cannot be read"):
+        list(_rows(tmp_path / "deep.jsonl"))

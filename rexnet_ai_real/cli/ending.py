@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.errors import UserError, visible
 
 DONE: Final = 0
 """All was done."""
@@ -42,7 +42,7 @@ def ending(interrupted: str = "What was written is complete.") -> Iterator[None]
     try:
         yield
     except UserError as error:
-        print(error, file=sys.stderr)
+        print("\n".join(map(visible, str(error).split("\n"))), file=sys.stderr)
         raise SystemExit(WRONG) from error
     except ModuleNotFoundError as error:
         if not (line := missing_package(error)):

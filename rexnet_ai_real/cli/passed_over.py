@@ -4,9 +4,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
 from rexnet_ai_real.images.walk import is_system_file
+from rexnet_ai_real.regular_file import NotRegular, open_regular
 
 MADE_BY: Final = "rexnet-ai-real predict"
 """What galleries and Parquet files of results hold, so that they are recognised."""
@@ -52,11 +54,11 @@ def is_result(path: str) -> bool:
     if suffix not in (".csv", ".jsonl", ".parquet", ".html"):
         return False
     try:
-        with open(path, "rb") as file:
+        with open_regular(Path(path)) as file:
             if suffix == ".parquet" and not name.endswith(".partial"):
                 file.seek(max(0, os.path.getsize(path) - _FAR))
             piece = file.read(_FAR)
-    except (OSError, ValueError):
+    except (OSError, ValueError, NotRegular):
         return False
     if name.endswith(".partial") or suffix == ".jsonl":
         return piece.startswith(b'{"path": "') and b'", "label": "' in piece
@@ -66,7 +68,7 @@ def is_result(path: str) -> bool:
 @lru_cache(maxsize=64)
 def _holds_explanations(folder: str) -> bool:
     try:
-        with open(os.path.join(folder, TABLE), "rb") as file:
+        with open_regular(Path(folder, TABLE)) as file:
             return file.read(len(_TABLE_START)) == _TABLE_START
-    except (OSError, ValueError):
+    except (OSError, ValueError, NotRegular):
         return False

@@ -25,7 +25,8 @@ class EvaluateConfig:
     """One report: `python -m rexnet_ai_real.evaluate`."""
 
     run: str = MISSING
-    """What is evaluated: a run folder, a checkpoint, a multirun of folds, or a saved or exported detector."""
+    """What is evaluated: a run folder, a checkpoint, a multirun of folds, a saved or exported detector,
+    or OWNER/NAME of one on the Hugging Face Hub (then give output_dir, too)."""
     backend: str = "auto"
     """What runs an exported detector: onnx, torch, onnx-int8, openvino; auto: the first of these that it has a file
     for. Runs, checkpoints and folds are evaluated on torch."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rexnet_ai_real.cli.arguments import positive
 from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, command
-from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.errors import UserError, visible
 from rexnet_ai_real.images.layouts import LAYOUTS
 from rexnet_ai_real.labels import LABELS
 
@@ -86,7 +86,7 @@ def summarise(options: argparse.Namespace) -> int:
     from rexnet_ai_real.data.folders import one_class_advice
     from rexnet_ai_real.data.manifest import build_manifest, usable
     from rexnet_ai_real.data.sources import listing, locate
-    from rexnet_ai_real.data.summary import print_tables, printable, summarize
+    from rexnet_ai_real.data.summary import print_tables, summarize
     from rexnet_ai_real.files import cache_folder
 
     data = DataConfig(name=options.name, root=options.root, classes=dict(options.classes), cache=options.cache)
@@ -103,9 +103,9 @@ def summarise(options: argparse.Namespace) -> int:
     tables = summarize(manifest)
     print_tables(tables, Console())
     folder = _saved(options, root, manifest, tables)
-    print(printable(f"Saved summary.md, manifest.csv and contact_sheet.png in {folder}"))
+    print(visible(f"Saved summary.md, manifest.csv and contact_sheet.png in {folder}"))
     if advice := one_class_advice(listed):
-        print(printable(advice), file=sys.stderr)
+        print(visible(advice), file=sys.stderr)
     return DONE if manifest.loc[usable(manifest), "label"].nunique() == 2 else SOME_FAILED
 
 
@@ -117,7 +117,7 @@ def _saved(options: argparse.Namespace, root: Path, manifest: "pd.DataFrame", ta
     """
     from rexnet_ai_real.data.contact_sheet import contact_sheet
     from rexnet_ai_real.data.manifest import write_manifest
-    from rexnet_ai_real.data.summary import printable, to_markdown
+    from rexnet_ai_real.data.summary import to_markdown
     from rexnet_ai_real.files import claim_folder, write_atomically, write_text
 
     folder: Path = options.out or Path("outputs/data") / options.name
@@ -126,7 +126,7 @@ def _saved(options: argparse.Namespace, root: Path, manifest: "pd.DataFrame", ta
         if options.out is None:
             folder = claim_folder(folder)
         elif (folder / "manifest.csv").exists():
-            print(printable(f"Replacing the earlier results in {folder}"))
+            print(visible(f"Replacing the earlier results in {folder}"))
         write_manifest(manifest, folder / "manifest.csv")
         write_text(folder / "summary.md", to_markdown(tables, f"Images of {options.name}: {root}"))
         with write_atomically(folder / "contact_sheet.png") as temporary:

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from rexnet_ai_real.data.manifest import usable
+from rexnet_ai_real.errors import visible
 from rexnet_ai_real.labels import AI, LABELS, REAL
 from rexnet_ai_real.markdown import markdown_table
 
@@ -55,7 +56,7 @@ def print_tables(tables: Sequence[Table], console: Console) -> None:
         for index, column in enumerate(table.columns):
             shown.add_column(column, justify="right" if _numeric(table, index) else "left", overflow="fold")
         for row in table.rows:
-            shown.add_row(*(escape(printable(cell)) for cell in row))
+            shown.add_row(*(escape(visible(cell)) for cell in row))
         console.print(f"[bold]{table.title}[/]")
         if table.rows:
             console.print(shown)
@@ -69,16 +70,11 @@ def to_markdown(tables: Sequence[Table], title: str) -> str:
         lines += [f"## {table.title}", ""]
         if table.rows:
             numeric = [index for index in range(len(table.columns)) if _numeric(table, index)]
-            rows = ([printable(cell) for cell in row] for row in table.rows)
+            rows = ([visible(cell) for cell in row] for row in table.rows)
             lines += [markdown_table(table.columns, rows, right=numeric), ""]
         if table.note:
             lines += [table.note, ""]
     return "\n".join(lines)
-
-
-def printable(text: str) -> str:
-    """A text with file names in it: newlines, control characters and bytes that are no UTF-8 are shown escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def _numeric(table: Table, column: int) -> bool:

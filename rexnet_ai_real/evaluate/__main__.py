@@ -12,6 +12,7 @@ Exit code: 0 written, 1 some parts could not be made, 2 wrong command or nothing
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,15 @@ def run(composed: "DictConfig") -> None:
         from rexnet_ai_real.detector.hub import locate
         from rexnet_ai_real.runs.identify import identify
 
-        identify(locate(Path(settings.run).expanduser(), settings.backend).path)
+        located = locate(Path(settings.run).expanduser(), settings.backend)
+        identify(located.path)
+        if located.origin:
+            if not settings.output_dir:
+                raise config.ConfigError(
+                    f"run={settings.run} lies in the Hub's cache: say where the report goes with output_dir=PATH"
+                )
+            print(f"Detector: {located.origin}", file=sys.stderr)
+        settings = replace(settings, run=str(located.path))
         from rexnet_ai_real.evaluate.report.write import write_report  # PyTorch takes seconds: refusals come first
 
         failures = write_report(settings)

@@ -14,7 +14,6 @@ from rexnet_ai_real.data.manifest import build_manifest, read_manifest, usable
 from rexnet_ai_real.data.sources import listing, locate
 from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.detector.engines.engine import require_exported
-from rexnet_ai_real.detector.hub import locate as on_the_hub
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluate.leaks import find_leaks
 from rexnet_ai_real.evaluate.part import ONE, Part
@@ -89,7 +88,7 @@ def open_subject(path: Path, data: DataConfig, cache: Path | None = None, backen
     """Find out what lies at `path`, and read or predict the logits of the images that it held out.
 
     Args:
-        path: run folder, .ckpt, folder of a multirun of folds, folder of a saved detector, or OWNER/NAME on the Hub.
+        path: run folder, .ckpt, folder of a multirun of folds, or folder of a saved detector.
         data: where name is `own`, `root` replaces the folder that the run was trained on; otherwise it is not used.
         cache: where predictions are kept that have to be made.
         backend: runs an exported detector; auto or one of `BACKENDS`.
@@ -97,7 +96,6 @@ def open_subject(path: Path, data: DataConfig, cache: Path | None = None, backen
     Raises:
         NotADetector: none of these. FoldsDiffer: folds of different images.
     """
-    path = on_the_hub(path, backend).path
     found = identify(path)
     if isinstance(found, Saved):
         return Subject(found.folder, "a saved detector", {ONE: found.folder}, backend=backend)

@@ -42,7 +42,10 @@ def export(options: argparse.Namespace) -> int:
     )
     from rexnet_ai_real.detector.hub import locate  # NumPy too
 
-    identify(locate(options.model, TORCH.name).path)  # refuses a wrong path before PyTorch is imported
+    located = locate(options.model, TORCH.name)
+    identify(located.path)  # refuses a wrong path before PyTorch is imported
+    if located.origin:
+        print(f"Detector: {located.origin}", file=sys.stderr)
     try:
         check_request(options.out, request)
     except OSError as error:
@@ -52,7 +55,7 @@ def export(options: argparse.Namespace) -> int:
     if options.push_to_hub:
         hub.require_token()
     try:
-        exported = folder.export(options.model, options.out, request)
+        exported = folder.export(located.path, options.out, request)
     except parity.ParityFailed as error:
         print(error, file=sys.stderr)
         return SOME_FAILED

@@ -16,7 +16,7 @@ from rexnet_ai_real.detector.storage import write_tensors
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.export import parity
 from rexnet_ai_real.files import write_text
-from rexnet_ai_real.labels import LABELS
+from rexnet_ai_real.labels import IMAGE_OF_CLASS, LABELS
 from rexnet_ai_real.models.architectures import ARCHITECTURES
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def timm_config(description: Description) -> dict[str, Any]:
         "architecture": architecture,
         "num_classes": len(LABELS),
         "label_names": list(LABELS),
-        "label_descriptions": {"real": "a real image", "ai": "an AI-generated image"},
+        "label_descriptions": dict(zip(LABELS, IMAGE_OF_CLASS, strict=True)),
         "model_args": arguments,
         "pretrained_cfg": {
             "num_classes": len(LABELS),

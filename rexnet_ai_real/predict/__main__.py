@@ -82,7 +82,7 @@ def predict(options: argparse.Namespace) -> int:
     from rexnet_ai_real.detector.worth import Worth
     from rexnet_ai_real.predict.output import Output, check_suffix
     from rexnet_ai_real.predict.row import columns, detector_name
-    from rexnet_ai_real.predict.scan import Scan, written
+    from rexnet_ai_real.predict.scan import Scan, write_rows
     from rexnet_ai_real.predict.screen import standard_output
     from rexnet_ai_real.predict.summary import Summary
     from rexnet_ai_real.progress import track_and_count
@@ -106,7 +106,7 @@ def predict(options: argparse.Namespace) -> int:
         sink, console = standard_output(options.format, columns(options.provenance))
         summary = Summary()
         rows = track_and_count(scan.rows(), "Images", None if is_listed_once else scan.files, console)
-        written(rows, sink, summary)
+        write_rows(rows, sink, summary)
         sink.close([summary.sentence, *_sentences(worth, options)])
         return _end(scan.passed_over.remarks(), summary.failed)
     name = detector_name(detector.description, always=always)
@@ -115,7 +115,7 @@ def predict(options: argparse.Namespace) -> int:
             print(f"{len(output.known):,} results are already in {output.records}.", file=sys.stderr)
         scan = replace(scan, is_left_out=lambda path: path in output.known or output.is_own(path))
         rows = track_and_count(scan.rows(), "Images", None if is_listed_once else scan.files, Console(stderr=True))
-        written(rows, output, output.summary)
+        write_rows(rows, output, output.summary)
         output.finish(_conversion(worth, name, options))
     print(f"{options.output}: {output.summary.sentence}", *_sentences(worth, options), sep="\n", file=sys.stderr)
     return _end(scan.passed_over.remarks(), output.summary.failed)

@@ -61,12 +61,8 @@ class Scan:
         return (verdict.always() for verdict in verdicts) if self.always else verdicts
 
 
-def written(rows: Iterable[Row], sink: Sink, summary: Summary | None = None) -> int:
-    """Write all rows, and count them in `summary`; how many of them are errors."""
-    failed = 0
+def write_rows(rows: Iterable[Row], sink: Sink, summary: Summary) -> None:
+    """Write all rows, and count them in `summary`."""
     for row in rows:
         sink.write(row)
-        failed += bool(row["error"])
-        if summary is not None:
-            summary.add(row)
-    return failed
+        summary.add(row)

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, close_stdout, command
-from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.errors import UserError, visible
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,7 +45,7 @@ def show(options: argparse.Namespace) -> int:
             failed = found.problem is not None
             line = found.verdict + (f" [{found.problem}]" if failed and found.says is not None else "")
         problems += failed
-        _print(f"{_visible(file.path)}: {line}")
+        _print(f"{visible(file.path)}: {line}")
     return SOME_FAILED if problems else DONE
 
 
@@ -59,11 +59,6 @@ def _print(line: str) -> None:
         close_stdout()
         reason = (error.strerror or type(error).__name__).lower()
         raise UserError(f"standard output cannot be written: {reason}. The lines above are complete") from error
-
-
-def _visible(path: str) -> str:
-    """A file's name without what would steer a terminal, and without bytes that are no text."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in path)
 
 
 if __name__ == "__main__":

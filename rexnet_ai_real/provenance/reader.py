@@ -133,7 +133,7 @@ def _fields(block: Block) -> Iterator[_Field]:
     elif block.kind == "iptc":
         yield from ((field, text, "IPTC") for field, text in records(block.data))
     else:
-        yield block.field, block.data.decode("utf-8", "replace"), block.where
+        yield printable(block.field, 80), block.data.decode("utf-8", "replace"), block.where
 
 
 def _findings(field: str, text: str, where: str) -> Iterator[Evidence]:

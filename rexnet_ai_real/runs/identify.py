@@ -117,7 +117,7 @@ def identify(path: Path) -> Found:
     if path.is_file():
         return _file(path)
     if path.exists() and not path.is_dir():
-        raise NotADetector(f"{path} is a pipe or a device: {EXPECTED}")
+        raise NotADetector(f"{path} is not a regular file: {EXPECTED}")
     if not path.is_dir():
         raise NotADetector(f"{path} does not exist: {EXPECTED}")
     if (path / DETECTOR_FILE).is_file():

@@ -36,6 +36,15 @@ def test_names_and_values_cannot_steer_a_terminal(tmp_path: Path, capsys: pytest
     assert all(line.isprintable() for line in lines)
 
 
+def test_names_of_fields_cannot_steer_a_terminal(tmp_path: Path) -> None:
+    file = tmp_path / "a.png"
+    file.write_bytes(with_chunks(chunk(b"tEXt", b"a\x1b[31m\x85\0" + WEB_UI.encode("latin-1"))))
+    found = read_provenance(file)
+    assert found.evidence
+    assert all(item.field.isprintable() for item in found.evidence)
+    assert found.verdict.isprintable()
+
+
 def folder_of_images(folder: Path, count: int) -> Path:
     for number in range(count):
         (folder / f"{number:04}.png").write_bytes(png(parameters=WEB_UI))

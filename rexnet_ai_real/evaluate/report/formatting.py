@@ -4,6 +4,7 @@ import math
 import re
 from typing import Final
 
+from rexnet_ai_real import errors
 from rexnet_ai_real.evaluate.report.document import Cell, Signed
 from rexnet_ai_real.metrics.bootstrap import Estimate
 
@@ -28,8 +29,7 @@ def visible(words: str) -> str:
 
     A file's name may hold anything, bytes that are no UTF-8 included.
     """
-    line = " ".join(words.split())
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in line)
+    return errors.visible(" ".join(words.split()))
 
 
 def number(value: float) -> str:
