@@ -85,4 +85,4 @@ lock: setup ## Fit requirements.lock to pyproject.toml; newer versions with ARGS
 		--extra dev --output-file requirements.lock $(ARGS) pyproject.toml
 
 clean: ## Remove the environments and caches; outputs and images stay
-	rm -rf $(VENV) .venv-lowest-direct .venv-highest .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .coverage
+	rm -rf $(VENV) .venv-lowest-direct .venv-highest .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache .coverage

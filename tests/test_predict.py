@@ -39,8 +39,9 @@ from rexnet_ai_real.images.walk import ImageFile
 from rexnet_ai_real.predict.__main__ import main
 from rexnet_ai_real.predict.output import Known, Output
 from rexnet_ai_real.predict.row import COLUMNS, PROVENANCE, Row, detector_name, readable
-from rexnet_ai_real.predict.scan import Scan, written
+from rexnet_ai_real.predict.scan import Scan, write_rows
 from rexnet_ai_real.predict.screen import Table
+from rexnet_ai_real.predict.summary import Summary
 from rexnet_ai_real.progress import track_and_count
 from rexnet_ai_real.runs.folder import RunFolder
 
@@ -176,8 +177,9 @@ def test_at_a_terminal_people_can_read_it() -> None:
         row("b\x1b[2J.png", label="unsure", probability=0.5, leaning="real", reason="why", logit=0.0),
         row("c.png", error="not an image"),
     ]
-    table = Table(console)
-    assert written(rows, table) == 1
+    table, summary = Table(console), Summary()
+    write_rows(rows, table, summary)
+    assert (summary.failed, dict(summary.labels)) == (1, {"ai": 1, "unsure": 1})
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert [line.split() for line in text.splitlines()[1:]] == [
         ["AI", "93", "%", "AI", "a.png"],

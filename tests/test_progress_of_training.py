@@ -62,7 +62,8 @@ def test_a_header_says_what_runs(compose_tiny: Compose, tmp_path: Path, said: py
         assert re.search(rf"{part} +{count} \({ai} AI, {count - ai} real\)\n", header)
     parameters = sum(p.numel() for p in build("rexnet_100", width=0.25).parameters())
     for expected in (
-        f"rexnet_100, {parameters / 1e6:.2f} M parameters, weights: random",
+        f"rexnet_100, {parameters / 1e6:.2f} M parameters",
+        "weights    random (model.weights=null)",
         "cpu, precision 32-true, 1 CPU threads",
         f"run folder {tmp_path}",
     ):

@@ -115,7 +115,15 @@ def test_a_run_that_fails_takes_no_folder_of_another_with_it(tmp_path: Path) -> 
 def test_a_failed_job_may_be_run_again_in_its_folder(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     begin(folder, {})
-    for name in ("error.txt", "events.out.tfevents.1.vm", "history.csv", "mine.txt"):
+    (tmp_path / "val_best").mkdir()
+    names = (
+        "error.txt",
+        "events.out.tfevents.1.vm",
+        "val_best/events.out.tfevents.2.vm",
+        "hparams.yaml",
+        "history.csv",
+    )
+    for name in (*names, "mine.txt"):
         (tmp_path / name).touch()
     claim(tmp_path, rename=False)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.files import NotPlain, require_plain
+from rexnet_ai_real.regular_file import NotRegular, check_regular
 
 SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".parquet")
 
@@ -127,15 +127,15 @@ def _parquet(table: Path) -> Any:
     except ModuleNotFoundError as error:
         raise TableError(f"{table}: reading Parquet needs pyarrow: pip install 'rexnet-ai-real[parquet]'") from error
     try:
-        require_plain(table)
+        check_regular(table.stat())
         return pyarrow.parquet.ParquetFile(table)
-    except (OSError, NotPlain, pyarrow.ArrowInvalid) as error:
+    except (OSError, NotRegular, pyarrow.ArrowInvalid) as error:
         raise TableError(f"{table} cannot be read: {' '.join(str(error).split())[:160]}") from error
 
 
 def _rows(table: Path) -> Iterator[dict[str, Any]]:
     try:
-        require_plain(table)
+        check_regular(table.stat())
         with table.open("rb") as file:
             encoding = "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
         # surrogateescape: file names that are no valid UTF-8 keep their bytes
@@ -146,7 +146,7 @@ def _rows(table: Path) -> Iterator[dict[str, Any]]:
             header = text.readline()
             text.seek(0)
             yield from csv.DictReader(text, delimiter=max((",", ";", "\t"), key=header.count))
-    except (OSError, ValueError, RecursionError, csv.Error) as error:
+    except (OSError, ValueError, NotRegular, RecursionError, csv.Error) as error:
         raise TableError(f"{table} cannot be read: {' '.join(str(error).split())[:160]}") from error
 
 

@@ -10,7 +10,7 @@ from rexnet_ai_real.errors import UserError, one_line
 
 State = dict[str, Tensor]
 
-BY_HAND = "give a file with model.weights=PATH, or start from scratch with model.weights=null"
+BY_HAND = "give a file with model.weights=PATH, or start from random weights with model.weights=null"
 SAVED: Final = "model.safetensors"
 """In the folder of a saved or exported detector."""
 BEST: Final = "checkpoints/best.ckpt"

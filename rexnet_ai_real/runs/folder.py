@@ -4,6 +4,7 @@
 import json
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 SECTIONS: Final = ("data", "model", "trainer")
 """What every config.yaml has, and an edited one may have lost."""
+EVENTS: Final = "events.out.tfevents.*"
+"""TensorBoard's, in the run folder and in the folders of its curves."""
 TEMPORARY: Final = ".*-????????.*"
 """Files that `write_atomically` was about to put in place when the process was killed."""
 
@@ -124,8 +127,12 @@ class RunFolder:
         shutil.rmtree(self.checkpoints, ignore_errors=True)
         shutil.rmtree(self.figures, ignore_errors=True)
         named = (self.config_file, self.manifest_file, self.history_file, self.predictions_file, self.metrics_file)
-        for file in (*named, self.log_file, *self.path.glob("events.out.tfevents.*")):
+        events = [*self.path.glob(EVENTS), *self.path.glob(f"*/{EVENTS}")]
+        for file in (*named, self.log_file, self.path / "hparams.yaml", *events):
             file.unlink(missing_ok=True)
+        for folder in {file.parent for file in events} - {self.path}:
+            with suppress(OSError):  # something else lies there
+                folder.rmdir()
         self.sweep()
 
     def write_predictions(self, rows: "pd.DataFrame") -> None:

@@ -102,15 +102,18 @@ def read_jobs(folder: Path) -> list[Job]:
     """Every job in the folder of a multirun, by number, whether finished or not.
 
     Raises:
-        NotASweep: there are none.
+        NotASweep: there are none, or the record of one is damaged.
     """
     import yaml
 
     files = folder.glob(f"*/{OVERRIDES_FILE.as_posix()}")
-    jobs = [
-        Job(RunFolder(file.parent.parent), tuple(yaml.safe_load(file.read_text(encoding="utf-8")) or ()))
-        for file in files
-    ]
+    jobs = []
+    for file in files:
+        try:
+            overrides = tuple(yaml.safe_load(file.read_text(encoding="utf-8")) or ())
+        except (yaml.YAMLError, OSError, ValueError, TypeError) as error:
+            raise NotASweep(f"{file} was changed or cut off: restore it, or move that job's folder away") from error
+        jobs.append(Job(RunFolder(file.parent.parent), overrides))
     if not jobs:
         raise NotASweep(
             f"{folder} holds no jobs of a sweep: expected what `python -m rexnet_ai_real.train -m ...` makes, a folder "

@@ -1,5 +1,6 @@
 """Hydra's record of a run: what was typed and what it composed, in .hydra/ of the run folder."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,5 +26,7 @@ def keep_record(folder: Path) -> None:
 
 def override(key: str, value: str) -> str:
     """key=value as an argument for Hydra, whatever characters the value has."""
+    if re.fullmatch(r"[\w./:@+-]+", value, re.ASCII):
+        return f"{key}={value}"
     escaped = value.replace("\\'", "\\\\'").replace("'", "\\'")
     return f"{key}='{escaped}'"

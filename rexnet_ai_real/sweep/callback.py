@@ -51,9 +51,11 @@ class SweepSummary(Callback):
         with ending(), system_errors_in_words():
             if self.check:
                 check_jobs(config, get_method(self.check))
-            new = missing_folders(Path(config.hydra.sweep.dir))
+            wanted = Path(config.hydra.sweep.dir)
+            new = missing_folders(wanted)
             self.folder = _folder_of_jobs(config)
-            self.new = [self.folder, *new] if new else []
+            is_new = bool(new) or self.folder != wanted
+            self.new = [self.folder, *(folder for folder in new if folder != wanted)] if is_new else []
         atexit.register(self.summarise_interrupted)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:

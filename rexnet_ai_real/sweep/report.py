@@ -1,6 +1,7 @@
 """The summary of a sweep as people see it: files in the multirun's folder, a table on the terminal."""
 
 import math
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,7 @@ from rexnet_ai_real.markdown import markdown_table
 from rexnet_ai_real.metrics import training as metrics
 from rexnet_ai_real.metrics.training import METRICS, columns
 from rexnet_ai_real.runs.jobs import ERROR_FILE, FOLD, PATIENCE, describe, short
+from rexnet_ai_real.runs.record import override
 from rexnet_ai_real.sweep.cross_validation import CrossValidation
 from rexnet_ai_real.sweep.plots import curves, grid_keys, heat_map
 from rexnet_ai_real.sweep.summary import Summary, command, summarise
@@ -140,10 +142,11 @@ def _winner(summary: Summary) -> list[str]:
 def _failures(summary: Summary) -> list[str]:
     failed = [job for job in summary.jobs if job.error]
     differences = summary.problems[len(failed) :]
+    summarise_again = f"python -m rexnet_ai_real.sweep {shlex.quote(str(summary.folder))}"
     texts = [
         f"Job {job.name}: `{job.error}`. The traceback is in [{job.name}/{ERROR_FILE}]({job.name}/{ERROR_FILE}). "
         f"To run it again, and then to rewrite the summary:\n\n"
-        f"```\n{command(job, f'output_dir={job.run.path}')}\npython -m rexnet_ai_real.sweep {summary.folder}\n```"
+        f"```\n{command(job, override('output_dir', str(job.run.path)))}\n{summarise_again}\n```"
         for job in failed
     ]
     return ["## What went wrong", *texts, *differences] if texts or differences else []

@@ -6,6 +6,7 @@ import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -59,7 +60,7 @@ def _weights(config: TrainConfig) -> Iterator[str]:
         return
     from huggingface_hub import constants
 
-    known = Path(constants.HF_HUB_CACHE).glob(f"models--timm--{config.model.name}.*/snapshots/*/*")
+    known = Path(constants.HF_HUB_CACHE).glob(f"models--*--{config.model.name}*/snapshots/*/*")
     if not any(known) and (constants.HF_HUB_OFFLINE or not is_reachable(constants.ENDPOINT)):
         yield (
             f"model.weights=imagenet: the weights of {config.model.name} are not on this machine, and "
@@ -96,6 +97,7 @@ def _output(config: TrainConfig) -> Iterator[str]:
 CHECKS: Final[tuple[Callable[[TrainConfig], Iterator[str]], ...]] = (_images, _weights, _resumed, _output)
 
 
+@cache
 def is_reachable(address: str) -> bool:
     """Whether a server answers, through a proxy where one is set."""
     try:

@@ -1,6 +1,5 @@
 """What is trained: the network with its loss, metrics, optimizer and schedule."""
 
-import logging
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -22,8 +21,6 @@ from rexnet_ai_real.metrics.training import METRICS
 from rexnet_ai_real.models import build, load_pretrained, memory_efficient
 from rexnet_ai_real.train.optimizer import new_optimizer
 from rexnet_ai_real.train.schedule import Plan
-
-log = logging.getLogger(__name__)
 
 
 def classification_metrics() -> MetricCollection:
@@ -109,6 +106,8 @@ class Classifier(L.LightningModule):
         )
         self.network: nn.Module = memory_efficient(network).to(memory_format=torch.channels_last)
         # Set by the caller where classes weigh differently. Not in checkpoints: settings and images determine it.
+        self.origin = "random (model.weights=null)"
+        """Where the initial weights come from, in words."""
         self.class_weights: Tensor | None
         self.register_buffer("class_weights", None, persistent=False)
         self.plan: Plan | None = None
@@ -192,13 +191,11 @@ def new_classifier(config: TrainConfig) -> Classifier:
         preprocessing=preprocessing_of(config.data).to_plain(),
     )
     if config.resume:
-        pass  # the checkpoint has them
+        classifier.origin = "those of the checkpoint"
     elif config.model.weights:
         size = config.data.image_size
         loaded = load_pretrained(classifier.network, config.model.name, config.model.weights, image_size=size)
-        log.info("Weights: %s", loaded)
-    else:
-        log.info("Weights: random (model.weights=null)")
+        classifier.origin = str(loaded)
     if config.model.compile:
         classifier.network.compile()
     return classifier

@@ -10,13 +10,13 @@ import pandas as pd
 import torch
 from lightning.pytorch.callbacks import RichProgressBar
 from rich.console import Console
-from torch import nn
 
 from rexnet_ai_real.config import TrainConfig
 from rexnet_ai_real.data.datamodule import ImageDataModule
 from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.metrics.training import METRICS, readable
 from rexnet_ai_real.train.callbacks import History
+from rexnet_ai_real.train.classifier import Classifier
 from rexnet_ai_real.train.schedule import Plan
 
 log = logging.getLogger(__name__)
@@ -31,17 +31,17 @@ def on_terminal() -> bool:
 
 
 def header(
-    config: TrainConfig, folder: Path, trainer: L.Trainer, network: nn.Module, data: ImageDataModule, plan: Plan
+    config: TrainConfig, folder: Path, trainer: L.Trainer, classifier: Classifier, data: ImageDataModule, plan: Plan
 ) -> str:
     """What is about to run, in a few lines."""
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    weights = config.model.weights or "random (from scratch)"
+    parameters = sum(parameter.numel() for parameter in classifier.network.parameters())
     device, count = trainer.strategy.root_device, trainer.num_devices * trainer.num_nodes
     devices = f"{device.type if count > 1 else device}" + (f" x {count}" if count > 1 else "")
     policy = f" (schedule.on_resume={config.schedule.on_resume})" if config.resume else ""
     title = "Resuming" if config.resume else "Training"
     lines = {
-        "network": f"{config.model.name}, {parameters / 1e6:.2f} M parameters, weights: {weights}",
+        "network": f"{config.model.name}, {parameters / 1e6:.2f} M parameters",
+        "weights": classifier.origin,
         "images": f"{config.data.name} at {data.root}, {config.data.image_size} px",
         **{part: counted(data.rows(part)) for part in ("train", "val", "test")},
         "device": f"{devices}, precision {trainer.precision}, {torch.get_num_threads()} CPU threads",

@@ -9,6 +9,7 @@ import torch
 from rexnet_ai_real.config import ConfigError, TrainConfig, TrainerConfig
 from rexnet_ai_real.data.datamodule import ImageDataModule
 from rexnet_ai_real.detector.engines.device import best_device
+from rexnet_ai_real.train.checks import check_inputs
 from rexnet_ai_real.train.classifier import new_classifier
 from rexnet_ai_real.train.optimizer import new_optimizer
 from rexnet_ai_real.train.schedule import Plan, schedule_of
@@ -26,6 +27,7 @@ def check_job(composed: "DictConfig") -> None:
     from rexnet_ai_real.config.compose import load
 
     config = load(composed)
+    check_inputs(config)
     check_settings(config)
     with torch.device("meta"):  # without memory and time for the weights
         new_classifier(replace(config, model=replace(config.model, weights=None, compile=False)))

@@ -74,7 +74,7 @@ def train(config: TrainConfig, folder: RunFolder) -> float | None:
     history = History(folder.history_file)
     trainer = new_trainer(config, folder, history, [best, last])
     if trainer.is_global_zero:
-        log.info(header(config, folder.path, trainer, classifier.network, data, plan))
+        log.info(header(config, folder.path, trainer, classifier, data, plan))
     with ctrl_c_ends_training(trainer), loader_failures_explained():
         trainer.fit(classifier, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     if config.trainer.fast_dev_run:

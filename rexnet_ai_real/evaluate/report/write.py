@@ -125,7 +125,7 @@ def _about(evaluation: Evaluation, entries: Sequence[SectionEntry]) -> Table:
     rows: list[tuple[str, str]] = [("Evaluated", f"{subject.title}: {subject.path}")]
     if config:
         data, model = config["data"], config["model"]
-        weights = model["weights"] or "none (trained from scratch)"
+        weights = model["weights"] or "random (model.weights=null)"
         rows += [
             ("Network", f"{model['name']}, {data['image_size']} px, initial weights: {weights}"),
             ("Trained on", f"{data['name']}, seed {config['seed']}, at most {config['trainer']['max_epochs']} epochs"),

@@ -16,6 +16,7 @@ from rexnet_ai_real.figures import NAMES
 from rexnet_ai_real.files import write_csv
 from rexnet_ai_real.metrics.binary import METRICS
 from rexnet_ai_real.metrics.comparison import Comparison, Predictions, compare
+from rexnet_ai_real.runs.identify import Saved, identify
 
 SHOWN: Final = 25
 
@@ -23,9 +24,9 @@ SHOWN: Final = 25
 def findings(evaluation: Evaluation) -> Findings:
     """The evaluated detector (A) beside settings.against (B); calling an image AI at calibrated P(AI) 0.5."""
     against = Path(str(evaluation.settings.against)).expanduser()
-    other = Evaluation.open(
-        replace(evaluation.settings, run=str(against), output_dir=str(evaluation.folder / "against" / against.name))
-    )
+    backend = evaluation.settings.backend if isinstance(identify(against), Saved) else "auto"  # of exports alone
+    folder = evaluation.folder / "against" / against.name
+    other = Evaluation.open(replace(evaluation.settings, run=str(against), backend=backend, output_dir=str(folder)))
     if evaluation.settings.data.name == OWN and other.part.name != evaluation.part.name:
         raise UserError(
             f"against={against}: {other.part.title} of {other.subject.title} cannot be compared with "
