@@ -23,10 +23,11 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from rexnet_ai_real import Detector
-from rexnet_ai_real.detector.description import Description, write_description
+from rexnet_ai_real.detector.description import Description, read_description, read_training, write_description
 from rexnet_ai_real.detector.engines.engine import PIXELS_AT_ONCE, facts, in_parts
 from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
 from rexnet_ai_real.detector.storage import StoredDetector, write_detector
+from rexnet_ai_real.detector.worth import Worth
 from rexnet_ai_real.images.preprocessing import LARGEST, Preprocessing
 from rexnet_ai_real.models import load_weights
 from rexnet_ai_real.models.factory import build
@@ -260,6 +261,9 @@ WRONG: dict[str, tuple[str, Any]] = {
     "std as text": ("preprocessing.std", ["1", "1", "1"]),
     "an unknown entry": ("preprocessing.colour", "sepia"),
     "temperature as text": ("calibration.temperature", "1"),
+    "temperature beyond all": ("calibration.temperature", 10**400),
+    "mean beyond all": ("preprocessing.mean", [10**400, 0.5, 0.5]),
+    "std beyond all": ("preprocessing.std", [0.5, 0.5, 10**400]),
     "threshold above 1": ("calibration.threshold", 1.5),
     "counts of images as text": ("calibration.n_real", "<script>"),
     "notes as a number": ("calibration.notes", 5),
@@ -281,6 +285,42 @@ def test_a_value_of_the_wrong_kind_is_one_line(name: str, saved: Path) -> None:
 
     edited(saved, change)
     assert refusal(saved)
+
+
+@pytest.mark.parametrize(
+    "training",
+    [
+        {"networks": 5},
+        {"networks": {"a": 5}},
+        {"networks": {"a": {"test": 3}, "b": [1]}},
+        {"measured": {"error": "x", "n": 3}},
+        {"measured": {"error": 0.2, "n": "3"}},
+        {"measured": {"error": 0.2, "n": 10**400}},
+        {"measured": {"error": 1e308, "n": 10**9}},
+        {"measured": {"error": 5e-324, "n": 3, "elsewhere": {"a": "b"}}},
+        {"measured": {"error": 0.2, "n": 3, "elsewhere": {"\x1b[2J" + "a" * 900: 0.5, "b": None, "c": [1]}}},
+        {"test": {"n": "3", "accuracy": "y"}},
+        {"test": {"n": 3, "accuracy": True}},
+        {"test": {"n": [3], "accuracy": 0.5}},
+        {"test": {"n": 10**400, "accuracy": 0.5}},
+        {"name": "\x1b[2J\n", "data": "a\r" * 900},
+    ],
+    ids=range(14),
+)
+def test_a_strange_training_is_told_in_short_lines(training: dict[str, Any], saved: Path) -> None:
+    edited(saved, lambda plain: plain.update(training=training))
+    worth = Worth.of(read_description(saved), saved)
+    for words in (*worth.sentences, worth.name):
+        assert words.isprintable()
+        assert len(words) <= 1000
+
+
+def test_a_training_nested_without_end_is_one_line() -> None:
+    training: dict[str, Any] = {}
+    for _ in range(5000):
+        training = {"a": training}
+    with pytest.raises(NotADetector, match="lists inside lists without end"):
+        read_training(training, Path("detector.json"))
 
 
 def test_a_checkpoint_with_numbers_that_are_none_is_one_line(network: nn.Module, tmp_path: Path) -> None:
