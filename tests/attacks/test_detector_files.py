@@ -304,8 +304,9 @@ def test_a_value_of_the_wrong_kind_is_one_line(name: str, saved: Path) -> None:
         {"test": {"n": [3], "accuracy": 0.5}},
         {"test": {"n": 10**400, "accuracy": 0.5}},
         {"name": "\x1b[2J\n", "data": "a\r" * 900},
+        {"data": ["a" * 200] * 900},
     ],
-    ids=range(14),
+    ids=range(15),
 )
 def test_a_strange_training_is_told_in_short_lines(training: dict[str, Any], saved: Path) -> None:
     edited(saved, lambda plain: plain.update(training=training))
