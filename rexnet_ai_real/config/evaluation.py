@@ -27,8 +27,8 @@ class EvaluateConfig:
     run: str = MISSING
     """What is evaluated: a run folder, a checkpoint, a multirun of folds, or a saved or exported detector."""
     backend: str = "auto"
-    """What runs an exported detector: onnx, torch, onnx-int8, openvino; auto: the first of these that it has a file
-    for. Runs, checkpoints and folds are evaluated on torch."""
+    """What runs an exported detector: onnx, torch, onnx-int8, openvino, timm; auto: the first of these that it has a
+    file for. Runs, checkpoints and folds are evaluated on torch."""
     output_dir: str | None = None
     """Where the report is written. Null: report/ inside the folder of `run`."""
     data: DataConfig = field(default_factory=EvaluationDataConfig)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import openvino
 import pytest
 import torch
 from onnx import TensorProto, external_data_helper, helper, numpy_helper
@@ -355,17 +356,17 @@ def test_the_header_of_weights_is_bounded(saved: Path) -> None:
 # Parts of several detectors never run as one
 
 
-def graph(folder: Path, description: Description) -> None:
+def graph(folder: Path, description: Description, image: str = "images", logit: str = "logit") -> None:
     """A graph that answers each image with its mean, and says that it is of the detector described."""
     made = helper.make_model(
         helper.make_graph(
             [
-                helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
-                helper.make_node("ReduceMean", ["floats", "axes"], ["logit"], keepdims=0),
+                helper.make_node("Cast", [image], ["floats"], to=TensorProto.FLOAT),
+                helper.make_node("ReduceMean", ["floats", "axes"], [logit], keepdims=0),
             ],
             "mean",
-            [helper.make_tensor_value_info("images", TensorProto.UINT8, ["n", 32, 32, 3])],
-            [helper.make_tensor_value_info("logit", TensorProto.FLOAT, ["n"])],
+            [helper.make_tensor_value_info(image, TensorProto.UINT8, ["n", 32, 32, 3])],
+            [helper.make_tensor_value_info(logit, TensorProto.FLOAT, ["n"])],
             [numpy_helper.from_array(np.array([1, 2, 3]), "axes")],
         ),
         opset_imports=[helper.make_opsetid("", 18)],
@@ -395,6 +396,37 @@ def test_a_graph_beside_a_changed_description_is_refused(differs: str, change: d
     write_description(saved, replace(description, **change))
     assert f"they differ in {differs}" in refusal(saved, backend="onnx")
     assert "do not belong together" in refusal(saved, backend="torch")
+
+
+@pytest.mark.parametrize("names", [("images", "cam"), ("picture", "logit")])
+@pytest.mark.parametrize("backend", ["onnx", "openvino"])
+def test_a_graph_of_other_names_is_refused(names: tuple[str, str], backend: str, saved: Path) -> None:
+    description = Detector.load(saved).description
+    graph(saved, description, *names)
+    if backend == "openvino":
+        model = openvino.Core().read_model(saved / "model.onnx")
+        for key, value in facts(description).items():
+            model.set_rt_info(value, key)
+        openvino.save_model(model, saved / "openvino" / "model.xml", compress_to_fp16=False)
+    assert "has not the input and outputs that `export` gives a graph" in refusal(saved, backend=backend)
+
+
+def test_a_graph_without_inputs_is_refused(saved: Path) -> None:
+    description = Detector.load(saved).description
+    made = helper.make_model(
+        helper.make_graph(
+            [helper.make_node("Identity", ["constant"], ["logit"])],
+            "constant",
+            [],
+            [helper.make_tensor_value_info("logit", TensorProto.FLOAT, [1])],
+            [numpy_helper.from_array(np.ones(1, np.float32), "constant")],
+        ),
+        opset_imports=[helper.make_opsetid("", 18)],
+        ir_version=10,
+    )
+    helper.set_model_props(made, facts(description))
+    onnx.save(made, saved / "model.onnx")
+    assert "has not the input and outputs that `export` gives a graph" in refusal(saved, backend="onnx")
 
 
 def test_weights_changed_by_one_bit_are_refused(saved: Path) -> None:
