@@ -35,7 +35,7 @@ def estimate(value: float) -> dict[str, float]:
     return {"value": value, "low": value - 0.05, "high": value + 0.05}
 
 
-REPORT = {
+REPORT: dict[str, dict[str, Any]] = {
     "out_of_fold": {"accuracy": estimate(0.9), "accuracy_at_threshold": estimate(0.7), "n_real": 40, "n_ai": 60},
     "aiornot": {"auroc": estimate(0.59), "n_real": 5, "n_ai": 5},
     "calibration": {"ece": estimate(0.1)},

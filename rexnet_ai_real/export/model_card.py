@@ -119,7 +119,9 @@ def _trainings(description: Description) -> list[tuple[str, Mapping[str, Any]]]:
     """Each network's name and what is known of its training."""
     networks = description.training.get("networks")
     named = networks.items() if isinstance(networks, Mapping) else ()
-    folds = [(f"fold {fold}", training) for fold, training in named if isinstance(training, Mapping)]
+    folds: list[tuple[str, Mapping[str, Any]]] = [
+        (f"fold {fold}", training) for fold, training in named if isinstance(training, Mapping)
+    ]
     return folds or [("", description.training)]
 
 

@@ -254,7 +254,12 @@ def test_an_image_that_is_measured_counts_as_taken(monkeypatch: pytest.MonkeyPat
     path.write_bytes(flat_png(300, 300))
     budget, taken = MemoryBudget(1 << 30), []
     monkeypatch.setattr(module, "PIXELS", budget)
-    monkeypatch.setattr(facts, "dhash", lambda image: taken.append(budget._taken) or 0)
+
+    def noted(image: Image.Image) -> int:
+        taken.append(budget._taken)
+        return 0
+
+    monkeypatch.setattr(facts, "dhash", noted)
     assert measure(path).width == 300
     assert taken == [module._BYTES_PER_PIXEL * 300 * 300]
     assert budget._taken == 0
