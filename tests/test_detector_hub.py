@@ -206,6 +206,34 @@ def test_without_network_and_copy_it_is_one_sentence(stand_in: Hub, monkeypatch:
         Detector.load(NAME)
 
 
+@pytest.mark.parametrize("name", [NAME, f"{NAME}@{'1' * 40}"])
+def test_a_copy_with_a_part_missing_is_none(stand_in: Hub, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = hub.locate(NAME, "torch").path
+    (folder / "openvino").mkdir()
+    (folder / "openvino" / "model.xml").touch()  # and no model.bin
+    reach(monkeypatch, NOBODY)
+    with pytest.raises(NotADetector, match="the Hub was not reached, and no copy is in the cache that can run here"):
+        hub.locate(name, "openvino")
+    (folder / "openvino" / "model.bin").touch()
+    assert hub.locate(name, "openvino").path == folder
+
+
+def test_sizes_of_another_commit_than_the_one_downloaded_are_not_trusted(
+    stand_in: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = HfApi.model_info
+
+    def then_moves_on(*arguments: Any, **options: Any) -> Any:
+        info = asked(*arguments, **options)
+        stand_in.branches["main"] = "2" * 40
+        return info
+
+    monkeypatch.setattr(HfApi, "model_info", then_moves_on)
+    with pytest.raises(NotADetector, match="changed on the Hub at this moment: give the command again"):
+        hub.locate(NAME, "torch")
+    assert stand_in.fetched == {"detector.json"}
+
+
 def test_the_hubs_own_offline_mode_is_kept(stand_in: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     Detector.load(NAME)
     asked = len(stand_in.asked)

@@ -22,7 +22,7 @@ import rexnet_ai_real
 from rexnet_ai_real import Detector
 from rexnet_ai_real.detector.backends import BACKENDS, Backend
 from rexnet_ai_real.detector.description import Description
-from rexnet_ai_real.detector.engines.engine import choose_backend
+from rexnet_ai_real.detector.engines.engine import AUTO_TORCH, choose_backend
 from rexnet_ai_real.detector.engines.graphs import GraphEngine
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.export.__main__ import main as export
@@ -85,6 +85,28 @@ def test_the_first_backend_that_can_is_taken(copy: Path, monkeypatch: pytest.Mon
         choose_backend(copy, "auto")
     with pytest.raises(UserError, match="backend=onnx needs onnxruntime"):
         choose_backend(copy, "onnx")
+
+
+def test_another_device_takes_the_first_form_that_pytorch_runs(tmp_path: Path) -> None:
+    def chosen(*files: str) -> str:
+        return choose_backend(tmp_path, AUTO_TORCH, files.__contains__).name
+
+    assert chosen("model.onnx", "timm/model.safetensors") == "timm"
+    assert chosen("timm/model.safetensors", "model.safetensors") == "torch"
+    with pytest.raises(NotADetector, match=r"has no model\.safetensors"):
+        chosen("model.onnx")
+
+
+def test_a_timm_form_alone_is_taken_for_another_device(
+    copy: Path, tiny_run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (copy / "timm").mkdir()
+    (copy / "model.safetensors").rename(copy / "timm" / "model.safetensors")
+    opened: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(Backend, "open", lambda self, *arguments: opened.append((self.name, arguments[2])))
+    Detector.load(copy, device="cpu:0")
+    assert opened == [("timm", "cpu:0")]
+    assert Detector.load(tiny_run.path, device="cpu:0").engine.backend == "torch"
 
 
 def test_what_cannot_be_run_is_named(copy: Path, tiny_run: RunFolder) -> None:

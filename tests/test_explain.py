@@ -358,6 +358,24 @@ def test_what_cannot_explain_says_what_can(detector: Detector, images: Path) -> 
         Explainer(detector, "magic")
 
 
+def test_large_images_are_explained_few_at_a_time(
+    detector: Detector, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    side = detector.preprocessing.image_size
+    monkeypatch.setattr("rexnet_ai_real.detector.engines.engine.ROUTINE_SIZE", side - 1)
+    monkeypatch.setattr("rexnet_ai_real.detector.engines.engine.PIXELS_AT_ONCE", 2 * side**2)
+    batches, explained = [], Explainer._explained
+
+    def noted(explainer: Explainer, batch: list[Any]) -> Iterator[Explanation]:
+        batches.append(len(batch))
+        return explained(explainer, batch)
+
+    monkeypatch.setattr(Explainer, "_explained", noted)
+    list(Explainer(detector, "gradcam").explain(image_files(images)))
+    assert sum(batches) == 7
+    assert max(batches) == 2
+
+
 def test_explaining_and_drawing_are_lazy_and_bounded(detector: Detector, images: Path) -> None:
     taken = 0
 

@@ -1,6 +1,7 @@
 """What people are told of a detector: how often it was wrong, what it promises, and what speaks against an answer."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ def estimate(value: float) -> dict[str, float]:
     return {"value": value, "low": value - 0.05, "high": value + 0.05}
 
 
-REPORT = {
+REPORT: dict[str, dict[str, Any]] = {
     "out_of_fold": {"accuracy": estimate(0.9), "accuracy_at_threshold": estimate(0.7), "n_real": 40, "n_ai": 60},
     "aiornot": {"auroc": estimate(0.59), "n_real": 5, "n_ai": 5},
     "calibration": {"ece": estimate(0.1)},
@@ -124,14 +125,24 @@ def test_the_report_beside_a_detector_is_used_and_linked(tmp_path: Path) -> None
     assert found.report == saved.parent / "report.html"
     assert "little better than a coin toss: AUROC 0.59 on aiornot" in found.sentences[-1]
     assert Worth.of(replace(trained, fingerprint="0" * 64), saved).report is None  # of another checkpoint
-    (saved.parent / "metrics.json").write_text("{")
-    assert Worth.of(trained, saved).n == 10
+    for damaged in ("{", "[" * 200_000):
+        (saved.parent / "metrics.json").write_text(damaged)
+        assert Worth.of(trained, saved).n == 10
+    (saved.parent / "metrics.json").unlink()
+    os.mkfifo(saved.parent / "metrics.json")
+    assert Worth.of(trained, saved).n == 10  # and comes back
 
 
 def test_an_exported_detector_carries_what_its_report_measured() -> None:
     exported = description({"measured": summarised(REPORT), "test": {"accuracy": 0.99, "n": 10}})
     assert Worth.of(exported, Path("nowhere")).n == 100
     assert summarised({}) == {}
+
+
+def test_no_right_answer_at_the_threshold_is_an_error_of_1() -> None:
+    own = REPORT["out_of_fold"] | {"accuracy_at_threshold": estimate(0.0)}
+    assert summarised({"out_of_fold": own})["error"] == 1
+    assert summarised({"out_of_fold": own | {"n_real": "many"}})["n"] == 60
 
 
 def remark_on(image: Image.Image, tmp_path: Path) -> str | None:

@@ -28,8 +28,8 @@ class EvaluateConfig:
     """What is evaluated: a run folder, a checkpoint, a multirun of folds, a saved or exported detector,
     or OWNER/NAME of one on the Hugging Face Hub (then give output_dir, too)."""
     backend: str = "auto"
-    """What runs an exported detector: onnx, torch, onnx-int8, openvino; auto: the first of these that it has a file
-    for. Runs, checkpoints and folds are evaluated on torch."""
+    """What runs an exported detector: onnx, torch, onnx-int8, openvino, timm; auto: the first of these that it has a
+    file for. Runs, checkpoints and folds are evaluated on torch."""
     output_dir: str | None = None
     """Where the report is written. Null: report/ inside the folder of `run`."""
     data: DataConfig = field(default_factory=EvaluationDataConfig)

@@ -4,8 +4,10 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
+
 from rexnet_ai_real.data.duplicates import dhash, thumbnail
-from rexnet_ai_real.images.decode import HEAD_BYTES, UnreadableImage, decode, read, sniff
+from rexnet_ai_real.images.decode import HEAD_BYTES, UnreadableImage, decode_then, file_bytes, sniff
 from rexnet_ai_real.images.limits import MAX_PIXELS
 
 
@@ -31,16 +33,23 @@ class ImageFacts:
 def measure(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageFacts:
     """Read and decode a file once, completely. Never raises: a file that cannot be read has a `problem`."""
     try:
-        data = read(path)
+        with file_bytes(path) as data:
+            return _measured(data, max_pixels)
     except UnreadableImage as error:
         return ImageFacts(bytes=_size(path), problem=str(error))
+
+
+def _measured(data: bytes, max_pixels: int) -> ImageFacts:
     sha256, format_name = hashlib.sha256(data).hexdigest(), sniff(data[:HEAD_BYTES]) or ""
+
+    def of(image: Image.Image) -> ImageFacts:
+        hashes = (sha256, f"{dhash(image):016x}", thumbnail(image))
+        return ImageFacts(*hashes, image.width, image.height, format_name, len(data))
+
     try:
-        image = decode(data, max_pixels=max_pixels)
+        return decode_then(of, data, max_pixels=max_pixels)
     except UnreadableImage as error:
         return ImageFacts(sha256, format=format_name, bytes=len(data), problem=str(error))
-    hashes = (sha256, f"{dhash(image):016x}", thumbnail(image))
-    return ImageFacts(*hashes, image.width, image.height, format_name, len(data))
 
 
 def _size(path: Path) -> int:

@@ -27,7 +27,7 @@ import numpy as np
 import PIL
 
 from rexnet_ai_real.files import warn_of_cache, write_atomically, write_text
-from rexnet_ai_real.images.decode import UnreadableImage, read
+from rexnet_ai_real.images.decode import UnreadableImage, file_bytes
 from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing, read_pixels
 from rexnet_ai_real.progress import progress_bar
 
@@ -131,13 +131,14 @@ class PreparedImages:
     def _from_file(self, row: int) -> Pixels:
         original = self.originals[row]
         try:
-            data = read(original.path)
-            pixels = read_pixels(data, self.preprocessing, max_pixels=self.max_pixels)
+            with file_bytes(original.path) as data:
+                pixels = read_pixels(data, self.preprocessing, max_pixels=self.max_pixels)
+                sha256 = hashlib.sha256(data).hexdigest()
         except UnreadableImage as error:
             raise UnreadableImage(
                 f"{original.path} was readable when the run began, and is no longer: {error}"
             ) from error
-        if hashlib.sha256(data).hexdigest() != original.sha256:
+        if sha256 != original.sha256:
             raise UnreadableImage(
                 f"{original.path} is not the image that it was when the data set was read (its SHA-256 differs). "
                 "Put the old one back, or give the command again: it reads the data set anew"

@@ -6,6 +6,7 @@ The file may come from a stranger, so that every value is checked before anythin
 import json
 import math
 import reprlib
+import sys
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Union, cast, get_args, get_origin, get_type_hints
 
 from rexnet_ai_real.detector.calibration import Calibration
+from rexnet_ai_real.errors import one_line
 from rexnet_ai_real.files import NotPlain, require_plain, write_text
 from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.labels import LABELS
@@ -22,6 +24,9 @@ VERSION: Final = 1
 MOST_BYTES: Final = 1 << 20
 """Of detector.json, which takes 2 kB for one network."""
 MOST_NETWORKS: Final = 100
+_MOST_CHARACTERS: Final = 200
+"""Of a text in what is known of the training."""
+_NESTED: Final = "lists inside lists without end"
 
 UNCALIBRATED: Final = Calibration(
     temperature=1.0,
@@ -82,7 +87,7 @@ def read_description(folder: Path) -> Description:
         networks=networks,
         preprocessing=preprocessing,
         calibration=_read_calibration(plain.get("calibration"), file),
-        training=dict(mapping(plain.get("training"), file, "training")),
+        training=read_training(plain.get("training"), file),
         fingerprint=fingerprint,
     )
 
@@ -109,6 +114,28 @@ def read_architecture(plain: object, preprocessing: Preprocessing, file: Path, n
             f"{preprocessing.image_size} px of them"
         )
     return architecture
+
+
+def read_training(plain: object, file: Path) -> dict[str, Any]:
+    """What is known of the training, fit for a terminal: each text in one line, without control characters, not long.
+
+    Raises:
+        NotADetector: no mapping, or nested without end.
+    """
+    try:
+        return dict(mapping(_cleaned(plain), file, "training"))
+    except RecursionError as error:
+        raise NotADetector(f"{file} is damaged: {_NESTED}") from error
+
+
+def _cleaned(plain: object) -> object:
+    if isinstance(plain, str):
+        return one_line(plain, _MOST_CHARACTERS)
+    if isinstance(plain, dict):
+        return {_cleaned(key): _cleaned(value) for key, value in plain.items()}
+    if isinstance(plain, list):
+        return [_cleaned(value) for value in plain]
+    return plain
 
 
 def read_preprocessing(plain: object, file: Path) -> Preprocessing:
@@ -139,7 +166,7 @@ def _read_json(file: Path) -> Any:
         require_plain(file, MOST_BYTES)
         return json.loads(file.read_text(encoding="utf-8"), parse_float=_finite, parse_constant=_finite)
     except RecursionError as error:
-        raise NotADetector(f"{file} is damaged: lists inside lists without end") from error
+        raise NotADetector(f"{file} is damaged: {_NESTED}") from error
     except (OSError, NotPlain, ValueError) as error:
         raise NotADetector(
             f"{file} is missing or damaged: {_line(error)}. Save or export the detector again"
@@ -172,7 +199,7 @@ def _fits(value: Any, hint: Any) -> bool:
     if get_origin(hint) is tuple:
         return isinstance(value, list | tuple) and all(_fits(entry, get_args(hint)[0]) for entry in value)
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
+        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
     return isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from rexnet_ai_real.detector.backends import TORCH
 from rexnet_ai_real.detector.calibration import Calibration
 from rexnet_ai_real.detector.description import Description, read_description
-from rexnet_ai_real.detector.engines.engine import Engine, at_once, choose_backend, require_exported
+from rexnet_ai_real.detector.engines.engine import AUTO, AUTO_TORCH, Engine, at_once, choose_backend, require_exported
 from rexnet_ai_real.detector.hub import locate
 from rexnet_ai_real.detector.verdict import Verdict, verdicts
 from rexnet_ai_real.errors import UserError
@@ -49,8 +49,9 @@ class Detector:
         Args:
             path: folder or file; or an exported detector on the Hugging Face Hub, OWNER/NAME or OWNER/NAME@REVISION,
                 where no such file or folder exists. Without a network the copy in the Hub's cache is taken.
-            backend: torch, onnx, onnx-int8 or openvino. auto takes the first of these that an exported folder has a
-                file for, or torch where another device than the CPU is asked for. Runs and checkpoints need torch.
+            backend: onnx, torch, onnx-int8, openvino or timm. auto takes the first of these that an exported folder
+                has a file for; where another device than the CPU is asked for, the first of torch and timm. Runs and
+                checkpoints need torch.
             device: auto, or a PyTorch device: cpu, cuda, cuda:1, mps. Exported graphs run on the CPU.
             precision: of PyTorch and OpenVINO: auto (as in training: bfloat16 products where the processor has them),
                 bf16-mixed, 16-mixed or 32-true.
@@ -59,8 +60,8 @@ class Detector:
             NotADetector: none of these, or damaged, or of other labels; or the Hub has none under this name.
             UserError: no such backend, device or precision, or its library is not installed.
         """
-        if backend == "auto" and device not in ("auto", "cpu"):
-            backend = "torch"
+        if backend == AUTO and device not in ("auto", "cpu"):
+            backend = AUTO_TORCH
         located = locate(path, backend)
         folder = located.path
         if isinstance(identify(folder), Saved):

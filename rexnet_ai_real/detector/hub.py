@@ -51,7 +51,7 @@ def locate(path: str | Path, backend: str) -> Located:
 
     Args:
         path: path, OWNER/NAME or OWNER/NAME@REVISION.
-        backend: auto or one of `BACKENDS`: only its files are downloaded.
+        backend: as `choose_backend` takes it: only its files are downloaded.
 
     Raises:
         NotOnTheHub: no such repository or revision, no detector in it, or no connection and no copy in the cache.
@@ -83,11 +83,11 @@ def _folder(repository: str, revision: str | None, backend: str) -> Path:
         raise
     except Exception as error:  # the client raises errors of several libraries, which have changed between versions
         reason = _reason(error)
-        if reason is None and cached:
+        if reason is None and cached and _is_complete(cached, backend):
             log.warning("The Hub was not reached: the copy of %s in the cache is used", repository)
             return cached
         asked = f"{repository}@{revision}" if revision else repository
-        because = reason or f"the Hub was not reached, and no copy is in the cache ({_line(error)})"
+        because = reason or f"the Hub was not reached, and no copy is in the cache that can run here ({_line(error)})"
         raise NotOnTheHub(f"{asked} does not exist here, and cannot be had from the Hub: {because}") from error
 
 
@@ -103,6 +103,8 @@ def _downloaded(api: "HfApi", repository: str, revision: str | None, backend: st
             raise NotOnTheHub(f"{repository} on the Hub: {file} has {sizes[file]:,} bytes; at most {most:,} are read")
     # By the revision's own name, so that the cache notes which commit it stands for; all else by that commit.
     folder = Path(api.hf_hub_download(repository, DETECTOR_FILE, revision=revision)).parent
+    if folder.name != info.sha:  # of which the sizes are
+        raise NotOnTheHub(f"{repository} changed on the Hub at this moment: give the command again")
     for file in chosen.files:
         api.hf_hub_download(repository, file, revision=folder.name)
     return folder
@@ -120,11 +122,12 @@ def _cached(repository: str, revision: str | None) -> Path | None:
 
 
 def _is_complete(folder: Path, backend: str) -> bool:
+    """Whether all files of the backend are there, not only the main one: a download may have been cut short."""
     try:
-        choose_backend(folder, backend)
+        chosen = choose_backend(folder, backend)
     except UserError:
         return False
-    return True
+    return all((folder / file).is_file() for file in chosen.files)
 
 
 def _reason(error: Exception) -> str | None:

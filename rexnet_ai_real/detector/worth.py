@@ -9,12 +9,16 @@ from typing import Any, Final, cast
 from rexnet_ai_real.detector.calibration import Calibration
 from rexnet_ai_real.detector.description import Description, read_description
 from rexnet_ai_real.detector.verdict import answers_nothing, promise
+from rexnet_ai_real.errors import one_line
+from rexnet_ai_real.files import require_plain
 from rexnet_ai_real.labels import percent
 from rexnet_ai_real.runs.identify import Checkpoint, Folds, NotADetector, Run, Saved, identify
 
 MEASURED: Final = "measured"
 """Key in `Description.training` of what `summarised` keeps of a report."""
 _REPORT: Final = "report"
+_MOST_IMAGES: Final = 10**12
+"""A larger count is taken for damage."""
 _FRACTIONS: Final = {
     **{"1 in 10": 1 / 10, "1 in 5": 1 / 5, "1 in 4": 1 / 4, "3 in 10": 3 / 10, "1 in 3": 1 / 3, "4 in 10": 4 / 10},
     **{"1 in 2": 1 / 2, "6 in 10": 6 / 10, "7 in 10": 7 / 10, "8 in 10": 8 / 10, "9 in 10": 9 / 10, "10 in 10": 1.0},
@@ -42,21 +46,22 @@ class Worth:
     def of(cls, description: Description, path: Path) -> "Worth":
         """What is stored with the detector that was loaded from `path`, or in the report beside it."""
         training = description.training
-        first = next(iter(_mapping(training.get("networks")).values()), training)
+        first = next(iter(_networks(training)), training)
         data = first.get("data")
         name = f"{first.get('name')}, trained on {data}" if data and first.get("name") else str(data or "")
         folder = _report(path, description)
         found = _mapping(training.get(MEASURED)) or (summarised(_metrics(folder)) if folder else {})
-        error, n = found.get("error"), found.get("n", 0)
+        error, n = _number(found.get("error")), int(_number(found.get("n"), _MOST_IMAGES) or 0)
         if error is None:
             error, n = _of_training(training)
+        elsewhere = {name: _number(auroc) for name, auroc in _mapping(found.get("elsewhere")).items()}
         page = folder / "report.html" if folder else None
         return cls(
             description.calibration,
-            name,
+            one_line(name, 500),
             error,
             n,
-            _mapping(found.get("elsewhere")) or None,
+            {name: auroc for name, auroc in elsewhere.items() if auroc is not None} or None,
             page if page and page.is_file() else None,
         )
 
@@ -106,24 +111,27 @@ def summarised(report: Mapping[str, Any]) -> dict[str, Any]:
     """Of the metrics.json of a report: the share of wrong answers, on how many images, and AUROC elsewhere."""
     own = next((name for name in ("out_of_fold", "test") if name in report), None)
     found = _mapping(report.get(own)) if own else {}
-    accuracy = _value(found.get("accuracy_at_threshold")) or _value(found.get("accuracy"))
+    accuracy = _value(found.get("accuracy_at_threshold"))
+    if accuracy is None:
+        accuracy = _value(found.get("accuracy"))
     if accuracy is None:
         return {}
     elsewhere = {
-        name: auroc
+        one_line(name, 200): auroc
         for name, part in report.items()
         if name != own and "n_real" in _mapping(part) and (auroc := _value(part.get("auroc"))) is not None
     }
-    n = int(found.get("n_real", 0)) + int(found.get("n_ai", 0))
+    n = sum(int(_number(found.get(key), _MOST_IMAGES) or 0) for key in ("n_real", "n_ai"))
     return {"error": 1 - accuracy, "n": n, "elsewhere": elsewhere or None}
 
 
 def _of_training(training: Mapping[str, Any]) -> tuple[float | None, int]:
     """Of the test images of a run, or of all folds."""
-    runs = [training, *_mapping(training.get("networks")).values()]
-    tests = [test for run in runs if (test := _mapping(run.get("test"))).get("n") and test.get("accuracy") is not None]
-    n = sum(int(test["n"]) for test in tests)
-    return (sum((1 - test["accuracy"]) * test["n"] for test in tests) / n, n) if n else (None, 0)
+    tests = [_mapping(run.get("test")) for run in (training, *_networks(training))]
+    found = [(_number(test.get("accuracy")), int(_number(test.get("n"), _MOST_IMAGES) or 0)) for test in tests]
+    measured = [(accuracy, n) for accuracy, n in found if accuracy is not None]
+    total = sum(n for _, n in measured)
+    return (sum((1 - accuracy) * n for accuracy, n in measured) / total, total) if total else (None, 0)
 
 
 def _report(path: Path, description: Description) -> Path | None:
@@ -145,15 +153,17 @@ def _report(path: Path, description: Description) -> Path | None:
 
 
 def _metrics(folder: Path) -> Mapping[str, Any]:
+    file = folder / "metrics.json"
     try:
-        return _mapping(json.loads((folder / "metrics.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError):  # a report is welcome, not needed
+        require_plain(file)
+        return _mapping(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError):  # a report is welcome, not needed
         return {}
 
 
 def _about(error: float) -> str:
     """A share as people say it: "about 3 in 10"."""
-    if error <= 0:
+    if error < 1 / _MOST_IMAGES:
         return "none of the"
     if error < 0.08:
         return f"about 1 in {round(1 / error):,}"
@@ -161,8 +171,18 @@ def _about(error: float) -> str:
 
 
 def _value(estimate: object) -> float | None:
-    value = _mapping(estimate).get("value")
-    return None if value is None else float(value)
+    return _number(_mapping(estimate).get("value"))
+
+
+def _number(plain: object, most: float = 1) -> float | None:
+    """A share, or a count of at most `most`; None where a stranger's file has something else."""
+    is_one = isinstance(plain, int | float) and not isinstance(plain, bool) and 0 <= plain <= most
+    return float(cast(float, plain)) if is_one else None
+
+
+def _networks(training: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What is known of the training of each network, where there are several."""
+    return [network for network in _mapping(training.get("networks")).values() if isinstance(network, Mapping)]
 
 
 def _mapping(plain: object) -> Mapping[str, Any]:

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rexnet_ai_real.detector.detector import Detector
+from rexnet_ai_real.detector.engines.engine import at_once
 from rexnet_ai_real.detector.verdict import Verdict, verdicts
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.explain.explanation import Explanation
 from rexnet_ai_real.explain.methods import EXACT, METHODS
-from rexnet_ai_real.images.decode import read
+from rexnet_ai_real.images.decode import file_bytes
 from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.images.loading import prepared_batches
 from rexnet_ai_real.images.preprocessing import Pixels
@@ -78,13 +79,14 @@ class Explainer:
         Raises:
             UserError: as `check`.
         """
+        batch_size = min(batch_size, at_once(self.detector.preprocessing.image_size) or batch_size)
         for batch in prepared_batches(self._prepare, files, batch_size=batch_size, workers=workers):
             yield from self._explained(batch)
 
     def _prepare(self, path: Path) -> _Prepared:
-        data = read(path)
-        pixels, remark = read_with_remark(data, self.detector.preprocessing, max_pixels=self.max_pixels)
-        return _Prepared(pixels, remark, read_provenance(data).verdict)
+        with file_bytes(path) as data:
+            pixels, remark = read_with_remark(data, self.detector.preprocessing, max_pixels=self.max_pixels)
+            return _Prepared(pixels, remark, read_provenance(data).verdict)
 
     def _explained(self, batch: list[tuple[ImageFile, _Prepared | str]]) -> Iterator[Explanation]:
         good = [(file.path, made) for file, made in batch if isinstance(made, _Prepared)]

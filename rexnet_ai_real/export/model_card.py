@@ -87,7 +87,7 @@ def _harmless(value: Any) -> Any:
 
 def _front_matter(source: ExportSource, license: str | None) -> str:
     """Metadata as the Hub reads it."""
-    training, report = source.stored.description.training, source.report
+    report = source.report
     plain: dict[str, Any] = {
         **({"license": license} if license else {}),
         "library_name": "rexnet-ai-real",
@@ -97,7 +97,7 @@ def _front_matter(source: ExportSource, license: str | None) -> str:
     }
     found = report.get(_own(report) or "", {})
     if found:
-        first = next(iter(training.get("networks", {}).values()), training)
+        _, first = _trainings(source.stored.description)[0]
         name = visible(str(first.get("data", "unknown")))
         types = {"accuracy": "accuracy", "f1": "f1", "auroc": "roc_auc"}
         values = [
@@ -118,9 +118,11 @@ def _front_matter(source: ExportSource, license: str | None) -> str:
 def _trainings(description: Description) -> list[tuple[str, Mapping[str, Any]]]:
     """Each network's name and what is known of its training."""
     networks = description.training.get("networks")
-    if not networks:
-        return [("", description.training)]
-    return [(f"fold {fold}", training) for fold, training in networks.items()]
+    named = networks.items() if isinstance(networks, Mapping) else ()
+    folds: list[tuple[str, Mapping[str, Any]]] = [
+        (f"fold {fold}", training) for fold, training in named if isinstance(training, Mapping)
+    ]
+    return folds or [("", description.training)]
 
 
 def _own(report: Mapping[str, Any]) -> str | None:

@@ -4,8 +4,8 @@ import io
 import os
 import re
 import struct
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, Literal, TypeVar
@@ -105,8 +105,8 @@ def decode_then(
     """
     if isinstance(source, bytes):
         return _decoded(use, source, max_pixels, enough)
-    with FILES.holding(2 * _file_size(source)):  # as read, and stripped
-        return _decoded(use, read(source), max_pixels, enough)
+    with file_bytes(source) as data:
+        return _decoded(use, data, max_pixels, enough)
 
 
 def _decoded(use: Callable[[Image.Image], T], data: bytes, max_pixels: int, enough: int | None) -> T:
@@ -187,6 +187,17 @@ def _is_incomplete(image: Image.Image, file: Stripped, enough: int | None) -> bo
             other.draft(None, (enough, enough))
         other.load()
         return other.tobytes() != image.tobytes()
+
+
+@contextmanager
+def file_bytes(path: Path) -> Iterator[bytes]:
+    """As `read`, for threads: the bytes count as taken within the block, and limits.MEMORY holds for all threads.
+
+    Raises:
+        UnreadableImage: as `read`.
+    """
+    with FILES.holding(2 * _file_size(path)):  # as read, and stripped
+        yield read(path)
 
 
 def read(path: Path) -> bytes:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import openvino
 import pytest
 import torch
 from onnx import TensorProto, external_data_helper, helper, numpy_helper
@@ -23,10 +24,11 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from rexnet_ai_real import Detector
-from rexnet_ai_real.detector.description import Description, write_description
+from rexnet_ai_real.detector.description import Description, read_description, read_training, write_description
 from rexnet_ai_real.detector.engines.engine import PIXELS_AT_ONCE, facts, in_parts
 from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
 from rexnet_ai_real.detector.storage import StoredDetector, write_detector
+from rexnet_ai_real.detector.worth import Worth
 from rexnet_ai_real.images.preprocessing import LARGEST, Preprocessing
 from rexnet_ai_real.models import load_weights
 from rexnet_ai_real.models.factory import build
@@ -260,6 +262,9 @@ WRONG: dict[str, tuple[str, Any]] = {
     "std as text": ("preprocessing.std", ["1", "1", "1"]),
     "an unknown entry": ("preprocessing.colour", "sepia"),
     "temperature as text": ("calibration.temperature", "1"),
+    "temperature beyond all": ("calibration.temperature", 10**400),
+    "mean beyond all": ("preprocessing.mean", [10**400, 0.5, 0.5]),
+    "std beyond all": ("preprocessing.std", [0.5, 0.5, 10**400]),
     "threshold above 1": ("calibration.threshold", 1.5),
     "counts of images as text": ("calibration.n_real", "<script>"),
     "notes as a number": ("calibration.notes", 5),
@@ -281,6 +286,43 @@ def test_a_value_of_the_wrong_kind_is_one_line(name: str, saved: Path) -> None:
 
     edited(saved, change)
     assert refusal(saved)
+
+
+@pytest.mark.parametrize(
+    "training",
+    [
+        {"networks": 5},
+        {"networks": {"a": 5}},
+        {"networks": {"a": {"test": 3}, "b": [1]}},
+        {"measured": {"error": "x", "n": 3}},
+        {"measured": {"error": 0.2, "n": "3"}},
+        {"measured": {"error": 0.2, "n": 10**400}},
+        {"measured": {"error": 1e308, "n": 10**9}},
+        {"measured": {"error": 5e-324, "n": 3, "elsewhere": {"a": "b"}}},
+        {"measured": {"error": 0.2, "n": 3, "elsewhere": {"\x1b[2J" + "a" * 900: 0.5, "b": None, "c": [1]}}},
+        {"test": {"n": "3", "accuracy": "y"}},
+        {"test": {"n": 3, "accuracy": True}},
+        {"test": {"n": [3], "accuracy": 0.5}},
+        {"test": {"n": 10**400, "accuracy": 0.5}},
+        {"name": "\x1b[2J\n", "data": "a\r" * 900},
+        {"data": ["a" * 200] * 900},
+    ],
+    ids=range(15),
+)
+def test_a_strange_training_is_told_in_short_lines(training: dict[str, Any], saved: Path) -> None:
+    edited(saved, lambda plain: plain.update(training=training))
+    worth = Worth.of(read_description(saved), saved)
+    for words in (*worth.sentences, worth.name):
+        assert words.isprintable()
+        assert len(words) <= 1000
+
+
+def test_a_training_nested_without_end_is_one_line() -> None:
+    training: dict[str, Any] = {}
+    for _ in range(5000):
+        training = {"a": training}
+    with pytest.raises(NotADetector, match="lists inside lists without end"):
+        read_training(training, Path("detector.json"))
 
 
 def test_a_checkpoint_with_numbers_that_are_none_is_one_line(network: nn.Module, tmp_path: Path) -> None:
@@ -314,17 +356,17 @@ def test_the_header_of_weights_is_bounded(saved: Path) -> None:
 # Parts of several detectors never run as one
 
 
-def graph(folder: Path, description: Description) -> None:
+def graph(folder: Path, description: Description, image: str = "images", logit: str = "logit") -> None:
     """A graph that answers each image with its mean, and says that it is of the detector described."""
     made = helper.make_model(
         helper.make_graph(
             [
-                helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
-                helper.make_node("ReduceMean", ["floats", "axes"], ["logit"], keepdims=0),
+                helper.make_node("Cast", [image], ["floats"], to=TensorProto.FLOAT),
+                helper.make_node("ReduceMean", ["floats", "axes"], [logit], keepdims=0),
             ],
             "mean",
-            [helper.make_tensor_value_info("images", TensorProto.UINT8, ["n", 32, 32, 3])],
-            [helper.make_tensor_value_info("logit", TensorProto.FLOAT, ["n"])],
+            [helper.make_tensor_value_info(image, TensorProto.UINT8, ["n", 32, 32, 3])],
+            [helper.make_tensor_value_info(logit, TensorProto.FLOAT, ["n"])],
             [numpy_helper.from_array(np.array([1, 2, 3]), "axes")],
         ),
         opset_imports=[helper.make_opsetid("", 18)],
@@ -354,6 +396,37 @@ def test_a_graph_beside_a_changed_description_is_refused(differs: str, change: d
     write_description(saved, replace(description, **change))
     assert f"they differ in {differs}" in refusal(saved, backend="onnx")
     assert "do not belong together" in refusal(saved, backend="torch")
+
+
+@pytest.mark.parametrize("names", [("images", "cam"), ("picture", "logit")])
+@pytest.mark.parametrize("backend", ["onnx", "openvino"])
+def test_a_graph_of_other_names_is_refused(names: tuple[str, str], backend: str, saved: Path) -> None:
+    description = Detector.load(saved).description
+    graph(saved, description, *names)
+    if backend == "openvino":
+        model = openvino.Core().read_model(saved / "model.onnx")
+        for key, value in facts(description).items():
+            model.set_rt_info(value, key)
+        openvino.save_model(model, saved / "openvino" / "model.xml", compress_to_fp16=False)
+    assert "has not the input and outputs that `export` gives a graph" in refusal(saved, backend=backend)
+
+
+def test_a_graph_without_inputs_is_refused(saved: Path) -> None:
+    description = Detector.load(saved).description
+    made = helper.make_model(
+        helper.make_graph(
+            [helper.make_node("Identity", ["constant"], ["logit"])],
+            "constant",
+            [],
+            [helper.make_tensor_value_info("logit", TensorProto.FLOAT, [1])],
+            [numpy_helper.from_array(np.ones(1, np.float32), "constant")],
+        ),
+        opset_imports=[helper.make_opsetid("", 18)],
+        ir_version=10,
+    )
+    helper.set_model_props(made, facts(description))
+    onnx.save(made, saved / "model.onnx")
+    assert "has not the input and outputs that `export` gives a graph" in refusal(saved, backend="onnx")
 
 
 def test_weights_changed_by_one_bit_are_refused(saved: Path) -> None:

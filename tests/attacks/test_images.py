@@ -1,5 +1,6 @@
 """Images: any bytes under any name; time and memory are limited before pixels are decoded."""
 
+import hashlib
 import os
 import struct
 import threading
@@ -9,6 +10,7 @@ import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 import numpy as np
@@ -16,11 +18,14 @@ import PIL._imaging
 import pytest
 from PIL import Image
 
+from rexnet_ai_real.data import facts
 from rexnet_ai_real.data.facts import measure
+from rexnet_ai_real.data.prepared import Original, PreparedImages
+from rexnet_ai_real.explain.explainer import Explainer
 from rexnet_ai_real.images import decode as module
 from rexnet_ai_real.images import stripped
 from rexnet_ai_real.images.decode import UnreadableImage, decode, decode_then, read
-from rexnet_ai_real.images.limits import MAX_PARTS, MAX_SCANS, MAX_SLOW_BYTES
+from rexnet_ai_real.images.limits import MAX_PARTS, MAX_PIXELS, MAX_SCANS, MAX_SLOW_BYTES
 from rexnet_ai_real.images.memory import MemoryBudget
 from rexnet_ai_real.images.preprocessing import Preprocessing, read_pixels
 from rexnet_ai_real.provenance import read_provenance
@@ -213,6 +218,51 @@ def test_images_wait_until_others_have_left_the_memory(monkeypatch: pytest.Monke
         sizes = list(pool.map(lambda _: decode_then(use, path), range(24)))
     assert sizes == [(300, 300)] * 24
     assert 1 <= most[0] <= 2
+
+
+def prepare_again(path: Path) -> None:
+    PreparedImages([Original(path, hashlib.sha256(path.read_bytes()).hexdigest())], SMALL, MAX_PIXELS).read([0])
+
+
+def prepare_to_explain(path: Path) -> None:
+    explainer = object.__new__(Explainer)
+    vars(explainer).update(detector=SimpleNamespace(preprocessing=SMALL), max_pixels=MAX_PIXELS)
+    explainer._prepare(path)
+
+
+@pytest.mark.parametrize("use", [decode, measure, prepare_again, prepare_to_explain])
+def test_bytes_of_files_count_as_taken_while_they_are_held(
+    use: Callable[[Path], Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(flat_png(300, 300))
+    budget, taken, decoded = MemoryBudget(1 << 30), [], module._decoded
+
+    def noted(*arguments: Any) -> Any:
+        taken.append(budget._taken)
+        return decoded(*arguments)
+
+    monkeypatch.setattr(module, "FILES", budget)
+    monkeypatch.setattr(module, "_decoded", noted)
+    use(path)
+    assert taken == [2 * path.stat().st_size]
+    assert budget._taken == 0
+
+
+def test_an_image_that_is_measured_counts_as_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(flat_png(300, 300))
+    budget, taken = MemoryBudget(1 << 30), []
+    monkeypatch.setattr(module, "PIXELS", budget)
+
+    def noted(image: Image.Image) -> int:
+        taken.append(budget._taken)
+        return 0
+
+    monkeypatch.setattr(facts, "dhash", noted)
+    assert measure(path).width == 300
+    assert taken == [module._BYTES_PER_PIXEL * 300 * 300]
+    assert budget._taken == 0
 
 
 def test_no_thread_keeps_the_memory_of_its_largest_image() -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import torch
 
 AUTO: Final = "auto"
+AUTO_TORCH: Final = "auto, on torch"
+"""As `AUTO`, of the backends that run on PyTorch, and so on other devices than the CPU."""
 ROUTINE_SIZE: Final = 512
 """Pixels a side up to which a batch is computed as it comes."""
 PIXELS_AT_ONCE: Final = 32 * ROUTINE_SIZE**2
@@ -51,7 +53,7 @@ def choose_backend(folder: Path, name: str, has: Callable[[str], bool] | None = 
 
     Args:
         folder: of the detector.
-        name: auto or one of `BACKENDS`.
+        name: auto, `AUTO_TORCH` or one of `BACKENDS`.
         has: whether a file is in the folder, where the folder is not on this machine.
 
     Raises:
@@ -59,6 +61,9 @@ def choose_backend(folder: Path, name: str, has: Callable[[str], bool] | None = 
         NotADetector: the folder has no file for it.
     """
     has = has or (lambda file: (folder / file).is_file())
+    if name == AUTO_TORCH:
+        on_torch = (known for known in BACKENDS.values() if known.library == TORCH.library and has(known.file))
+        name = next(on_torch, TORCH).name
     if name == AUTO:
         exported = [backend for backend in BACKENDS.values() if has(backend.file)]
         if not exported:
@@ -92,7 +97,7 @@ def require_exported(path: Path, name: str) -> None:
     Raises:
         UserError: the backend is not PyTorch.
     """
-    if name != AUTO and (backend := _known(name)) is not TORCH:
+    if name not in (AUTO, AUTO_TORCH) and (backend := _known(name)) is not TORCH:
         raise UserError(
             f"backend={name} runs exported detectors, and {path} is none: export it first with "
             f"python -m rexnet_ai_real.export {path} OUT --formats {backend.format}"

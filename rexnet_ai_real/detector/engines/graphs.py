@@ -119,8 +119,10 @@ class OnnxGraph:
         except Exception as error:  # the library has a type for each way to fail and no common one
             raise NotADetector(_damaged(file, error)) from error
         check_facts(file, self.session.get_modelmeta().custom_metadata_map, description)
+        inputs = {put.name: put.type for put in self.session.get_inputs()}
         self.outputs = tuple(output.name for output in self.session.get_outputs())
-        self.dtype = _dtype("uint8" in self.session.get_inputs()[0].type)
+        _check_names(file, list(inputs), self.outputs)
+        self.dtype = _dtype("uint8" in inputs[IMAGES])
 
     def run(self, images: NDArray[Any], outputs: list[str]) -> list[NDArray[np.float32]]:
         """As `Graph.run`."""
@@ -152,16 +154,25 @@ class OpenVinoGraph:
             keys = [key for key in facts(description) if model.has_rt_info(key)]
             check_facts(file, {key: model.get_rt_info(key).astype(str) for key in keys}, description)
             self.compiled = openvino.compile_model(model, "CPU", hints)
+            inputs = {put.any_name: str(put.element_type) for put in self.compiled.inputs}
+            self.outputs = tuple(output.any_name for output in self.compiled.outputs)
+            self.request = self.compiled.create_infer_request()
         except RuntimeError as error:
             raise NotADetector(_damaged(file, error)) from error
-        self.outputs = tuple(output.any_name for output in self.compiled.outputs)
-        self.dtype = _dtype("u8" in str(self.compiled.input(IMAGES).element_type))
-        self.request = self.compiled.create_infer_request()
+        _check_names(file, list(inputs), self.outputs)
+        self.dtype = _dtype("u8" in inputs[IMAGES])
 
     def run(self, images: NDArray[Any], outputs: list[str]) -> list[NDArray[np.float32]]:
         """As `Graph.run`."""
         made = self.request.infer({IMAGES: images})
         return [np.array(made[name]) for name in outputs]
+
+
+def _check_names(file: Path, inputs: list[str], outputs: tuple[str, ...]) -> None:
+    if inputs != [IMAGES] or outputs not in ((LOGIT,), (LOGIT, MAP)):
+        raise NotADetector(
+            f"{file} has not the input and outputs that `export` gives a graph. Export the detector again"
+        )
 
 
 def _dtype(is_uint8: bool) -> type[np.generic]:
