@@ -253,13 +253,15 @@ def test_published_weights_are_fitted_to_the_size_of_the_images(
         (["optimizer.lr=-1"], r"optimizer\.lr=-1\.0"),
         (["optimizer.options.momentum=-1"], "Invalid momentum"),
         (["data.fold=9"], r"data\.fold=9: folds are numbered"),
+        (["model.weights=nowhere.pth"], r"model\.weights=nowhere\.pth: there is no such file"),
     ],
 )
 def test_a_sweep_checks_what_a_run_would_find_out_at_its_start(
-    overrides: list[str], message: str, tiny: list[str]
+    overrides: list[str], message: str, tiny: list[str], tmp_path: Path
 ) -> None:
+    (tmp_path / "weights.pth").touch()  # it is there, and not opened
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        check_job(compose("train", overrides=[*tiny, "model.weights=imagenet"]))
+        check_job(compose("train", overrides=[*tiny, f"model.weights={tmp_path}/weights.pth"]))
         with pytest.raises(UserError, match=message):
             check_job(compose("train", overrides=[*tiny, *overrides]))
 

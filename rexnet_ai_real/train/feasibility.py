@@ -27,10 +27,10 @@ def check_job(composed: "DictConfig") -> None:
     from rexnet_ai_real.config.compose import load
 
     config = load(composed)
-    check_inputs(config)
     check_settings(config)
     with torch.device("meta"):  # without memory and time for the weights
         new_classifier(replace(config, model=replace(config.model, weights=None, compile=False)))
+    check_inputs(config)
 
 
 def check_settings(config: TrainConfig) -> None:
