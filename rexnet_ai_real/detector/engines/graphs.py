@@ -169,7 +169,7 @@ class OpenVinoGraph:
 
 
 def _check_names(file: Path, inputs: list[str], outputs: tuple[str, ...]) -> None:
-    if inputs != [IMAGES] or outputs not in ((LOGIT,), (LOGIT, MAP)):
+    if inputs != [IMAGES] or LOGIT not in outputs:
         raise NotADetector(
             f"{file} has not the input and outputs that `export` gives a graph. Export the detector again"
         )
