@@ -88,7 +88,7 @@ def _images() -> list[bytes]:
         (image.convert("P"), "BMP", {}),
         (alpha.resize((16, 16)), "ICO", {"bitmap_format": "bmp", "sizes": [(16, 16)]}),
     ]
-    made = [encoded(picture, kind, **more) for picture, kind, more in options]
+    made = [encoded(drawn, kind, **more) for drawn, kind, more in options]
     made += [bmp(image, 16, (0xF00, 0xF0, 0xF)), bmp(alpha, 32, (0xFF, 0xFF00, 0xFF0000, 0xFF000000))]
     return [*made, cursor(bitmap(image), sides=(20,)), b"P3\n2 1\n255\n1 2 3 4 5 6\n"]
 
