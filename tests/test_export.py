@@ -425,7 +425,7 @@ def test_an_interruption_leaves_the_old_folder(tmp_path: Path, monkeypatch: pyte
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-@pytest.mark.parametrize("form", ["safetensors", "onnx", "openvino", "timm"])
+@pytest.mark.parametrize("form", ["safetensors", "openvino", "timm"])
 def test_a_full_disk_is_one_line_and_leaves_nothing(
     form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 
 from rexnet_ai_real.errors import UserError, one_line
 from rexnet_ai_real.runs.folder import RunFolder
-from rexnet_ai_real.runs.jobs import FOLD, OVERRIDES_FILE, Job, alike_but_for, describe, read_jobs, varying
+from rexnet_ai_real.runs.jobs import FOLD, OVERRIDES_FILE, Job, NotASweep, alike_but_for, describe, read_jobs, varying
 
 DETECTOR_FILE: Final = "detector.json"
 """What makes a folder a saved or exported detector."""
@@ -128,6 +128,8 @@ def identify(path: Path) -> Found:
         raise NotADetector(f"{path} holds no detector: {EXPECTED}")
     try:
         return _multirun(path, tuple(read_jobs(path)))
+    except NotASweep as error:
+        raise NotADetector(f"{path} cannot be read: {error}, or give the folder of one job") from error
     except UserError:
         raise
     except ModuleNotFoundError as error:
