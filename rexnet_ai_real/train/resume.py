@@ -4,10 +4,10 @@ import csv
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from rexnet_ai_real.config import ConfigError, TrainConfig, to_plain
 from rexnet_ai_real.data.manifest import read_manifest, usable
+from rexnet_ai_real.models.checkpoint import read_plain
 from rexnet_ai_real.runs.folder import RunFolder
 from rexnet_ai_real.train.checkpoints import checkpoint_to_resume
 from rexnet_ai_real.train.schedule import Plan
@@ -34,8 +34,7 @@ def check_same_run(config: TrainConfig, folder: RunFolder, manifest: pd.DataFram
         raise ConfigError(
             f"trainer.max_epochs={config.trainer.max_epochs}: {resume} has {trained}; expected {trained} or more"
         )
-    content = torch.load(checkpoint, "cpu", weights_only=True, mmap=True)
-    plan = Plan.of_checkpoint(content).continued(config.schedule, trained, config.trainer.max_epochs)
+    plan = Plan.of_checkpoint(read_plain(checkpoint)).continued(config.schedule, trained, config.trainer.max_epochs)
     plan.check(config.schedule, config.trainer.max_epochs, resumed=True)
     before, now = _flat(folder.read_config()), _flat(to_plain(config))
     differing = sorted(
