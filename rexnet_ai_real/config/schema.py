@@ -73,7 +73,8 @@ class DataConfig:
     image_size: int = field(default=224, metadata=between(32, 2048, "pixels"))
     """Side of the square that the network sees, in pixels."""
     resize: str = field(default="squash", metadata=one_of(*RESIZES))
-    """squash: both sides to image_size, as the study does; crop: short side to image_size, then the centre."""
+    """squash: both sides to image_size, as the study does; crop: short side to image_size, then the centre; native: the
+    centre pixel by pixel, and only images whose short side is below image_size are enlarged to it."""
     interpolation: str = field(default="bilinear", metadata=one_of(*FILTERS))
     """bilinear or bicubic; both with antialiasing."""
     mean: list[float] = field(
@@ -139,6 +140,13 @@ class AugmentConfig:
     """Probability of a Gaussian blur with sigma 0.1 to 2 pixels."""
     erasing: float = field(default=0.0, metadata=PROBABILITY)
     """Probability that a random rectangle is blanked (Zhong et al. 2020)."""
+    delivery: float = field(default=0.0, metadata=PROBABILITY)
+    """Probability that an image goes through the web first: resized by 0.3 to 1.3 or made a thumbnail, then stored once
+    or twice as JPEG or WebP at quality 40 to 95. Images are then decoded in every epoch, by data.workers processes."""
+    native: float = field(default=0.0, metadata=PROBABILITY)
+    """Probability that the network is shown a random crop of data.image_size, pixel by pixel, in place of the whole
+    frame; smaller images are enlarged to it by their short side. crop_scale is for whole frames only. Images are then
+    decoded in every epoch."""
 
 
 @dataclass
