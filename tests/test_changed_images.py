@@ -37,7 +37,7 @@ def module_of(root: Path, augment: AugmentConfig = CHANGED, **options: object) -
 def pixels_of(module: ImageDataModule, epoch: int) -> torch.Tensor:
     """(images, 32, 32, 3) of an epoch, in its order."""
     loader = module.train_dataloader()
-    loader.sampler.set_epoch(epoch)  # type: ignore[union-attr, attr-defined]
+    loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
     return torch.cat([pixels for pixels, _, _ in loader])
 
 
