@@ -145,7 +145,8 @@ def test_a_resumed_run_equals_one_that_was_not_interrupted(
             return real(logits, labels) + (0 if torch.is_grad_enabled() else next(validated) // 2)  # two batches each
 
         monkeypatch.setattr(functional, "cross_entropy", worse_with_every_validation)
-        steady = ("schedule.name=constant", "augment=paper", "model.drop_path=0.2")
+        changes = ("augment=paper", "augment.delivery=0.5", "augment.native=0.5")
+        steady = ("schedule.name=constant", *changes, "model.drop_path=0.2")
         train(compose_tiny(f"trainer.max_epochs={epochs}", *steady, *overrides), folder)
 
     whole, part, counter = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "part"), itertools.count()

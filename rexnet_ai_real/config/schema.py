@@ -74,7 +74,8 @@ class DataConfig:
     image_size: int = field(default=224, metadata=between(32, 2048, "pixels"))
     """Side of the square that the network sees, in pixels."""
     resize: str = field(default="squash", metadata=one_of(*RESIZES))
-    """squash: both sides to image_size, as the study does; crop: short side to image_size, then the centre."""
+    """squash: both sides to image_size, as the study does; crop: short side to image_size, then the centre; native: the
+    centre pixel by pixel, and only images whose short side is below image_size are enlarged to it."""
     interpolation: str = field(default="bilinear", metadata=one_of(*FILTERS))
     """bilinear or bicubic; both with antialiasing."""
     mean: list[float] = field(
@@ -146,6 +147,13 @@ class AugmentConfig:
     cutmix: float = field(default=0.0, metadata=at_least(0))
     """The same with a rectangle of the other image in place of a blend, such as 1 (Yun et al. 2019). 0: never. With
     mixup as well, each batch has one of the two."""
+    delivery: float = field(default=0.0, metadata=PROBABILITY)
+    """Probability that an image goes through the web first: resized by 0.3 to 1.3 or made a thumbnail, then stored once
+    or twice as JPEG or WebP at quality 40 to 95. Images are then decoded in every epoch, by data.workers processes."""
+    native: float = field(default=0.0, metadata=PROBABILITY)
+    """Probability that the network is shown a random crop of data.image_size, pixel by pixel, in place of the whole
+    frame; smaller images are enlarged to it by their short side. crop_scale is for whole frames only. Images are then
+    decoded in every epoch."""
 
 
 @dataclass

@@ -14,7 +14,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from rexnet_ai_real.config import AugmentConfig, ConfigError, DataConfig, preprocessing_of
 from rexnet_ai_real.data.augmentation import BatchAugmentation
+from rexnet_ai_real.data.changed_images import ChangedImages, Draws
 from rexnet_ai_real.data.folders import require_both_classes
+from rexnet_ai_real.data.image_changes import is_by_image
 from rexnet_ai_real.data.listed import Listed
 from rexnet_ai_real.data.manifest import build_manifest, usable
 from rexnet_ai_real.data.prepared import Original, PreparedImages, prepare_images
@@ -83,9 +85,14 @@ class ImageDataModule(L.LightningDataModule):
         self.augment = augment
         self.seed = seed
         self.preprocessing = preprocessing_of(data)
-        self.augmentation = BatchAugmentation(augment, data.image_size)
-        # Random crops are taken from larger images, so that even the smallest crop is not enlarged.
-        self.training_size = math.ceil(data.image_size / math.sqrt(augment.crop_scale))
+        self.by_image = is_by_image(augment)
+        if self.by_image:  # each image is cut when it is decoded, and comes at its final size
+            self.augmentation = BatchAugmentation(replace(augment, crop_scale=1.0), data.image_size)
+            self.training_size = data.image_size
+        else:
+            self.augmentation = BatchAugmentation(augment, data.image_size)
+            # Random crops are taken from larger images, so that even the smallest crop is not enlarged.
+            self.training_size = math.ceil(data.image_size / math.sqrt(augment.crop_scale))
         self.root = Path()
         self.manifest = pd.DataFrame()
         self._prepared: dict[int, PreparedImages] = {}
@@ -144,13 +151,15 @@ class ImageDataModule(L.LightningDataModule):
         """Shuffled batches. A last batch of one image is dropped: batch norm cannot train on it."""
         rows = self.rows("train")
         is_overfit = self.trainer and self.trainer.overfit_batches  # type: ignore[attr-defined]
+        alone = len(rows) % self.data.batch_size == 1
         if is_overfit:  # the same few batches in every epoch
-            return self._loader(_mixed(rows), self.training_size, drop_last=len(rows) % self.data.batch_size == 1)
-        sampler = ShuffledByEpoch(len(rows), self.seed)
+            return self._training_loader(_mixed(rows), drop_last=alone)
+        sampler: Draws | ShuffledByEpoch = ShuffledByEpoch(len(rows), self.seed)
+        if self.by_image:
+            sampler = Draws(sampler, len(rows))
         # A resumed run: Lightning fetches the first batch before it gives the sampler the epoch.
         sampler.set_epoch(self.trainer.current_epoch if self.trainer else 0)
-        alone = len(rows) % self.data.batch_size == 1
-        return self._loader(rows, self.training_size, sampler=sampler, drop_last=alone)
+        return self._training_loader(rows, sampler=sampler, drop_last=alone)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Validation images, in the manifest's order, or mixed where only some batches of them are taken."""
@@ -191,13 +200,29 @@ class ImageDataModule(L.LightningDataModule):
             )
         return self._prepared[size]
 
+    def _training_loader(self, rows: pd.DataFrame, **options: Any) -> DataLoader[Any]:
+        if not self.by_image:
+            return self._loader(rows, self.training_size, **options)
+        images = ChangedImages(
+            rows,
+            _originals(rows, self.root),
+            self.preprocessing,
+            self.augment,
+            seed=self.seed,
+            max_pixels=self.data.max_pixels,
+        )
+        return self._batches(images, self.data.workers, **options)
+
     def _loader(self, rows: pd.DataFrame, size: int, **options: Any) -> DataLoader[Any]:
         prepared = self._prepare(self.manifest[usable(self.manifest)], self.root, size)
         images = prepared.subset(_originals(rows, self.root))
         # Prepared pixels are read faster than another process could send them.
         workers = 0 if images.kept == len(rows) else self.data.workers
+        return self._batches(ImageDataset(rows, images), workers, **options)
+
+    def _batches(self, images: Dataset[Batch], workers: int, **options: Any) -> DataLoader[Any]:
         return DataLoader(
-            ImageDataset(rows, images),
+            images,
             batch_size=self.data.batch_size,
             collate_fn=_unchanged,
             generator=torch.Generator(),  # else a loader draws from the generator that dropout and augmentation use

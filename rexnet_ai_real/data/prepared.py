@@ -17,11 +17,11 @@ import json
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import PIL
@@ -38,6 +38,8 @@ _BLOCK_BYTES: Final = 64 << 20
 _ABANDONED: Final = 24 * 3600
 """Seconds after which a temporary file counts as left behind by a run that was killed."""
 
+Made = TypeVar("Made")
+
 log = logging.getLogger(__name__)
 
 
@@ -47,6 +49,25 @@ class Original:
 
     path: Path
     sha256: str
+
+    def read(self, make: Callable[[bytes], Made]) -> Made:
+        """What `make` gives for the bytes of the file.
+
+        Raises:
+            UnreadableImage: it has changed or vanished since it was listed; the message names it.
+        """
+        try:
+            with file_bytes(self.path) as data:
+                made = make(data)
+                sha256 = hashlib.sha256(data).hexdigest()
+        except UnreadableImage as error:
+            raise UnreadableImage(f"{self.path} was readable when the run began, and is no longer: {error}") from error
+        if sha256 != self.sha256:
+            raise UnreadableImage(
+                f"{self.path} is not the image that it was when the data set was read (its SHA-256 differs). "
+                "Put the old one back, or give the command again: it reads the data set anew"
+            )
+        return made
 
 
 class _Block:
@@ -129,21 +150,7 @@ class PreparedImages:
         return subset
 
     def _from_file(self, row: int) -> Pixels:
-        original = self.originals[row]
-        try:
-            with file_bytes(original.path) as data:
-                pixels = read_pixels(data, self.preprocessing, max_pixels=self.max_pixels)
-                sha256 = hashlib.sha256(data).hexdigest()
-        except UnreadableImage as error:
-            raise UnreadableImage(
-                f"{original.path} was readable when the run began, and is no longer: {error}"
-            ) from error
-        if sha256 != original.sha256:
-            raise UnreadableImage(
-                f"{original.path} is not the image that it was when the data set was read (its SHA-256 differs). "
-                "Put the old one back, or give the command again: it reads the data set anew"
-            )
-        return pixels
+        return self.originals[row].read(lambda data: read_pixels(data, self.preprocessing, max_pixels=self.max_pixels))
 
     def _add(self, block: _Block) -> None:
         self._positions |= {sha: (block, row) for row, sha in enumerate(block.shas)}

@@ -12,7 +12,7 @@ from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.evaluate.cached_logits import corrupted_logits
 from rexnet_ai_real.evaluate.corruptions import NONE, Corruption
 from rexnet_ai_real.evaluate.part import Part
-from rexnet_ai_real.images.preprocessing import DECODE_MARGIN, Pixels
+from rexnet_ai_real.images.preprocessing import Pixels
 from rexnet_ai_real.metrics.scores import FloatArray
 
 UNTOUCHED: Final = (NONE,)
@@ -54,7 +54,7 @@ def predicted_logits(
             corruptions=corruptions,
             prepare=used.preprocessing.to_array,
             # Corruptions are of the image as it is stored.
-            enough=DECODE_MARGIN * used.preprocessing.image_size if tuple(corruptions) == UNTOUCHED else None,
+            enough=used.preprocessing.enough if tuple(corruptions) == UNTOUCHED else None,
             workers=max(1, settings.workers),
             max_pixels=settings.max_pixels,
             progress=True,

@@ -18,7 +18,7 @@ from PIL import Image
 from rexnet_ai_real.images.decode import decode_then
 from rexnet_ai_real.images.limits import MAX_PIXELS
 
-RESIZES: Final = ("squash", "crop")
+RESIZES: Final = ("squash", "crop", "native")
 FILTERS: Final = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 LARGEST: Final = 2048
 """Pixels a side: a detector from a stranger must not ask for all the memory."""
@@ -28,6 +28,9 @@ DECODE_MARGIN: Final = 2
 
 Pixels = NDArray[np.uint8]
 
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom, in pixels."""
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -36,7 +39,7 @@ class Preprocessing:
     image_size: int
     """Side of the square that the network sees, in pixels."""
     resize: str
-    """One of `RESIZES`: the whole image squashed, or the largest centred square of it."""
+    """One of `RESIZES`: the whole image squashed, the largest centred square of it, or its centre pixel by pixel."""
     interpolation: str
     """One of `FILTERS`, with antialiasing."""
     mean: tuple[float, ...]
@@ -75,7 +78,18 @@ class Preprocessing:
 
     def to_array(self, image: Image.Image) -> Pixels:
         """RGB image of any size -> pixels as the network sees them before they are normalised, (size, size, 3)."""
-        return np.array(resized(image, self.image_size, self.resize, self.interpolation))
+        return np.array(resized(image, self.image_size, self.interpolation, self.seen(image.size)))
+
+    def seen(self, size: tuple[int, int]) -> Box:
+        """The part of an image (width, height) that the network sees, by `resize`."""
+        if self.resize == "squash":
+            return 0.0, 0.0, float(size[0]), float(size[1])
+        return centre_square(size) if self.resize == "crop" else centre_of(size, self.image_size)
+
+    @property
+    def enough(self) -> int | None:
+        """Pixels a side that a decoder must give at least, as `decode` takes it; None: all that the file holds."""
+        return None if self.resize == "native" else DECODE_MARGIN * self.image_size
 
 
 def read_pixels(source: Path | bytes, preprocessing: Preprocessing, *, max_pixels: int = MAX_PIXELS) -> Pixels:
@@ -84,21 +98,25 @@ def read_pixels(source: Path | bytes, preprocessing: Preprocessing, *, max_pixel
     Raises:
         UnreadableImage: as `decode`.
     """
-    enough = DECODE_MARGIN * preprocessing.image_size
-    return decode_then(preprocessing.to_array, source, max_pixels=max_pixels, enough=enough)
+    return decode_then(preprocessing.to_array, source, max_pixels=max_pixels, enough=preprocessing.enough)
 
 
-def resized(image: Image.Image, size: int, resize: str, interpolation: str) -> Image.Image:
-    """Images of any size -> (size, size), as `Preprocessing` says.
+def resized(image: Image.Image, size: int, interpolation: str, box: Box) -> Image.Image:
+    """A part of an image -> (size, size); pixels stay as they are where the part is of that size.
 
-    For "crop" the square is cut and resized in one step: to enlarge a strip of 20,000 x 20 pixels first would take
-    gigabytes.
+    Cut and resized in one step: to enlarge a strip of 20,000 x 20 pixels first would take gigabytes.
     """
-    box = centre_square(image.size) if resize == "crop" else None
     return image.resize((size, size), FILTERS[interpolation], box=box)
 
 
-def centre_square(size: tuple[int, int]) -> tuple[float, float, float, float]:
+def centre_of(size: tuple[int, int], side: int) -> Box:
+    """Left, top, right, bottom of the centred square of `side` whole pixels; of the largest one in a smaller image."""
+    side = min(side, *size)
+    left, top = (size[0] - side) // 2, (size[1] - side) // 2
+    return left, top, left + side, top + side
+
+
+def centre_square(size: tuple[int, int]) -> Box:
     """Left, top, right, bottom of the largest centred square of an image (width, height)."""
     width, height = size
     side = min(size)

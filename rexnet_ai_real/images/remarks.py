@@ -7,7 +7,7 @@ from PIL import Image
 
 from rexnet_ai_real.images.decode import decode_then
 from rexnet_ai_real.images.limits import MAX_PIXELS
-from rexnet_ai_real.images.preprocessing import DECODE_MARGIN, Pixels, Preprocessing
+from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing
 
 FAR_BELOW: Final = 4
 """An image whose shorter side is this many times shorter than the side that the network sees earns a remark."""
@@ -28,7 +28,7 @@ def read_with_remark(
         pixels = preprocessing.to_array(image)
         return pixels, remark(image.size, pixels)
 
-    return decode_then(prepare, source, max_pixels=max_pixels, enough=DECODE_MARGIN * preprocessing.image_size)
+    return decode_then(prepare, source, max_pixels=max_pixels, enough=preprocessing.enough)
 
 
 def remark(size: tuple[int, int], pixels: Pixels) -> str | None:

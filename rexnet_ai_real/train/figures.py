@@ -17,7 +17,7 @@ from torch import nn
 from rexnet_ai_real.figures import BLUE, GREEN, NAMES, PAGE, VERMILLION, styled
 from rexnet_ai_real.images.decode import decode
 from rexnet_ai_real.images.heat import colour_bar, overlay
-from rexnet_ai_real.images.preprocessing import DECODE_MARGIN, Preprocessing
+from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.images.transforms import denormalise, to_tensor
 from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.metrics.training import METRICS, readable
@@ -222,9 +222,7 @@ def cam_panel(network: nn.Module, root: Path, predictions: pd.DataFrame, preproc
         preprocessing: of the run.
     """
     rows = shown_rows(predictions)
-    images = to_tensor(
-        [decode(root / path, enough=DECODE_MARGIN * preprocessing.image_size) for path in rows["path"]], preprocessing
-    )
+    images = to_tensor([decode(root / path, enough=preprocessing.enough) for path in rows["path"]], preprocessing)
     targets = [AI if logit > 0 else REAL for logit in rows["logit"]]
     heat = scaled(heat_maps(network, images, targets))
     shown = denormalise(images, preprocessing).permute(0, 2, 3, 1).numpy()

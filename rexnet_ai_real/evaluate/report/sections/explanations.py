@@ -15,7 +15,6 @@ from rexnet_ai_real.evaluate.report.explanation_figures import curves_figure, ex
 from rexnet_ai_real.evaluate.report.formatting import split_lead
 from rexnet_ai_real.evaluate.report.section_entry import SectionEntry
 from rexnet_ai_real.images.decode import UnreadableImage, decode
-from rexnet_ai_real.images.preprocessing import DECODE_MARGIN
 from rexnet_ai_real.images.transforms import evaluation_transform
 
 _METHOD_TITLES = {EXACT: "the exact class-activation map"}
@@ -75,7 +74,7 @@ def _prepared(part: Part, evaluation: Evaluation) -> Iterator[Tensor]:
     for image, fold in zip(part.images(), part.rows["fold"], strict=True):
         preprocessing, data = evaluation.detector(fold).preprocessing, image.read()
         try:
-            enough = DECODE_MARGIN * preprocessing.image_size
+            enough = preprocessing.enough
             decoded = decode(data, max_pixels=evaluation.settings.data.max_pixels, enough=enough)
         except UnreadableImage as error:
             raise UnreadableImage(f"{image.path}: {error}") from error
