@@ -67,7 +67,9 @@ def test_tables(root: Path) -> None:
 
 
 def test_tables_of_nothing() -> None:
-    empty = pd.DataFrame(columns=["path", "label", "source", "part", "format", "sha256", "group", "problem"])
+    empty = pd.DataFrame(
+        columns=["path", "label", "source", "part", "format", "sha256", "group", "problem", "collection"]
+    )
     empty = empty.assign(width=0, height=0, bytes=0)
     tables = summarize(empty)
     assert to_markdown(tables, "Nothing").startswith("# Nothing\n")
@@ -91,7 +93,9 @@ def test_lying_extension(path: str, file_format: str, lies: bool) -> None:
 def test_long_lists_end_with_their_length() -> None:
     rows = 40
     manifest = pd.DataFrame({"path": [f"real/{n:02}.txt" for n in range(rows)], "problem": "not an image", "label": 0})
-    manifest = manifest.assign(source="", part="", format="", sha256="", group="", width=0, height=0, bytes=0)
+    manifest = manifest.assign(
+        source="", part="", format="", sha256="", group="", collection="", width=0, height=0, bytes=0
+    )
     problems = by_title(summarize(manifest))["Problems"]
     assert len(problems.rows) == 31
     assert problems.rows[-1] == ("", "... 10 more in manifest.csv")

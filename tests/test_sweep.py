@@ -393,7 +393,7 @@ def test_an_undefined_metric_is_a_dash_in_every_table(tmp_path: Path, drawless: 
 def test_folds_merge_into_out_of_fold_predictions(multirun: Any) -> None:
     folder = multirun("+sweep=folds", "data.folds=3")
     merged = pd.read_csv(folder / "out_of_fold.csv")
-    assert merged.columns.tolist() == ["path", "label", "group", "fold", "logit", "probability"]
+    assert merged.columns.tolist() == ["path", "label", "group", "fold", "logit", "probability", "source", "collection"]
     everything, _ = images(0, 3)
     assert merged["path"].tolist() == everything["path"].tolist()
     assert merged["group"].tolist() == everything["group"].tolist()

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from rexnet_ai_real.config import AugmentConfig, ConfigError, DataConfig, preprocessing_of
 from rexnet_ai_real.data.augmentation import BatchAugmentation
+from rexnet_ai_real.data.balanced import BalancedByEpoch
 from rexnet_ai_real.data.changed_images import ChangedImages, Draws
 from rexnet_ai_real.data.folders import require_both_classes
 from rexnet_ai_real.data.image_changes import is_by_image
@@ -120,6 +121,7 @@ class ImageDataModule(L.LightningDataModule):
             test_fraction=self.data.test_fraction,
             fold=self.data.fold,
             folds=self.data.folds,
+            split_by=self.data.split_by,
         )
         count = int((manifest["split"] == "train").sum())
         if count < self.data.batch_size:
@@ -148,13 +150,15 @@ class ImageDataModule(L.LightningDataModule):
         return cast(pd.DataFrame, self.manifest[self.manifest["split"] == split])
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Shuffled batches. A last batch of one image is dropped: batch norm cannot train on it."""
+        """Shuffled, or balanced, batches. A last batch of one image is dropped: batch norm cannot train on it."""
         rows = self.rows("train")
         is_overfit = self.trainer and self.trainer.overfit_batches  # type: ignore[attr-defined]
         alone = len(rows) % self.data.batch_size == 1
         if is_overfit:  # the same few batches in every epoch
             return self._training_loader(_mixed(rows), drop_last=alone)
-        sampler: Draws | ShuffledByEpoch = ShuffledByEpoch(len(rows), self.seed)
+        sampler: Draws | BalancedByEpoch | ShuffledByEpoch = (
+            BalancedByEpoch(rows, self.seed) if self.data.balance else ShuffledByEpoch(len(rows), self.seed)
+        )
         if self.by_image:
             sampler = Draws(sampler, len(rows))
         # A resumed run: Lightning fetches the first batch before it gives the sampler the epoch.

@@ -64,7 +64,7 @@ class Part:
     title: str
     """For sentences."""
     rows: pd.DataFrame
-    """path, label, source, group, sha256, fold, logit (before any temperature); numbered from 0."""
+    """path, label, source, group, sha256, fold, logit (before any temperature), collection; numbered from 0."""
     data: DataConfig
     """Where the images are."""
     calibrations: Mapping[int, Calibration]
@@ -139,7 +139,8 @@ class Part:
         columns = ["path", "label", "source", "group", "fold", "logit"]
         rows = self.rows[columns].copy()
         rows.insert(0, "set", self.name)
-        return rows.assign(probability=self.scores.probabilities, verdict=self.verdicts)
+        rows = rows.assign(probability=self.scores.probabilities, verdict=self.verdicts)
+        return rows.assign(collection=self.rows["collection"])
 
     def images(self) -> list[LabelledImage]:
         """For predicting them again.

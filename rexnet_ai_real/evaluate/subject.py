@@ -25,7 +25,7 @@ from rexnet_ai_real.runs.folder import NotARun, RunFolder, data_of
 from rexnet_ai_real.runs.folds import out_of_fold
 from rexnet_ai_real.runs.identify import Checkpoint, Folds, Run, Saved, Sweep, identify
 
-ROWS: Final = ("path", "label", "source", "group", "sha256", "fold", "logit")
+ROWS: Final = ("path", "label", "source", "group", "sha256", "fold", "logit", "collection")
 
 
 class NothingToEvaluate(UserError, ValueError):
@@ -231,7 +231,7 @@ def _folds(found: Folds, moved: str | None) -> Subject:
         _manifest_of(job.run)
     config, manifest = _config_of(finished[0].run), _manifest_of(finished[0].run)
     table = out_of_fold(finished)
-    rows = table.merge(manifest[["path", "source", "sha256"]], on="path", how="left")[list(ROWS)]
+    rows = table.merge(manifest[["path", "sha256"]], on="path", how="left")[list(ROWS)]
     planned = int(config["data"]["folds"])
     missing = sorted(set(range(planned)) - set(rows["fold"]))
     note = f"Fold {', '.join(map(str, missing))} of {planned} is not finished: the images held out there do not count."

@@ -9,7 +9,7 @@ from rexnet_ai_real.data.manifest import read_manifest
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.runs.jobs import Job
 
-COLUMNS: Final = ("path", "label", "group", "fold", "logit", "probability")
+COLUMNS: Final = ("path", "label", "group", "fold", "logit", "probability", "source", "collection")
 
 
 class FoldsDiffer(UserError, ValueError):
@@ -32,11 +32,12 @@ def out_of_fold(jobs: Sequence[Job]) -> pd.DataFrame:
     twice = merged["path"][merged["path"].duplicated()]
     if len(twice):
         raise FoldsDiffer(f"{len(twice)} images were held out by more than one fold, {twice.iloc[0]} among them")
-    images = manifest.loc[manifest["split"].isin(["train", "val", "test"]), ["path", "group"]]
-    never = images.loc[~images["path"].isin(merged["path"]), "path"]
+    used = manifest.loc[manifest["split"].isin(["train", "val", "test"]), "path"]
+    never = used[~used.isin(merged["path"])]
     if len(jobs) == config["folds"] and len(never):
         raise FoldsDiffer(f"{len(never)} images were held out by no fold, {never.iloc[0]} among them")
     # The inner merge keeps the manifest's order, so that the file does not depend on the order of the jobs.
+    images = manifest[["path", "group", "source", "collection"]]
     return images.merge(merged, on="path", how="inner", validate="one_to_one")[list(COLUMNS)]
 
 
@@ -46,9 +47,19 @@ def _held_out(job: Job) -> pd.DataFrame:
     return rows.assign(fold=job.config["data"]["fold"])
 
 
+def split_by(job: Job) -> str:
+    """What the folds hold out whole: group, collection or source. Runs of older versions know groups alone."""
+    return str(job.config["data"].get("split_by", "group"))
+
+
+def _cut(job: Job) -> tuple[int, str, int]:
+    return job.config["data"]["folds"], split_by(job), job.config["seed"]
+
+
 def _check_same_images(first: Job, other: Job) -> None:
-    if first.config["data"]["folds"] != other.config["data"]["folds"] or first.config["seed"] != other.config["seed"]:
-        raise FoldsDiffer(f"jobs {first.name} and {other.name} cut the images differently (data.folds or seed differ)")
+    if _cut(first) != _cut(other):
+        differing = "data.folds, data.split_by or seed differ"
+        raise FoldsDiffer(f"jobs {first.name} and {other.name} cut the images differently ({differing})")
     facts = [read_manifest(job.run.manifest_file).set_index("path")[["sha256", "label"]] for job in (first, other)]
     if not facts[0].equals(facts[1]):
         raise FoldsDiffer(
