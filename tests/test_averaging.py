@@ -74,7 +74,7 @@ def test_the_moving_average_equals_a_loop_written_out() -> None:
     for n, value in enumerate(values[1:], start=1):
         kept = min(0.3, (1 + n) / (10 + n))
         expected = kept * expected + (1 - kept) * value
-    assert averaged.module.weight.item() == pytest.approx(expected)
+    assert next(averaged.parameters()).item() == pytest.approx(expected)
 
 
 def test_a_plain_mean_begins_late_and_is_the_mean(

@@ -93,7 +93,7 @@ def test_each_layer_has_its_share_of_the_rate_of_the_next(name: str, library: st
     decays = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
     assert len(rates) == len(list(network.parameters()))
     assert all(decays[id(p)] == (0.05 if p.ndim > 1 else 0) for p in network.parameters())
-    classifier = network.get_classifier().weight  # type: ignore[operator, union-attr]
+    classifier = network.get_classifier().weight  # type: ignore[operator]
     assert rates[id(classifier)] == groups[-1]["lr"] == 0.1
     assert min(rates.values()) == rates[id(next(iter(network.parameters())))]
     if "rexnet" in name:
@@ -106,7 +106,7 @@ def test_each_layer_has_its_share_of_the_rate_of_the_next(name: str, library: st
 
 def test_what_is_frozen_is_not_in_the_optimizer() -> None:
     network = build("rexnet_100", width=0.25)
-    network.stem.requires_grad_(False)  # type: ignore[union-attr]
+    network.stem.requires_grad_(False)
     for layer_decay in (1.0, 0.9):
         optimizer = new_optimizer(OptimizerConfig("SGD", layer_decay=layer_decay), network)
         held = {id(p) for group in optimizer.param_groups for p in group["params"]}

@@ -83,8 +83,10 @@ def test_the_backbone_is_frozen_for_the_first_epochs_and_then_trained(
 ) -> None:
     """Resumed after the epoch in which it was frozen; a run without interruption gives the same weights."""
     whole, part = (RunFolder(tmp_path_factory.mktemp(name)) for name in ("whole", "part"))
-    settings = ("model.freeze=1", "model.freeze_epochs=1", "optimizer.layer_decay=0.8", "schedule.name=constant")
-    settings = (*settings, "optimizer=adamw", "optimizer.lr=1e-3", "model.weights=null")
+    settings = (
+        *("model.freeze=1", "model.freeze_epochs=1", "optimizer.layer_decay=0.8", "schedule.name=constant"),
+        *("optimizer=adamw", "optimizer.lr=1e-3", "model.weights=null"),
+    )
     initial = new_classifier_state(compose_tiny, *settings)
     train(compose_tiny(*settings, "trainer.max_epochs=1"), part)
     after_one = torch.load(part.last_checkpoint, weights_only=True)["state_dict"]

@@ -37,7 +37,7 @@ def parameter_groups(network: nn.Module, config: OptimizerConfig) -> list[dict[s
             {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
-    from timm.optim import param_groups_layer_decay  # takes seconds, and brings torchvision along
+    from timm.optim import param_groups_layer_decay  # type: ignore[attr-defined]  # takes seconds
 
     decay, layer_decay = config.weight_decay, config.layer_decay
     groups: list[dict[str, Any]] = param_groups_layer_decay(network, decay, layer_decay=layer_decay)
