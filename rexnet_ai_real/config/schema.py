@@ -20,7 +20,7 @@ from rexnet_ai_real.config.rules import (
 )
 from rexnet_ai_real.images.layouts import LAYOUTS
 from rexnet_ai_real.images.limits import MAX_PIXELS
-from rexnet_ai_real.images.preprocessing import FILTERS, RESIZES, Preprocessing
+from rexnet_ai_real.images.preprocessing import FILTERS, RESIZES, VIEWS, Preprocessing, are_views
 
 MISSING: Any = "???"
 """A value that must be given; OmegaConf reads it so."""
@@ -135,6 +135,13 @@ class DataConfig:
     """An image with more pixels is listed as a problem and left out."""
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
     pairs: PairsConfig = field(default_factory=PairsConfig)
+    views: list[str] = field(
+        default_factory=lambda: [VIEWS[0]],
+        metadata=rule(are_views, f"a list of {VIEWS[0]}, and after it any of {', '.join(VIEWS[1:])}"),
+    )
+    """Views of each image whose logits are averaged once the network is trained, in its result and in every later use:
+    frame (as resize says), native (the centre pixel by pixel), flip (the frame mirrored). Training and the choice of
+    the checkpoint see the frame alone. Judging takes as many times as long as there are views."""
 
 
 @dataclass
@@ -314,7 +321,9 @@ class TrainConfig:
 
 def preprocessing_of(data: DataConfig) -> Preprocessing:
     """The part of the data settings that the network depends on."""
-    return Preprocessing(data.image_size, data.resize, data.interpolation, tuple(data.mean), tuple(data.std))
+    return Preprocessing(
+        data.image_size, data.resize, data.interpolation, tuple(data.mean), tuple(data.std), tuple(data.views)
+    )
 
 
 def to_plain(config: Any) -> dict[str, Any]:

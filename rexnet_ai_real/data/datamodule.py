@@ -24,6 +24,7 @@ from rexnet_ai_real.data.reconstruction import reconstruct
 from rexnet_ai_real.data.sources import listing, locate
 from rexnet_ai_real.data.split import assign_split
 from rexnet_ai_real.files import cache_folder
+from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing
 from rexnet_ai_real.images.transforms import normalise, unit_range
 from rexnet_ai_real.labels import REAL
 
@@ -99,7 +100,7 @@ class ImageDataModule(L.LightningDataModule):
             self.training_size = math.ceil(data.image_size / math.sqrt(augment.crop_scale))
         self.root = Path()
         self.manifest = pd.DataFrame()
-        self._prepared: dict[int, PreparedImages] = {}
+        self._prepared: dict[Preprocessing, PreparedImages] = {}
         self._pairs: Pairs | None = None
 
     def prepare_data(self) -> None:
@@ -111,6 +112,8 @@ class ImageDataModule(L.LightningDataModule):
         manifest = self._read_manifest(root, listed)
         for size in sorted({self.data.image_size, self.training_size}):
             self._prepare(manifest[usable(manifest)], root, size)
+        if "native" in self.preprocessing.views:
+            self._prepare(manifest[usable(manifest)], root, self.data.image_size, "native")
 
     def setup(self, stage: str) -> None:
         """Read the manifest and assign each image to train, val or test."""
@@ -215,17 +218,31 @@ class ImageDataModule(L.LightningDataModule):
     def _changed(self, images: Tensor) -> Tensor:
         return self.augmentation.erase(normalise(self.augmentation(images), self.preprocessing))
 
-    def _prepare(self, rows: pd.DataFrame, root: Path, size: int) -> PreparedImages:
-        """All images of the data set at one size; the blocks are opened and checked once in each process."""
-        if size not in self._prepared:
-            self._prepared[size] = prepare_images(
+    def views(self, frames: Tensor, rows: Tensor) -> Pixels:
+        """All views, (N, views, S, S, 3), of images that a loader without random changes gave with these row numbers.
+
+        Raises:
+            UnreadableImage: a file changed or vanished since the manifest was made.
+        """
+        natives = None
+        if "native" in self.preprocessing.views:
+            images = self._prepare(self.manifest[usable(self.manifest)], self.root, self.data.image_size, "native")
+            originals = _originals(self.manifest.loc[rows.numpy()], self.root)
+            natives = images.subset(originals).read(range(len(originals)))
+        return self.preprocessing.views_of(frames.numpy(), natives)
+
+    def _prepare(self, rows: pd.DataFrame, root: Path, size: int, resize: str | None = None) -> PreparedImages:
+        """All images of the data set in one form; the blocks are opened and checked once in each process."""
+        form = replace(self.preprocessing, image_size=size, resize=resize or self.preprocessing.resize)
+        if form not in self._prepared:
+            self._prepared[form] = prepare_images(
                 _originals(rows, root),
-                replace(self.preprocessing, image_size=size),
+                form,
                 cache=cache_folder(self.data.cache),
                 max_pixels=self.data.max_pixels,
                 max_bytes=round(self.data.cache_gb * 1e9),
             )
-        return self._prepared[size]
+        return self._prepared[form]
 
     def _training_loader(self, rows: pd.DataFrame, **options: Any) -> DataLoader[Any]:
         if not self.by_image:
