@@ -33,6 +33,7 @@ from rexnet_ai_real.detector.storage import StoredDetector
 from rexnet_ai_real.detector.verdict import verdicts
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.images.loading import made_ahead
+from rexnet_ai_real.images.decode import decode
 from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.images.transforms import evaluation_transform
 from rexnet_ai_real.images.walk import image_files
@@ -110,6 +111,28 @@ def folds(tiny_run: RunFolder, tmp_path: Path) -> list[RunFolder]:
 
 
 # The same numbers
+
+
+def test_views_are_averaged_and_part_of_what_a_detector_is(
+    detector: Detector, images: list[Path], tmp_path: Path
+) -> None:
+    several = otherwise_prepared(detector, views=("frame", "native", "flip"))
+    alone = [
+        otherwise_prepared(detector, resize="native"),
+        otherwise_prepared(detector),
+    ]
+    logits = np.array([[verdict.logit for verdict in one.predict(images)] for one in alone])
+    flipped = detector.engine.logits(
+        np.stack([detector.preprocessing.to_array(decode(path))[:, ::-1] for path in images])
+    )
+    found = [verdict.logit for verdict in several.predict(images, batch_size=5)]
+    assert found == pytest.approx((logits.sum(axis=0) + flipped) / 3, abs=1e-5)
+    assert len({several.fingerprint, detector.fingerprint, alone[0].fingerprint}) == 3
+    assert alone[1].fingerprint == detector.fingerprint
+    several.save(tmp_path / "saved")
+    again = Detector.load(tmp_path / "saved")
+    assert again.preprocessing.views == ("frame", "native", "flip")
+    assert [verdict.logit for verdict in again.predict(images)] == pytest.approx(found, abs=1e-5)
 
 
 def test_logits_are_those_of_the_run(detector: Detector, tiny_run: RunFolder, root: Path) -> None:

@@ -33,11 +33,11 @@ from rexnet_ai_real.explain.explainer import Explainer
 from rexnet_ai_real.explain.explanation import Explanation, Scale
 from rexnet_ai_real.explain.folder import ExplanationFolder, drawn, overlay_name, set_aside
 from rexnet_ai_real.explain.methods import METHODS
-from rexnet_ai_real.explain.placement import heat_on_image, seen, spread
+from rexnet_ai_real.explain.placement import heat_on_image, scaled, spread
 from rexnet_ai_real.images.contact_sheet import LABEL_COLOURS
 from rexnet_ai_real.images.heat import heat_colours, painted
 from rexnet_ai_real.images.lettering import fitted, font, plain, wrapped
-from rexnet_ai_real.images.preprocessing import Preprocessing
+from rexnet_ai_real.images.preprocessing import Box, Preprocessing
 from rexnet_ai_real.images.walk import image_files
 from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.models.cam import METHODS as LIBRARY_METHODS
@@ -87,6 +87,17 @@ def rows_of(output: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def preprocessing(resize: str) -> Preprocessing:
+    return Preprocessing(112, resize, "bilinear", (0.5,) * 3, (0.5,) * 3)
+
+
+def seen(size: tuple[int, int], resize: str) -> Box:
+    return preprocessing(resize).seen(size)
+
+
+WHOLE, SQUARE = preprocessing("squash").seen, preprocessing("crop").seen
+
+
 # Where heat lies
 
 
@@ -113,14 +124,13 @@ def test_of_a_cut_image_only_what_the_network_saw_has_heat(size: tuple[int, int]
     assert side * side <= (~np.isnan(found)).sum() <= side * (side + 1)
 
 
-@pytest.mark.parametrize("resize", ["squash", "crop"])
+@pytest.mark.parametrize("resize", ["squash", "crop", "native"])
 @pytest.mark.parametrize("size", [(300, 200), (120, 500)])
 def test_heat_lies_on_what_the_network_saw_there(resize: str, size: tuple[int, int]) -> None:
     image = Image.new("RGB", size)
     left, top = size[0] // 2 + 20, size[1] // 2 - 40
     image.paste((255, 0, 0), (left, top, left + 25, top + 25))
-    preprocessing = Preprocessing(112, resize, "bilinear", (0.5,) * 3, (0.5,) * 3)
-    red = preprocessing.to_array(image)[..., 0].astype(np.float32)
+    red = preprocessing(resize).to_array(image)[..., 0].astype(np.float32)
     heat = red.reshape(28, 4, 28, 4).mean(axis=(1, 3))  # a network that finds red, with 28 x 28 places
     found = np.nan_to_num(spread(heat, size, seen(size, resize)))
     centre = np.array([(found.sum(axis=1 - axis) @ np.arange(found.shape[axis])) / found.sum() for axis in (0, 1)])
@@ -130,10 +140,10 @@ def test_heat_lies_on_what_the_network_saw_there(resize: str, size: tuple[int, i
 def test_strips_join_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(1)
     image = Image.fromarray(random.integers(0, 256, (77, 130, 3), dtype=np.uint8))
-    for resize in ("squash", "crop"):
-        whole = heat_on_image(image, random_map(7, 7), resize)
+    for resize in ("squash", "crop", "native"):
+        whole = heat_on_image(image, random_map(7, 7), seen(image.size, resize))
         monkeypatch.setattr("rexnet_ai_real.explain.placement._ROWS", 10)
-        strips = heat_on_image(image, random_map(7, 7), resize)
+        strips = heat_on_image(image, random_map(7, 7), seen(image.size, resize))
         np.testing.assert_allclose(np.asarray(strips, int), np.asarray(whole, int), atol=1)
         monkeypatch.undo()
 
@@ -161,7 +171,7 @@ def test_on_a_shared_scale_equal_heat_has_equal_colour() -> None:
     image = Image.new("RGB", (20, 20), "gray")
 
     def colour(heat: NDArray[np.float32], scale: Scale) -> Any:
-        return heat_on_image(image, scale.positions(explanation(heat=heat)), "squash").getpixel((0, 0))
+        return heat_on_image(image, scale.positions(explanation(heat=heat)), WHOLE(image.size)).getpixel((0, 0))
 
     shared, own = Scale("", 0.4), Scale("")
     assert colour(weak, shared) == colour(strong, shared) == colour(strong, own)
@@ -173,7 +183,7 @@ def test_no_heat_at_all_is_said_and_leaves_the_image() -> None:
     image = Image.new("RGB", (300, 300), (10, 20, 30))
     for scale in (Scale(""), Scale("", 0.0), Scale("", 2.0)):
         assert not scale.positions(nothing).any()
-        shown = overlay.overlay(image, nothing, scale, "squash").crop((70, 0, 370, 300))
+        shown = overlay.overlay(image, nothing, scale, WHOLE).crop((70, 0, 370, 300))
         assert shown.getcolors() == [(90_000, (image.convert("L").getpixel((0, 0)),) * 3)]
 
 
@@ -185,9 +195,9 @@ def test_evidence_that_is_spread_evenly_is_said_and_not_painted() -> None:
     for heat, is_painted in ((even, False), (spot, True), (np.ones((1, 1), np.float32), False)):
         given_ = explanation(heat=heat)
         assert given_.points_somewhere == is_painted
-        shown = overlay.overlay(image, given_, Scale("unit", 1.3), "squash").crop((70, 0, 370, 300))
+        shown = overlay.overlay(image, given_, Scale("unit", 1.3), WHOLE).crop((70, 0, 370, 300))
         assert (len(shown.getcolors(1 << 20) or ()) > 1) == is_painted
-        tile = contact_sheet.tile(image, given_, Scale("unit"), "squash")
+        tile = contact_sheet.tile(image, given_, Scale("unit"), WHOLE)
         assert tile.heated is not None
         assert (len(tile.heated.getcolors(1 << 20) or ()) > 1) == is_painted
         said = captions.about_heat(given_, Scale("unit"))
@@ -218,7 +228,7 @@ def test_a_random_order_of_an_even_map_stays_even() -> None:
     ],
 )
 def test_overlays_have_the_resolution_of_their_image(size: tuple[int, int], shown: tuple[int, int]) -> None:
-    made = overlay.overlay(Image.new("RGB", size, "teal"), explanation(), Scale("unit"), "squash")
+    made = overlay.overlay(Image.new("RGB", size, "teal"), explanation(), Scale("unit"), WHOLE)
     assert made.width == max(shown[0], overlay.NARROWEST)
     strip = captions.caption(made.width, 14, explanation(), Scale("unit"), ["x"] if shown != size else [])
     if shown[0] < 600:
@@ -235,9 +245,21 @@ def test_huge_images_are_shown_smaller_and_the_caption_says_so(monkeypatch: pyte
 
     monkeypatch.setattr(overlay, "LARGEST", 10_000)
     monkeypatch.setattr(overlay, "caption", overheard)
-    made = overlay.overlay(Image.new("RGB", (1000, 500)), explanation(), Scale("unit"), "crop")
+    made = overlay.overlay(Image.new("RGB", (1000, 500)), explanation(), Scale("unit"), SQUARE)
     assert made.width == overlay.NARROWEST
     assert said == ["Shown smaller: the image is 1000 x 500 pixels", "Striped: outside of what the network saw"]
+
+
+def test_stripes_begin_where_the_network_saw_no_more_at_any_size_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    native = preprocessing("native").seen
+    assert scaled(native((1000, 500)), (1000, 500), (200, 100)) == pytest.approx((88.8, 38.8, 111.2, 61.2))
+    monkeypatch.setattr(overlay, "LARGEST", 20_000)
+    made = overlay.overlay(Image.new("RGB", (1000, 500), "gray"), explanation(), Scale("unit"), native)
+    left = (made.width - 200) // 2
+    shown = np.asarray(made.convert("L").crop((left, 0, left + 200, 100)), int)
+    assert shown[45:55, 95:105].mean() < 140  # grey as the image is, or darker under heat
+    assert shown[:, 80:88].mean() > 160  # pale and striped
+    assert shown[:37].mean() > 160
 
 
 @settings(max_examples=60, deadline=None)
@@ -385,7 +407,7 @@ def test_explaining_and_drawing_are_lazy_and_bounded(detector: Detector, images:
             taken += 1
             yield file
 
-    stream = drawn(Explainer(detector).explain(endless(), batch_size=4), Scale(""), "squash", workers=2)
+    stream = drawn(Explainer(detector).explain(endless(), batch_size=4), Scale(""), WHOLE, workers=2)
     for number, _ in enumerate(itertools.islice(stream, 30), start=1):
         assert taken <= number + 3 * 4 + 3
     stream.close()  # type: ignore[attr-defined]
@@ -427,7 +449,8 @@ class Graph:
 preprocessing = Preprocessing.from_plain({detector.preprocessing.to_plain()!r})
 detector = Detector(Graph(), Description({{}}, 1, preprocessing, UNCALIBRATED, {{}}, ""))
 with ExplanationFolder(Path({str(images / "out")!r}), Scale("")) as output:
-    for made in drawn(Explainer(detector).explain(image_files({str(images / "more")!r})), Scale(""), "squash"):
+    explained = Explainer(detector).explain(image_files({str(images / "more")!r}))
+    for made in drawn(explained, Scale(""), preprocessing.seen):
         output.add(made)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -603,7 +626,7 @@ def test_when_stopped_the_folder_holds_what_was_done(tmp_path: Path) -> None:
 
     def write() -> None:
         with ExplanationFolder(tmp_path / "out", Scale("unit")) as output:
-            for made in drawn(stopped(), Scale("unit"), "squash", workers=1):
+            for made in drawn(stopped(), Scale("unit"), WHOLE, workers=1):
                 output.add(made)
 
     with pytest.raises(KeyboardInterrupt):
@@ -638,7 +661,7 @@ def test_ctrl_c_ends_the_command_in_one_line(
 
 
 def test_a_full_disk_and_a_vanished_image_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gone = next(drawn([explanation(str(tmp_path / "gone.png"))], Scale(""), "squash"))
+    gone = next(drawn([explanation(str(tmp_path / "gone.png"))], Scale(""), WHOLE))
     assert gone.overlay is None
     assert gone.explanation.verdict.error == "changed while it was explained: no such file"
     output = ExplanationFolder(tmp_path / "out", Scale(""))
@@ -658,7 +681,7 @@ def test_a_full_disk_and_a_vanished_image_are_told(tmp_path: Path, monkeypatch: 
 def test_pages_hold_every_kind_of_tile() -> None:
     image = Image.new("RGB", (400, 100), "teal")
     tiles = [
-        contact_sheet.tile(image, explanation(label=label, path=f"/x/{label}.png"), Scale("unit"), "crop")
+        contact_sheet.tile(image, explanation(label=label, path=f"/x/{label}.png"), Scale("unit"), SQUARE)
         for label in ("ai", "real", "unsure")
     ]
     failed = contact_sheet.Tile(Explanation(Verdict.failed("no/slash/", "truncated PNG " * 50)))

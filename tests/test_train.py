@@ -168,6 +168,25 @@ def test_a_resumed_run_equals_one_that_was_not_interrupted(
     assert metrics["val"]["loss"] == pytest.approx(history["val_loss"].min(), abs=1e-5)
 
 
+def test_a_run_with_every_change_to_images_answers_as_its_detector(
+    compose_tiny: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pairs through a stand-in for the autoencoder, native crops and delivery; and judged in three views."""
+    stand_in = torch.nn.Identity()
+    monkeypatch.setattr("rexnet_ai_real.data.reconstruction.load_autoencoder", lambda _: stand_in)
+    changes = ("augment=delivery", "augment.native=0.5", "data.pairs.share=0.5", "data.views=[frame,native,flip]")
+    settings = compose_tiny("trainer.max_epochs=1", "data.image_size=24", f"data.cache={tmp_path / 'cache'}", *changes)
+    folder = RunFolder(tmp_path / "run")
+    train(settings, folder)
+    expected = pd.read_csv(folder.predictions_file)
+    root = Path(str(settings.data.root))
+    found = Detector.load(folder.path).predict([root / path for path in expected["path"]])
+    assert [verdict.logit for verdict in found] == pytest.approx(expected["logit"].tolist(), abs=1e-5)
+    copies = list((tmp_path / "cache" / "reconstructed").rglob("*.webp"))
+    manifest = read_manifest(folder.manifest_file)
+    assert len(copies) == ((manifest["split"] == "train") & (manifest["label"] == 0)).sum()
+
+
 def test_resuming_with_other_images_is_refused(tiny_run: RunFolder, compose_tiny: Compose) -> None:
     settings, manifest = compose_tiny(f"resume={tiny_run.path}"), read_manifest(tiny_run.manifest_file)
     check_same_run(settings, tiny_run, manifest)

@@ -69,6 +69,40 @@ def test_resizing_differs_from_torchvision_by_a_grey_level_at_most(image: Image.
     assert (difference if resize == "squash" else difference[:, 2:-2]).max() <= 1
 
 
+@pytest.mark.parametrize("size", [(130, 90), (91, 64), (33, 200)])
+def test_native_is_the_centre_as_it_is(size: tuple[int, int]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    settings = preprocessing(image_size=33, resize="native", interpolation="bicubic")
+    left, top = (size[0] - 33) // 2, (size[1] - 33) // 2
+    ours = settings.to_array(Image.fromarray(noise))
+    assert np.array_equal(ours, noise[top : top + 33, left : left + 33])
+    stored = io.BytesIO()
+    Image.fromarray(noise).resize((500, 400)).save(stored, "JPEG")
+    whole = np.asarray(Image.open(stored))  # not decoded at a reduced size
+    assert np.array_equal(read_pixels(stored.getvalue(), settings), whole[183:216, 233:266])
+
+
+def test_native_enlarges_only_what_is_smaller(image: Image.Image) -> None:
+    small = image.resize((40, 24))
+    ours = preprocessing(image_size=48, resize="native").to_array(small).astype(int)
+    assert np.abs(ours - np.asarray(small.resize((80, 48), Image.Resampling.BILINEAR))[:, 16:64]).max() <= 1
+
+
+def test_views_are_the_frame_its_mirror_image_and_the_centre(image: Image.Image) -> None:
+    settings = preprocessing(image_size=48, views=["frame", "flip", "native"])
+    frame, flip, native = settings.to_views(image)
+    assert np.array_equal(frame, settings.to_array(image))
+    assert np.array_equal(flip, frame[:, ::-1])
+    assert np.array_equal(native, preprocessing(image_size=48, resize="native").to_array(image))
+    assert Preprocessing.from_plain(settings.to_plain()) == settings
+    assert settings.enough is None
+    assert preprocessing(image_size=48, views=["frame", "flip"]).enough == 96
+    assert "views" not in preprocessing().to_plain()  # so that fingerprints made before there were views still hold
+    for views in ([], ["flip"], ["frame", "frame"], ["frame", "up"]):
+        with pytest.raises(ValueError, match="impossible preprocessing"):
+            Preprocessing.from_plain({**settings.to_plain(), "views": views})
+
+
 def test_a_strip_is_cut_before_it_is_enlarged() -> None:
     strip = Image.new("RGB", (20_000, 20), "teal")
     pixels = preprocessing(resize="crop").to_array(strip)

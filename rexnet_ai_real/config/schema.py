@@ -20,7 +20,7 @@ from rexnet_ai_real.config.rules import (
 )
 from rexnet_ai_real.images.layouts import LAYOUTS
 from rexnet_ai_real.images.limits import MAX_PIXELS
-from rexnet_ai_real.images.preprocessing import FILTERS, RESIZES, Preprocessing
+from rexnet_ai_real.images.preprocessing import FILTERS, RESIZES, VIEWS, Preprocessing, are_views
 
 MISSING: Any = "???"
 """A value that must be given; OmegaConf reads it so."""
@@ -52,6 +52,26 @@ class SyntheticConfig:
     """Side of the square images, in pixels."""
     seed: int = field(default=0, metadata=at_least(0))
     """Another seed gives other images."""
+
+
+@dataclass
+class PairsConfig:
+    """Aligned pairs: a real training image and its reconstruction by a latent autoencoder, labelled AI.
+
+    They come in one batch and under the same random changes, and so differ in nothing but the decoder's trace.
+    """
+
+    share: float = field(default=0.0, metadata=PROBABILITY)
+    """Share of the real images that bring their reconstruction into the batch, which grows by it. 0: no pairs. At 1 and
+    with as many real as AI images, two of three images of a batch are AI: see loss.class_weights."""
+    weights: str | None = None
+    """FLUX.2's tiny autoencoder: taef2.safetensors, or a folder with it or with taef2_encoder.pth and
+    taef2_decoder.pth. Null: madebyollin/taef2 on the Hugging Face Hub."""
+    blend: float = field(default=0.2, metadata=PROBABILITY)
+    """Probability that a reconstruction is mixed with its photograph, of which it keeps 20 to 80 %."""
+    longest: int = field(default=512, metadata=between(64, 2048, "pixels"))
+    """Long side beyond which both members of a pair are made smaller first. Reconstructions are made once, before the
+    first epoch, and kept in data.cache: 512 x 512 pixels take some 7 seconds of one CPU core, and 0.3 MB."""
 
 
 @dataclass
@@ -128,6 +148,14 @@ class DataConfig:
     """Batches with as many real as AI images, and every collection in them: within a class in proportion to the square
     root of its size, so that a large one does not drown the others, nor a small one return all the time. It leaves
     nothing to do for loss.class_weights."""
+    pairs: PairsConfig = field(default_factory=PairsConfig)
+    views: list[str] = field(
+        default_factory=lambda: [VIEWS[0]],
+        metadata=rule(are_views, f"a list of {VIEWS[0]}, and after it any of {', '.join(VIEWS[1:])}"),
+    )
+    """Views of each image whose logits are averaged once the network is trained, in its result and in every later use:
+    frame (as resize says), native (the centre pixel by pixel), flip (the frame mirrored). Training and the choice of
+    the checkpoint see the frame alone. Judging takes as many times as long as there are views."""
 
 
 @dataclass
@@ -346,7 +374,9 @@ class TrainConfig:
 
 def preprocessing_of(data: DataConfig) -> Preprocessing:
     """The part of the data settings that the network depends on."""
-    return Preprocessing(data.image_size, data.resize, data.interpolation, tuple(data.mean), tuple(data.std))
+    return Preprocessing(
+        data.image_size, data.resize, data.interpolation, tuple(data.mean), tuple(data.std), tuple(data.views)
+    )
 
 
 def to_plain(config: Any) -> dict[str, Any]:

@@ -1,18 +1,22 @@
 """Training images that are decoded and changed one by one in every epoch, in the loader's processes."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from rexnet_ai_real.config import AugmentConfig
+from rexnet_ai_real.config import AugmentConfig, PairsConfig
 from rexnet_ai_real.data.image_changes import ImageChange
 from rexnet_ai_real.data.prepared import Original
+from rexnet_ai_real.data.reconstruction import Reconstructions, blended
 from rexnet_ai_real.images.decode import decode_then
-from rexnet_ai_real.images.preprocessing import Preprocessing
+from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing
+from rexnet_ai_real.labels import AI, REAL
 
 
 class Draws(Sampler[int]):
@@ -43,6 +47,22 @@ class Draws(Sampler[int]):
             yield (self.epoch * len(self) + place) * self.count + position
 
 
+@dataclass(frozen=True)
+class Pairs:
+    """What some real images bring along: their reconstruction, labelled AI."""
+
+    reconstructions: Reconstructions
+    config: PairsConfig
+
+    def drawn(self, original: Original, seed: Sequence[int]) -> tuple[Image.Image, Image.Image] | None:
+        """The photograph and its copy; None where these numbers bring none."""
+        random = np.random.default_rng([*seed, 2])  # others than those of the changes
+        if random.random() >= self.config.share:
+            return None
+        photograph, copy = self.reconstructions.pair(original)
+        return photograph, blended(photograph, copy, self.config.blend, random)
+
+
 class ChangedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
     """Whole batches of training images, by draw; plain positions are the draws of a first turn."""
 
@@ -55,6 +75,7 @@ class ChangedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
         *,
         seed: int,
         max_pixels: int,
+        pairs: Pairs | None = None,
     ) -> None:
         """`rows` of the manifest, whose index holds the row numbers, and the files of the images, in the same order."""
         self.originals = originals
@@ -64,25 +85,34 @@ class ChangedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
         self.augment = augment
         self.seed = seed
         self.max_pixels = max_pixels
+        self.pairs = pairs
 
     def __len__(self) -> int:
         """Number of images."""
         return len(self.originals)
 
     def __getitems__(self, draws: list[int]) -> tuple[Tensor, Tensor, Tensor]:
-        """One batch, as `datamodule.Batch` is.
+        """One batch, as `datamodule.Batch` is; the copies come last.
 
         Raises:
             UnreadableImage: a file changed or vanished since the manifest was made.
         """
-        positions, pixels = [draw % len(self) for draw in draws], []
-        for draw, position in zip(draws, positions, strict=True):
+        positions = [draw % len(self) for draw in draws]
+        pixels: list[Pixels] = []
+        copies: dict[int, Pixels] = {}
+        for place, (draw, position) in enumerate(zip(draws, positions, strict=True)):
             change = ImageChange.drawn(self.augment, self.preprocessing, (self.seed, draw))
-            pixels.append(
-                self.originals[position].read(
-                    lambda data, change=change: decode_then(  # type: ignore[misc]
-                        change, data, max_pixels=self.max_pixels, enough=change.enough
-                    )
-                )
-            )
-        return torch.from_numpy(np.stack(pixels)), self.labels[positions], self.indices[positions]
+            original, pair = self.originals[position], None
+            if self.pairs and self.labels[position] == REAL:
+                pair = self.pairs.drawn(original, change.seed)
+            if pair is None:
+                pixels.append(self._changed(original, change))
+            else:
+                pixels.append(change(pair[0]))
+                copies[place] = change(pair[1])
+        labels = torch.cat([self.labels[positions], torch.full((len(copies),), AI)])
+        rows = torch.cat([self.indices[positions], -1 - torch.tensor(list(copies), dtype=torch.long)])
+        return torch.from_numpy(np.stack([*pixels, *copies.values()])), labels, rows
+
+    def _changed(self, original: Original, change: ImageChange) -> Pixels:
+        return original.read(lambda data: decode_then(change, data, max_pixels=self.max_pixels, enough=change.enough))

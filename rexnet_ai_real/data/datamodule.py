@@ -15,20 +15,25 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from rexnet_ai_real.config import AugmentConfig, ConfigError, DataConfig, preprocessing_of
 from rexnet_ai_real.data.augmentation import BatchAugmentation
 from rexnet_ai_real.data.balanced import BalancedByEpoch
-from rexnet_ai_real.data.changed_images import ChangedImages, Draws
+from rexnet_ai_real.data.changed_images import ChangedImages, Draws, Pairs
 from rexnet_ai_real.data.folders import require_both_classes
 from rexnet_ai_real.data.image_changes import is_by_image
 from rexnet_ai_real.data.listed import Listed
 from rexnet_ai_real.data.manifest import build_manifest, usable
 from rexnet_ai_real.data.prepared import Original, PreparedImages, prepare_images
+from rexnet_ai_real.data.reconstruction import reconstruct
 from rexnet_ai_real.data.sources import listing, locate
 from rexnet_ai_real.data.split import assign_split
 from rexnet_ai_real.files import cache_folder
+from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing
 from rexnet_ai_real.images.transforms import normalise, unit_range
+from rexnet_ai_real.labels import REAL
 
 Batch = tuple[Tensor, Tensor, Tensor]
-"""Images, labels (N,), row numbers in the manifest (N,). The loader gives pixels (N, S, S, 3), uint8;
-`on_after_batch_transfer` turns them into normalised images (N, 3, H, W), which the network gets."""
+"""Images, labels (N,), row numbers in the manifest (N,), or -1 - K for the reconstruction of the image at place K.
+
+The loader gives pixels (N, S, S, 3), uint8; `on_after_batch_transfer` turns them into normalised images (N, 3, H, W),
+which the network gets."""
 
 
 class ImageDataset(Dataset[Batch]):
@@ -86,7 +91,7 @@ class ImageDataModule(L.LightningDataModule):
         self.augment = augment
         self.seed = seed
         self.preprocessing = preprocessing_of(data)
-        self.by_image = is_by_image(augment)
+        self.by_image = is_by_image(augment) or data.pairs.share > 0
         if self.by_image:  # each image is cut when it is decoded, and comes at its final size
             self.augmentation = BatchAugmentation(replace(augment, crop_scale=1.0), data.image_size)
             self.training_size = data.image_size
@@ -96,7 +101,8 @@ class ImageDataModule(L.LightningDataModule):
             self.training_size = math.ceil(data.image_size / math.sqrt(augment.crop_scale))
         self.root = Path()
         self.manifest = pd.DataFrame()
-        self._prepared: dict[int, PreparedImages] = {}
+        self._prepared: dict[Preprocessing, PreparedImages] = {}
+        self._pairs: Pairs | None = None
 
     def prepare_data(self) -> None:
         """Find, download or generate the images, measure and prepare them (once per machine)."""
@@ -107,6 +113,8 @@ class ImageDataModule(L.LightningDataModule):
         manifest = self._read_manifest(root, listed)
         for size in sorted({self.data.image_size, self.training_size}):
             self._prepare(manifest[usable(manifest)], root, size)
+        if "native" in self.preprocessing.views:
+            self._prepare(manifest[usable(manifest)], root, self.data.image_size, "native")
 
     def setup(self, stage: str) -> None:
         """Read the manifest and assign each image to train, val or test."""
@@ -131,6 +139,15 @@ class ImageDataModule(L.LightningDataModule):
                 f"use at most {most}"
             )
         self.manifest = manifest
+        if self.data.pairs.share:
+            self._pairs = self._read_pairs()
+
+    def _read_pairs(self) -> Pairs:
+        """Reconstruct the real training images, as far as earlier runs have not."""
+        rows = self.rows("train")
+        photographs = _originals(cast(pd.DataFrame, rows[rows["label"] == REAL]), self.root)
+        cache, max_pixels = cache_folder(self.data.cache), self.data.max_pixels
+        return Pairs(reconstruct(photographs, self.data.pairs, cache=cache, max_pixels=max_pixels), self.data.pairs)
 
     def _locate(self) -> tuple[Path, Sequence[Listed]]:
         root = locate(self.data)
@@ -189,20 +206,47 @@ class ImageDataModule(L.LightningDataModule):
         images = unit_range(pixels)
         if not (self.trainer and self.trainer.training):
             return normalise(images, self.preprocessing), labels, indices
-        images = normalise(self.augmentation(images), self.preprocessing)
-        return self.augmentation.erase(images), labels, indices
+        return self._changed_with_copies(images, indices), labels, indices
 
-    def _prepare(self, rows: pd.DataFrame, root: Path, size: int) -> PreparedImages:
-        """All images of the data set at one size; the blocks are opened and checked once in each process."""
-        if size not in self._prepared:
-            self._prepared[size] = prepare_images(
+    def _changed_with_copies(self, images: Tensor, indices: Tensor) -> Tensor:
+        """Random changes to a batch whose last images are copies of others in it, which change as these do."""
+        copies = int((indices < 0).sum()) if self._pairs else 0
+        if not copies:
+            return self._changed(images)
+        first, places = images[:-copies], -1 - indices[-copies:]
+        # The same random numbers give the same changes: once with the copies in the places of their photographs.
+        with torch.random.fork_rng(devices=[]):
+            last = self._changed(first.index_copy(0, places, images[-copies:]))[places]
+        return torch.cat([self._changed(first), last])
+
+    def _changed(self, images: Tensor) -> Tensor:
+        return self.augmentation.erase(normalise(self.augmentation(images), self.preprocessing))
+
+    def views(self, frames: Tensor, rows: Tensor) -> Pixels:
+        """All views, (N, views, S, S, 3), of images that a loader without random changes gave with these row numbers.
+
+        Raises:
+            UnreadableImage: a file changed or vanished since the manifest was made.
+        """
+        natives = None
+        if "native" in self.preprocessing.views:
+            images = self._prepare(self.manifest[usable(self.manifest)], self.root, self.data.image_size, "native")
+            originals = _originals(self.manifest.loc[rows.numpy()], self.root)
+            natives = images.subset(originals).read(range(len(originals)))
+        return self.preprocessing.views_of(frames.numpy(), natives)
+
+    def _prepare(self, rows: pd.DataFrame, root: Path, size: int, resize: str | None = None) -> PreparedImages:
+        """All images of the data set in one form; the blocks are opened and checked once in each process."""
+        form = replace(self.preprocessing, image_size=size, resize=resize or self.preprocessing.resize)
+        if form not in self._prepared:
+            self._prepared[form] = prepare_images(
                 _originals(rows, root),
-                replace(self.preprocessing, image_size=size),
+                form,
                 cache=cache_folder(self.data.cache),
                 max_pixels=self.data.max_pixels,
                 max_bytes=round(self.data.cache_gb * 1e9),
             )
-        return self._prepared[size]
+        return self._prepared[form]
 
     def _training_loader(self, rows: pd.DataFrame, **options: Any) -> DataLoader[Any]:
         if not self.by_image:
@@ -214,6 +258,7 @@ class ImageDataModule(L.LightningDataModule):
             self.augment,
             seed=self.seed,
             max_pixels=self.data.max_pixels,
+            pairs=self._pairs,
         )
         return self._batches(images, self.data.workers, **options)
 

@@ -285,5 +285,13 @@ def _make_room(folder: Path, max_bytes: int, in_use: set[Path]) -> None:
 
 
 def _key(preprocessing: Preprocessing) -> str:
-    parts = [_FORMAT, PIL.__version__, preprocessing.image_size, preprocessing.resize, preprocessing.interpolation]
+    parts: list[object] = [
+        _FORMAT,
+        PIL.__version__,
+        preprocessing.image_size,
+        preprocessing.resize,
+        preprocessing.interpolation,
+    ]
+    if "native" in preprocessing.views:  # its frames come from images that are decoded at their full size
+        parts.append("full")
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

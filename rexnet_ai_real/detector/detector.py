@@ -17,7 +17,15 @@ import numpy as np
 from rexnet_ai_real.detector.backends import TORCH
 from rexnet_ai_real.detector.calibration import Calibration
 from rexnet_ai_real.detector.description import Description, read_description
-from rexnet_ai_real.detector.engines.engine import AUTO, AUTO_TORCH, Engine, at_once, choose_backend, require_exported
+from rexnet_ai_real.detector.engines.engine import (
+    AUTO,
+    AUTO_TORCH,
+    Engine,
+    at_once,
+    choose_backend,
+    logits_of_views,
+    require_exported,
+)
 from rexnet_ai_real.detector.hub import locate
 from rexnet_ai_real.detector.verdict import Verdict, verdicts
 from rexnet_ai_real.errors import UserError
@@ -168,5 +176,7 @@ class Detector:
         answers: Iterator[Verdict] = iter(())
         if good:
             paths, pixels, remarks = zip(*good, strict=True)
-            answers = iter(verdicts(paths, self.engine.logits(np.stack(pixels)).tolist(), self.calibration, remarks))
+            answers = iter(
+                verdicts(paths, logits_of_views(self.engine, np.stack(pixels)).tolist(), self.calibration, remarks)
+            )
         return [Verdict.failed(file.path, made) if isinstance(made, str) else next(answers) for file, made in batch]

@@ -9,6 +9,7 @@ import numpy as np
 
 from rexnet_ai_real.config import DataConfig
 from rexnet_ai_real.detector.detector import Detector
+from rexnet_ai_real.detector.engines.engine import logits_of_views
 from rexnet_ai_real.evaluate.cached_logits import corrupted_logits
 from rexnet_ai_real.evaluate.corruptions import NONE, Corruption
 from rexnet_ai_real.evaluate.part import Part
@@ -52,7 +53,7 @@ def predicted_logits(
             fingerprint=_cache_key(used),
             cache=cache,
             corruptions=corruptions,
-            prepare=used.preprocessing.to_array,
+            prepare=used.preprocessing.to_views,
             # Corruptions are of the image as it is stored.
             enough=used.preprocessing.enough if tuple(corruptions) == UNTOUCHED else None,
             workers=max(1, settings.workers),
@@ -72,7 +73,7 @@ def _cache_key(detector: Detector) -> str:
 def _in_batches(detector: Detector, size: int) -> Callable[[Iterable[Pixels]], FloatArray]:
     def predict(images: Iterable[Pixels]) -> FloatArray:
         return np.concatenate(
-            [detector.engine.logits(np.stack(batch)).astype(np.float64) for batch in _batched(images, size)]
+            [logits_of_views(detector.engine, np.stack(batch)).astype(np.float64) for batch in _batched(images, size)]
         )
 
     return predict

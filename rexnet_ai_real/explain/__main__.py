@@ -113,7 +113,7 @@ def _write(explainer: "Explainer", files: "Iterator[ImageFile]", options: argpar
 
     count = failed = 0
     explanations = explainer.explain(files, workers=options.workers)
-    resize = explainer.detector.preprocessing.resize
+    seen = explainer.detector.preprocessing.seen
     with progress_bar() as progress, ExitStack() as stack:
         top = total = None
         if options.shared_scale:
@@ -121,7 +121,7 @@ def _write(explainer: "Explainer", files: "Iterator[ImageFile]", options: argpar
             top, total, explanations = stack.enter_context(set_aside(explained))
         scale = Scale(explainer.unit, top)
         output = stack.enter_context(ExplanationFolder(options.output, scale, with_sheet=options.sheet))
-        images = drawn(explanations, scale, resize, workers=options.workers, max_pixels=options.max_pixels)
+        images = drawn(explanations, scale, seen, workers=options.workers, max_pixels=options.max_pixels)
         for image in progress.track(images, total=total, description="Drawing"):
             output.add(image)
             count += 1

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from rexnet_ai_real.explain.caption import answer, draw_bar
 from rexnet_ai_real.explain.explanation import Explanation, Scale
-from rexnet_ai_real.explain.placement import heat_on_image, seen
+from rexnet_ai_real.explain.placement import Seen, heat_on_image, scaled
 from rexnet_ai_real.images.contact_sheet import (
     FAINT,
     GROUND,
@@ -45,11 +45,12 @@ class Tile:
     """Whether the network saw only a part of the image."""
 
 
-def tile(image: Image.Image, explanation: Explanation, scale: Scale, resize: str) -> Tile:
+def tile(image: Image.Image, explanation: Explanation, scale: Scale, seen: Seen) -> Tile:
     """Thumbnails of an image, as it is and under its heat. The arguments are those of `overlay`."""
     shown = thumbnail(image)
-    heated = heat_on_image(shown, scale.painted(explanation), resize)
-    return Tile(explanation, shown, heated, seen(image.size, resize) != (0, 0, *image.size))
+    box = seen(image.size)
+    heated = heat_on_image(shown, scale.painted(explanation), scaled(box, image.size, shown.size))
+    return Tile(explanation, shown, heated, box != (0, 0, *image.size))
 
 
 def page(tiles: Sequence[Tile], number: int, scale: Scale) -> Image.Image:

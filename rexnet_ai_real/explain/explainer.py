@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rexnet_ai_real.detector.detector import Detector
-from rexnet_ai_real.detector.engines.engine import at_once
+from rexnet_ai_real.detector.engines.engine import at_once, logits_of_views
 from rexnet_ai_real.detector.verdict import Verdict, verdicts
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.explain.explanation import Explanation
@@ -69,7 +69,7 @@ class Explainer:
             UserError: says which method can explain it.
         """
         size = self.detector.preprocessing.image_size
-        self._heat(np.full((1, size, size, 3), 128, np.uint8))
+        self._heat(np.full((1, 1, size, size, 3), 128, np.uint8))
 
     def explain(self, files: Iterable[ImageFile], *, batch_size: int = 16, workers: int = 2) -> Iterator[Explanation]:
         """An explanation of each file, lazily and in order; a file without an image gives one with an error.
@@ -106,9 +106,11 @@ class Explainer:
         for file, made in batch:
             yield Explanation(Verdict.failed(file.path, made)) if isinstance(made, str) else next(explained)
 
-    def _heat(self, images: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.intp]]:
+    def _heat(self, views: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.intp]]:
+        """Logits and targets of the verdict, over all views; heat of the first, on which it is shown."""
+        images = np.ascontiguousarray(views[:, 0])
         if self.method != EXACT:
-            logits = self.detector.engine.logits(images)
+            logits = logits_of_views(self.detector.engine, views)
             targets = self._targets(logits)
             return logits, self._gradient_heat(images, targets), targets
         try:
@@ -118,6 +120,8 @@ class Explainer:
                 f"{error}. Or choose another method, such as gradcam, which PyTorch computes: --method gradcam "
                 "--backend torch"
             ) from error
+        if views.shape[1] > 1:
+            logits = logits_of_views(self.detector.engine, views)
         targets = self._targets(logits)
         towards = np.where((targets == AI)[:, None, None], maps, -maps)
         # The logit is the mean over all positions, plus the bias: this much is what one position adds.

@@ -24,6 +24,7 @@ from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.explain.contact_sheet import PER_PAGE, Tile, page, tile
 from rexnet_ai_real.explain.explanation import Explanation, Scale
 from rexnet_ai_real.explain.overlay import overlay
+from rexnet_ai_real.explain.placement import Seen
 from rexnet_ai_real.files import write_atomically
 from rexnet_ai_real.images.decode import UnreadableImage, decode_then
 from rexnet_ai_real.images.limits import MAX_PIXELS
@@ -135,14 +136,14 @@ class ExplanationFolder:
 
 
 def drawn(
-    explanations: Iterable[Explanation], scale: Scale, resize: str, *, workers: int = 2, max_pixels: int = MAX_PIXELS
+    explanations: Iterable[Explanation], scale: Scale, seen: Seen, *, workers: int = 2, max_pixels: int = MAX_PIXELS
 ) -> Iterator[Drawn]:
     """Overlays and tiles, in order, made by threads; at most `workers` + 1 are in memory.
 
     Args:
         explanations: with the paths of their images, which are decoded again, at their full size.
         scale: of the heat.
-        resize: of the preprocessing.
+        seen: of the preprocessing.
         workers: threads.
         max_pixels: as for `decode`.
     """
@@ -153,8 +154,8 @@ def drawn(
 
         def on(image: Image) -> Drawn:
             stored = io.BytesIO()
-            overlay(image, explanation, scale, resize).save(stored, "PNG", compress_level=_COMPRESSION)
-            return Drawn(explanation, tile(image, explanation, scale, resize), stored.getvalue())
+            overlay(image, explanation, scale, seen).save(stored, "PNG", compress_level=_COMPRESSION)
+            return Drawn(explanation, tile(image, explanation, scale, seen), stored.getvalue())
 
         try:
             return decode_then(on, Path(explanation.verdict.path), max_pixels=max_pixels)

@@ -7,7 +7,7 @@ from PIL import Image
 
 from rexnet_ai_real.explain.caption import caption
 from rexnet_ai_real.explain.explanation import Explanation, Scale
-from rexnet_ai_real.explain.placement import heat_on_image, seen
+from rexnet_ai_real.explain.placement import Seen, heat_on_image, scaled
 from rexnet_ai_real.images.contact_sheet import GROUND
 
 LARGEST: Final = 25_000_000
@@ -18,19 +18,20 @@ NARROWEST: Final = 440
 """Pixels of a caption's width: narrower images are centred above it."""
 
 
-def overlay(image: Image.Image, explanation: Explanation, scale: Scale, resize: str) -> Image.Image:
+def overlay(image: Image.Image, explanation: Explanation, scale: Scale, seen: Seen) -> Image.Image:
     """The image under its heat, over the caption.
 
     Args:
         image: as decoded, RGB.
         explanation: of this image, which did not fail.
         scale: of the heat.
-        resize: of the preprocessing.
+        seen: of the preprocessing.
     """
     shown, note = _shown(image)
-    heated = heat_on_image(shown, scale.painted(explanation), resize)
+    box = scaled(seen(image.size), image.size, shown.size)
+    heated = heat_on_image(shown, scale.painted(explanation), box)
     strip = caption(
-        max(shown.width, NARROWEST), _letter(shown.size), explanation, scale, [note, unseen_note(shown.size, resize)]
+        max(shown.width, NARROWEST), _letter(shown.size), explanation, scale, [note, unseen_note(image.size, seen)]
     )
     whole = Image.new("RGB", (strip.width, heated.height + strip.height), GROUND)
     whole.paste(heated, ((whole.width - heated.width) // 2, 0))
@@ -38,9 +39,9 @@ def overlay(image: Image.Image, explanation: Explanation, scale: Scale, resize: 
     return whole
 
 
-def unseen_note(size: tuple[int, int], resize: str) -> str:
+def unseen_note(size: tuple[int, int], seen: Seen) -> str:
     """What the stripes mean; empty if there are none."""
-    return "" if seen(size, resize) == (0, 0, *size) else "Striped: outside of what the network saw"
+    return "" if seen(size) == (0, 0, *size) else "Striped: outside of what the network saw"
 
 
 def _shown(image: Image.Image) -> tuple[Image.Image, str]:

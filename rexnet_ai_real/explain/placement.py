@@ -1,5 +1,6 @@
 """Where the spatial positions of a heat map lie in an image, of which the network saw all or a part."""
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -7,18 +8,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rexnet_ai_real.images.heat import painted
-from rexnet_ai_real.images.preprocessing import centre_square
+from rexnet_ai_real.images.preprocessing import Box
 
-Box = tuple[float, float, float, float]
-"""Left, top, right, bottom, in pixels."""
+Seen = Callable[[tuple[int, int]], Box]
+"""Width and height of an image -> the part of it that the network saw, as `Preprocessing.seen` says."""
 
 _ROWS: Final = 256
 """Computed at a time: a row of floats takes six times the memory of a row of the image."""
 
 
-def seen(size: tuple[int, int], resize: str) -> Box:
-    """The part of an image (width, height) that the network saw, by `Preprocessing.resize`."""
-    return centre_square(size) if resize == "crop" else (0.0, 0.0, float(size[0]), float(size[1]))
+def scaled(box: Box, size: tuple[int, int], shown: tuple[int, int]) -> Box:
+    """The same part of an image of this size (width, height) where it is shown at another."""
+    across, down = shown[0] / size[0], shown[1] / size[1]
+    return box[0] * across, box[1] * down, box[2] * across, box[3] * down
 
 
 def spread(
@@ -44,17 +46,16 @@ def spread(
     return values
 
 
-def heat_on_image(image: Image.Image, heat: NDArray[np.float32], resize: str) -> Image.Image:
+def heat_on_image(image: Image.Image, heat: NDArray[np.float32], box: Box) -> Image.Image:
     """The image in grey under its heat; striped and paler where the network did not see it.
 
     Args:
         image: RGB, of any size.
         heat: (h, w), from 0 to 1.
-        resize: of the preprocessing.
+        box: the part of it that the network saw.
     """
     grey = image.convert("L")
     result = Image.new("RGB", image.size)
-    box = seen(image.size, resize)
     period = max(
         12, max(image.size) // 120
     )  # of the stripes, wide enough to be seen when the whole image is on one screen

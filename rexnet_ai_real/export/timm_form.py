@@ -31,7 +31,7 @@ def write_timm(making: "Making", file: Path) -> None:
     """Write model.safetensors, with config.json beside it, and let timm read them back.
 
     Raises:
-        NoTimmForm: an ensemble, or a network that timm does not have.
+        NoTimmForm: an ensemble, a network that timm does not have, or images prepared as it cannot.
         ParityFailed: timm's network does not answer as this one does.
     """
     import timm
@@ -53,10 +53,15 @@ def timm_config(description: Description) -> dict[str, Any]:
     """config.json: which network of timm's, how images are prepared for it, and what its two outputs mean.
 
     Raises:
-        NoTimmForm: timm does not have this network.
+        NoTimmForm: timm does not have this network, or prepares images in no such way.
     """
     architecture, arguments = _in_timm(description)
     preprocessing = description.preprocessing
+    if preprocessing.resize == "native":
+        raise NoTimmForm(
+            f"timm resizes every image, and this detector sees pixels as they are (data.resize=native): leave "
+            f"{TIMM.format} out of --formats"
+        )
     size = preprocessing.image_size
     return {
         "architecture": architecture,

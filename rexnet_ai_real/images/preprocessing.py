@@ -5,8 +5,8 @@ without it, see the same bytes. torchvision's own resizing differs by one grey l
 against 0.9 ms for images of 384 px; 64 images, one thread).
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,8 @@ from rexnet_ai_real.images.decode import decode_then
 from rexnet_ai_real.images.limits import MAX_PIXELS
 
 RESIZES: Final = ("squash", "crop", "native")
+VIEWS: Final = ("frame", "native", "flip")
+"""What is judged of an image: the frame as `Preprocessing.resize` says, the centre pixel by pixel, the frame mirrored."""
 FILTERS: Final = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 LARGEST: Final = 2048
 """Pixels a side: a detector from a stranger must not ask for all the memory."""
@@ -46,6 +48,8 @@ class Preprocessing:
     """Subtracted from each channel after scaling to 0..1."""
     std: tuple[float, ...]
     """Divides each channel after the mean is subtracted."""
+    views: tuple[str, ...] = VIEWS[:1]
+    """The frame, and what else of `VIEWS`: logits are averaged over them. Takes as many times as long as there are."""
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Preprocessing":
@@ -55,7 +59,8 @@ class Preprocessing:
             ValueError: entries are missing, unknown or impossible.
         """
         try:
-            preprocessing = cls(**{**plain, "mean": tuple(plain["mean"]), "std": tuple(plain["std"])})
+            lists = {key: tuple(plain[key]) for key in ("mean", "std", *(["views"] if "views" in plain else []))}
+            preprocessing = cls(**{**plain, **lists})
         except (KeyError, TypeError) as error:
             raise ValueError(f"preprocessing has missing or unknown entries ({error})") from error
         channels = (*preprocessing.mean, *preprocessing.std)
@@ -67,18 +72,33 @@ class Preprocessing:
             and len(preprocessing.mean) == len(preprocessing.std) == 3
             and all(isinstance(value, int | float) and isfinite(value) for value in channels)
             and min(preprocessing.std) > 0
+            and are_views(preprocessing.views)
         )
         if not sound:
             raise ValueError(f"impossible preprocessing: {dict(plain)}")
         return preprocessing
 
     def to_plain(self) -> dict[str, Any]:
-        """Plain values, for checkpoints and JSON."""
-        return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
+        """Plain values, for checkpoints and JSON; without `views` where there is the frame alone, as ever."""
+        plain = {**asdict(self), "mean": list(self.mean), "std": list(self.std), "views": list(self.views)}
+        if plain["views"] == [VIEWS[0]]:
+            del plain["views"]
+        return plain
 
     def to_array(self, image: Image.Image) -> Pixels:
         """RGB image of any size -> pixels as the network sees them before they are normalised, (size, size, 3)."""
         return np.array(resized(image, self.image_size, self.interpolation, self.seen(image.size)))
+
+    def to_views(self, image: Image.Image) -> Pixels:
+        """The same of every view, (views, size, size, 3)."""
+        native = replace(self, resize="native").to_array(image)[None] if "native" in self.views else None
+        return self.views_of(self.to_array(image)[None], native)[0]
+
+    def views_of(self, frames: Pixels, natives: Pixels | None) -> Pixels:
+        """Frames and the same images at native resolution, both (N, size, size, 3) -> (N, views, size, size, 3)."""
+        made = {"frame": frames, "native": natives, "flip": frames[:, :, ::-1]}
+        views: Pixels = np.stack([made[view] for view in self.views], axis=1)  # type: ignore[misc]
+        return views
 
     def seen(self, size: tuple[int, int]) -> Box:
         """The part of an image (width, height) that the network sees, by `resize`."""
@@ -89,7 +109,13 @@ class Preprocessing:
     @property
     def enough(self) -> int | None:
         """Pixels a side that a decoder must give at least, as `decode` takes it; None: all that the file holds."""
-        return None if self.resize == "native" else DECODE_MARGIN * self.image_size
+        needs_all = self.resize == "native" or "native" in self.views
+        return None if needs_all else DECODE_MARGIN * self.image_size
+
+
+def are_views(value: Sequence[object]) -> bool:
+    """Whether these can be `Preprocessing.views`."""
+    return bool(value) and value[0] == VIEWS[0] and len(value) == len(set(value)) and set(value) <= set(VIEWS)
 
 
 def read_pixels(source: Path | bytes, preprocessing: Preprocessing, *, max_pixels: int = MAX_PIXELS) -> Pixels:

@@ -18,15 +18,15 @@ _BLANK: Final = 2
 def read_with_remark(
     source: Path | bytes, preprocessing: Preprocessing, *, max_pixels: int = MAX_PIXELS
 ) -> tuple[Pixels, str | None]:
-    """As `read_pixels`, and a remark on the image, if there is one to make.
+    """What the network sees of an image, as `Preprocessing.to_views` gives it, and a remark, if there is one to make.
 
     Raises:
         UnreadableImage: as `decode`.
     """
 
     def prepare(image: Image.Image) -> tuple[Pixels, str | None]:
-        pixels = preprocessing.to_array(image)
-        return pixels, remark(image.size, pixels)
+        views = preprocessing.to_views(image)
+        return views, remark(image.size, views[0])
 
     return decode_then(prepare, source, max_pixels=max_pixels, enough=preprocessing.enough)
 

@@ -154,11 +154,13 @@ def _of_hub(state: State) -> list[State]:
 def _from_hub() -> Path:
     """The file in the hub's cache, else downloaded."""
     try:
-        from huggingface_hub import hf_hub_download
+        from huggingface_hub import hf_hub_download, try_to_load_from_cache
     except ImportError as error:
         raise WeightsError(
             f"data.pairs needs an autoencoder, and huggingface_hub is not installed: {_BY_HAND}"
         ) from error
+    if isinstance(cached := try_to_load_from_cache(REPOSITORY, FILE), str):
+        return Path(cached)
     try:
         return Path(hf_hub_download(REPOSITORY, FILE))
     except Exception as error:  # the client raises errors of several libraries; each means that there is no file

@@ -151,9 +151,10 @@ class RunFolder:
 
 def data_of(config: Mapping[str, Any], moved: str | None) -> "DataConfig":
     """The data settings of a run, with the folder of the images replaced where it has moved."""
-    from rexnet_ai_real.config import DataConfig, SyntheticConfig
+    from rexnet_ai_real.config import DataConfig, PairsConfig, SyntheticConfig
 
     known = {f.name for f in fields(DataConfig)}
     plain = {key: value for key, value in config["data"].items() if key in known}
-    data = DataConfig(**{**plain, "synthetic": SyntheticConfig(**plain["synthetic"])})
+    sections = {"synthetic": SyntheticConfig(**plain["synthetic"]), "pairs": PairsConfig(**plain.get("pairs", {}))}
+    data = DataConfig(**{**plain, **sections})
     return replace(data, root=moved) if moved else data

@@ -17,6 +17,7 @@ from torch import Tensor
 from rexnet_ai_real import figures
 from rexnet_ai_real.config import TrainConfig
 from rexnet_ai_real.data.datamodule import ImageDataModule
+from rexnet_ai_real.detector.engines.engine import logits_of_views
 from rexnet_ai_real.detector.engines.torch_engine import TorchEngine
 from rexnet_ai_real.labels import LABELS, SHORT_WORDS
 from rexnet_ai_real.metrics.training import METRICS, readable
@@ -81,7 +82,7 @@ def predict(trainer: L.Trainer, classifier: Classifier, data: ImageDataModule, c
     counts = [_limited(len(loader), limit) for loader, limit in zip(loaders, limits, strict=True)]
     parts = (islice(loader, count) for loader, count in zip(loaders, counts, strict=True))
     batches = track(chain.from_iterable(parts), "Predicting", sum(counts))
-    results = [(rows, engine.logits(pixels.numpy())) for pixels, _, rows in batches]
+    results = [(rows, logits_of_views(engine, data.views(pixels, rows))) for pixels, _, rows in batches]
     indices = torch.cat([rows for rows, _ in results])
     logits = torch.cat([torch.from_numpy(logits) for _, logits in results]).double()
     rows = data.manifest.loc[indices.numpy(), ["path", "label", "split", "source", "collection"]]

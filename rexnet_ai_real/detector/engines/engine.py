@@ -48,6 +48,12 @@ class Engine(Protocol):
         """
 
 
+def logits_of_views(engine: Engine, images: Pixels) -> NDArray[np.float32]:
+    """The mean logit (N,) of each image over its views, from (N, views, size, size, 3)."""
+    views = [engine.logits(np.ascontiguousarray(images[:, view])) for view in range(images.shape[1])]
+    return np.mean(views, axis=0, dtype=np.float32) if len(views) > 1 else views[0]
+
+
 def choose_backend(folder: Path, name: str, has: Callable[[str], bool] | None = None) -> Backend:
     """The backend that runs an exported folder: the one asked for, or with "auto" the first that can.
 
