@@ -238,7 +238,7 @@ def collections_of(**counts: tuple[int, int]) -> pd.DataFrame:
     return table.assign(problem="", part="")
 
 
-@settings(deadline=None, max_examples=40, database=None, derandomize=True)
+@settings(deadline=None, max_examples=15, database=None, derandomize=True)
 @given(
     st.lists(st.sampled_from([(20, 0), (0, 20), (9, 0), (0, 7), (15, 25), (40, 40), (6, 6)]), min_size=2, max_size=9),
     st.integers(2, 5),

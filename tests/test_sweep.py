@@ -45,7 +45,7 @@ defaults: [_self_]
 name: stub
 output_dir: ???
 seed: 0
-data: {fold: null, folds: 5}
+data: {fold: null, folds: 5, split_by: group}
 optimizer: {lr: 3e-4, weight_decay: 1e-4}
 model: {dropout: 0.2}
 early_stopping: {patience: 5, min_delta: 0.0}
@@ -118,7 +118,12 @@ def images(fold: int | None, folds: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     table = pd.DataFrame({"path": [f"images/{i:02}.png" for i in range(IMAGES)], "label": label})
     table["split"] = ["test" if i % folds == (fold or 0) else "val" if i % 3 else "train" for i in range(IMAGES)]
     manifest = table.reindex(columns=list(COLUMNS), fill_value="").assign(
-        group=[f"g{i // 2}" for i in range(IMAGES)], sha256=table["path"], width=1, height=1, bytes=1
+        group=[f"g{i // 2}" for i in range(IMAGES)],
+        collection=[f"c{i % folds}" for i in range(IMAGES)],
+        sha256=table["path"],
+        width=1,
+        height=1,
+        bytes=1,
     )
     predictions = table.assign(logit=logit, probability=1 / (1 + np.exp(-logit)))
     return manifest, predictions[predictions["split"] != "train"]
@@ -527,3 +532,24 @@ def test_optuna_needs_something_to_search(multirun: Any, capsys: pytest.CaptureF
     with pytest.raises(SystemExit):
         multirun("-m", "hydra/sweeper=optuna", "optimizer.lr=1e-3")
     assert "nothing to search" in capsys.readouterr().err
+
+
+def test_left_out_collections_are_summarised(multirun: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = multirun("+sweep=collections", "data.folds=3")
+    table = pd.read_csv(folder / "collections.csv")
+    merged = pd.read_csv(folder / "out_of_fold.csv")
+    expected = {name: roc_auc_score(rows["label"], rows["logit"]) for name, rows in merged.groupby("collection")}
+    assert dict(zip(table["collection"], table["auroc"], strict=True)) == pytest.approx(expected)
+    assert table["auroc"].is_monotonic_increasing
+    text = (folder / "summary.md").read_text()
+    assert "## Left out whole: collections" in text
+    assert f"{min(expected.values()):.3f} ({table['collection'][0]})" in capsys.readouterr().out
+
+
+def test_a_failed_fold_of_generators_is_run_again_as_one(multirun: Any, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="Job 0 failed"):
+        multirun("+sweep=generators", "data.folds=2", "optimizer.lr=0.5")
+    (again,) = re.findall(
+        r"^.*data\.fold=0.*output_dir=.*$", (multirun.folder / "summary.md").read_text(), re.MULTILINE
+    )
+    assert "data.split_by=source" in again

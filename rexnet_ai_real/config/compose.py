@@ -29,6 +29,7 @@ def load(composed: DictConfig) -> TrainConfig:
     """
     config = _plain(composed, TrainConfig)
     check_rules(config)
+    _check_roots(config.data)
     _check_split(config.data)
     _check_run(config, has_own_folder=is_fresh(composed))
     return config
@@ -42,6 +43,7 @@ def load_evaluation(composed: DictConfig) -> EvaluateConfig:
     """
     config = _plain(composed, EvaluateConfig)
     check_rules(config)
+    _check_roots(config.data)
     return config
 
 
@@ -74,6 +76,12 @@ def _plain(composed: DictConfig, schema: type[Settings]) -> Settings:
         raise TypeError(f"expected settings composed by {schema.__name__}, got {type(config).__name__}")
     config.data.classes = {str(name): word for name, word in config.data.classes.items()}  # {0: real} has a number
     return config
+
+
+def _check_roots(data: DataConfig) -> None:
+    """The folders of collections, unread otherwise, are not to be forgotten without a word."""
+    if data.roots and not (data.name in LAYOUTS and LAYOUTS[data.name].has_roots):
+        raise ConfigError(f"data.roots={data.roots}: data={data.name} does not read them; add data=collections")
 
 
 def _check_split(data: DataConfig) -> None:

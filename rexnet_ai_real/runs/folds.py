@@ -6,6 +6,7 @@ from typing import Any, Final
 import pandas as pd
 
 from rexnet_ai_real.data.manifest import read_manifest
+from rexnet_ai_real.data.split import GROUP
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.runs.jobs import Job
 
@@ -49,7 +50,7 @@ def _held_out(job: Job) -> pd.DataFrame:
 
 def split_by(job: Job) -> str:
     """What the folds hold out whole: group, collection or source. Runs of older versions know groups alone."""
-    return str(job.config["data"].get("split_by", "group"))
+    return str(job.config["data"].get("split_by", GROUP))
 
 
 def _cut(job: Job) -> tuple[int, str, int]:

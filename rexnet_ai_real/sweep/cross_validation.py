@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from rexnet_ai_real.data.split import GROUP
 from rexnet_ai_real.metrics.binary import Metrics, evaluate
-from rexnet_ai_real.runs.folds import out_of_fold
+from rexnet_ai_real.runs.folds import out_of_fold, split_by
 from rexnet_ai_real.runs.jobs import Job
+from rexnet_ai_real.sweep.left_out import LeftOut, left_out
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class CrossValidation:
     """One row per image of the finished folds, in the order of the manifest; columns as in `runs.folds.COLUMNS`."""
     pooled: Metrics
     """Of all out-of-fold predictions together, with intervals by duplicate group."""
+    left_out: LeftOut | None = None
+    """Each collection or generator, where the folds held these out whole."""
 
     @property
     def missing(self) -> list[int]:
@@ -47,4 +51,6 @@ def cross_validate(jobs: Sequence[Job]) -> CrossValidation:
     """
     table = out_of_fold(jobs)
     pooled = evaluate(table["label"], table["logit"], table["group"])
-    return CrossValidation(tuple(jobs), int(jobs[0].config["data"]["folds"]), table, pooled)
+    by = split_by(jobs[0])
+    whole = None if by == GROUP else left_out(jobs, table, by)
+    return CrossValidation(tuple(jobs), int(jobs[0].config["data"]["folds"]), table, pooled, whole)

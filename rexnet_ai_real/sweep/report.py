@@ -19,6 +19,7 @@ from rexnet_ai_real.metrics.training import METRICS, columns
 from rexnet_ai_real.runs.jobs import ERROR_FILE, FOLD, PATIENCE, describe, short
 from rexnet_ai_real.runs.record import override
 from rexnet_ai_real.sweep.cross_validation import CrossValidation
+from rexnet_ai_real.sweep.left_out_text import left_out_text
 from rexnet_ai_real.sweep.plots import curves, grid_keys, heat_map
 from rexnet_ai_real.sweep.summary import Summary, command, summarise
 
@@ -46,6 +47,8 @@ def report(folder: Path) -> Summary:
     write_csv(folder / "patience.csv", summary.patience)
     if summary.folds:
         write_csv(folder / "out_of_fold.csv", summary.folds[0].out_of_fold)
+        if whole := summary.folds[0].left_out:
+            write_csv(folder / f"{whole.noun}s.csv", whole.table.rename(columns={"name": whole.noun}))
     figures = draw(summary)
     write_text(folder / "summary.md", markdown(summary, figures))
     show(summary)
@@ -78,6 +81,7 @@ def markdown(summary: Summary, figures: Sequence[Path]) -> str:
     parts.extend(_winner(summary))
     parts.extend(_failures(summary))
     parts.extend(_cross_validation(summary.folds, summary.keys))
+    parts.extend(left_out_text(summary.folds, summary.keys))
     parts.extend(f"![{figure.stem.replace('_', ' ')}]({figure.name})" for figure in figures)
     parts.extend(_patience(summary))
     return "\n\n".join(parts) + "\n"
@@ -102,6 +106,10 @@ def show(summary: Summary) -> None:
     for result in summary.folds[:1]:
         scores = ", ".join(f"{name} {getattr(result.pooled, metric.binary)}" for name, metric in METRICS.items())
         console.print(f"Out of fold, {result.pooled.n} images: {scores}", markup=False)
+        if whole := result.left_out:
+            worst = whole.table.iloc[0]
+            means = f"AUROC {whole.mean} in the mean, {worst['auroc']:.3f} at worst ({worst['name']})"
+            console.print(f"Left out whole, {len(whole.table)} {whole.noun}s: {means}", markup=False)
     if summary.winning_command:
         console.print(f"The winner again: {summary.winning_command}", markup=False)
     console.print(f"Summary: {summary.folder / 'summary.md'}", markup=False)
