@@ -18,7 +18,7 @@ class Tier:
     longest: int | None = None
     """Pixels of the longer side at most. Smaller images keep their size: a tier never enlarges."""
     quality: int | None = None
-    """Of the JPEG that the image is then written as; chroma halved in both directions, as Pillow and most senders do."""
+    """Of the JPEG that it is then written as; chroma halved in both directions, as Pillow and most senders do."""
 
 
 TIERS: Final[dict[str, Tier]] = {
