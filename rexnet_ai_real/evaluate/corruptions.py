@@ -266,3 +266,9 @@ CORRUPTIONS: Final[tuple[Corruption, ...]] = (
     Corruption("blur-2-q50", "sharing", 4, "σ 2 px q50", _blurred_and_sent),
     Corruption("ai-genbench", "sharing", 5, "AI-GenBench", _ai_genbench),
 )
+
+DELIVERIES: Final = tuple(
+    Corruption(tier.name, "delivery", severity, tier.title, partial(_delivered, tier=tier))
+    for severity, tier in enumerate(TIERS.values())
+)
+"""The tiers, in their order."""

@@ -7,6 +7,7 @@ from rexnet_ai_real.evaluate.report.sections import (
     calibration,
     collections,
     comparison,
+    delivery,
     explanations,
     metrics,
     robustness,
@@ -15,6 +16,6 @@ from rexnet_ai_real.evaluate.report.sections import (
 
 SECTIONS: Final[dict[str, SectionEntry]] = {
     module.SECTION.key: module.SECTION
-    for module in (metrics, calibration, comparison, shortcuts, robustness, collections, explanations)
+    for module in (metrics, calibration, comparison, shortcuts, robustness, delivery, collections, explanations)
 }
 """By key, in the report's order. A new section is a module, and its name in this list."""
