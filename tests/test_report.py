@@ -366,7 +366,7 @@ def test_mistakes_that_are_gone_or_changed_are_left_out_with_a_sentence(tmp_path
 
 
 def test_near_duplicates_are_shown_once(tmp_path: Path) -> None:
-    part = one_fold(a_part(60, group="all alike"))
+    part = one_fold(a_part(200, group="all alike"))
     found = mistakes.findings(an_evaluation(photographed(part, tmp_path), tmp_path))
     assert [len(found.metrics[key]["surest"]) for key in ("false_alarms", "missed")] == [1, 1]
 
