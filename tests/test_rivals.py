@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,18 @@ import pandas as pd
 import pytest
 import timm
 import torch
-from PIL import Image
+from PIL import Image, ImageStat
 from safetensors.torch import save_file
 from sklearn.metrics import roc_auc_score
 from timm.data import create_transform, resolve_data_config
 
 from rexnet_ai_real.config import EvaluateConfig
 from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS
+from rexnet_ai_real.evaluate.prediction import predicted_logits
 from rexnet_ai_real.evaluate.report.write import write_report
 from rexnet_ai_real.evaluate.rivals.rival import is_rival, open_rival
+from rexnet_ai_real.evaluate.subject import read_collection
 from rexnet_ai_real.files import write_text
 from rexnet_ai_real.images.decode import decode
 from rexnet_ai_real.runs.folder import RunFolder
@@ -50,12 +52,12 @@ built = eval("lambda path: 0.5")
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A current folder with functions, under a name of its own: modules are imported once in a process."""
     name = f"judges_{abs(hash(tmp_path))}"
     write_text(tmp_path / f"{name}.py", FUNCTIONS)
     monkeypatch.chdir(tmp_path)
-    yield tmp_path / f"{name}.py"
+    return tmp_path / f"{name}.py"
 
 
 @pytest.fixture
@@ -82,7 +84,8 @@ def light(file: Path) -> float:
 
 
 def test_names_of_rivals_are_no_paths() -> None:
-    assert is_rival("timm:resnet18@a.pth") and is_rival("python:module:function")
+    assert is_rival("timm:resnet18@a.pth")
+    assert is_rival("python:module:function")
     assert not any(map(is_rival, ["timm", "outputs/run", "OWNER/NAME@v1", "C:\\runs\\1", "other:module"]))
 
 
@@ -95,8 +98,8 @@ def test_a_function_is_measured_like_any_detector(here: Path, images: Path, tmp_
     found = json.loads((tmp_path / "report" / "metrics.json").read_text())["images"]
     assert found["auroc"]["value"] == pytest.approx(roc_auc_score(table["label"], expected))
     words = (tmp_path / "report" / "report.md").read_text()
-    assert "A rival brings no operating point" not in words  # the section on it was not asked for
-    assert "no heat maps" in words and here.stem in words
+    assert "no heat maps" in words
+    assert "Evaluated | a rival: python:" in words
 
 
 def test_answers_are_kept_by_the_source_of_the_function(here: Path, images: Path, tmp_path: Path) -> None:
@@ -112,13 +115,22 @@ def test_answers_are_kept_by_the_source_of_the_function(here: Path, images: Path
 
 
 def test_corrupted_images_come_as_files_without_loss(here: Path, images: Path, tmp_path: Path) -> None:
-    chosen = settings(f"python:{here.stem}:light", images, tmp_path / "report", sections=["metrics", "robustness"])
-    assert write_report(chosen) == []
-    found = json.loads((tmp_path / "report" / "metrics.json").read_text())["robustness"]
-    assert found["n"] == 6 and len(found) == 48
+    data = settings("", images, tmp_path).data
+    part = read_collection(data, "images").drawn(6)
+    detector = open_rival(f"python:{here.stem}:light")
+    chosen = {"cache": tmp_path / "cache", "settings": data, "title": "Corrupted"}
+    found = predicted_logits(part, lambda _: detector, corruptions=CORRUPTIONS[:20], **chosen)
+    expected = [
+        [
+            ImageStat.Stat(corrupt(decode(each.path), each.sha256).convert("L")).mean[0] / 255
+            for corrupt in CORRUPTIONS[:20]
+        ]
+        for each in part.images()
+    ]
+    np.testing.assert_allclose(found, np.log(expected) - np.log1p(-np.array(expected)), atol=1e-9)
     asked = (tmp_path / "asked.txt").read_text().split()
-    assert len(asked) == 40 + 6 * 47
-    assert not any(Path(path).exists() for path in asked[40:])
+    assert len(asked) == 6 * 20
+    assert not any(Path(path).exists() for path in asked)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +166,7 @@ def test_certainty_has_finite_log_odds(here: Path) -> None:
 
 def test_a_rival_needs_images_and_a_place_for_the_report(here: Path, images: Path, tmp_path: Path) -> None:
     chosen = settings(f"python:{here.stem}:light", images, tmp_path / "report")
-    with pytest.raises(UserError, match="no images of its own; name some: data=folder .* run=RUN against=python:"):
+    with pytest.raises(UserError, match=r"no images of its own; name some: data=folder .* run=RUN against=python:"):
         write_report(replace(chosen, data=EvaluateConfig().data))
     with pytest.raises(UserError, match="say where the report goes with output_dir=PATH"):
         write_report(replace(chosen, output_dir=None))
@@ -217,7 +229,7 @@ def judged(name: str, image: Image.Image) -> float:
     return float(detector.engine.logits(detector.preprocessing.to_array(image)[None])[0])
 
 
-@pytest.mark.parametrize(("classes", "output"), [(2, ""), (2, ":1"), (2, ":0"), (1, ""), (1, ":0")])
+@pytest.mark.parametrize(("classes", "output"), [(2, ""), (2, ":0"), (1, "")])
 def test_timms_network_answers_as_in_timm(classes: int, output: str, picture: Image.Image, tmp_path: Path) -> None:
     file = weights(tmp_path, classes)
     answer = outputs(file, classes, picture)
@@ -227,7 +239,7 @@ def test_timms_network_answers_as_in_timm(classes: int, output: str, picture: Im
     assert judged(f"timm:{NETWORK}{output}@{file}", picture) == pytest.approx(expected, abs=1e-4)
 
 
-@pytest.mark.parametrize(("names", "sign"), [(None, 1), (["real", "ai"], 1), (["Fake", "Real"], -1), (["a", "b"], 1)])
+@pytest.mark.parametrize(("names", "sign"), [(None, 1), (["Fake", "Real"], -1)])
 def test_a_folder_in_timms_form_says_how_images_are_prepared_and_what_means_ai(
     names: list[str] | None, sign: int, picture: Image.Image, tmp_path: Path
 ) -> None:
@@ -255,7 +267,7 @@ def test_weights_for_other_classes_are_to_be_fine_tuned_first(tmp_path: Path) ->
         ("resnet18:2@a.pth", "expected timm:NETWORK@WEIGHTS"),
         ("resnet18@missing.pth", "no weights at missing.pth"),
         ("resnet18@FOLDER", "does not hold both config.json and model.safetensors"),
-        ("resnet1818@FILE", "resnet18"),
+        ("resnet1818@FILE", "resnet1818.*resnet18"),
     ],
 )
 def test_a_name_without_a_network_says_what_is_expected(name: str, words: str, tmp_path: Path) -> None:
@@ -270,5 +282,5 @@ def test_a_name_without_a_network_says_what_is_expected(name: str, words: str, t
 def test_a_strange_config_is_refused(config: str, tmp_path: Path) -> None:
     weights(tmp_path, 2).rename(tmp_path / "model.safetensors")
     write_text(tmp_path / "config.json", config)
-    with pytest.raises(UserError, match="config.json|cannot be made"):
+    with pytest.raises(UserError, match=r"config\.json|cannot be made"):
         open_rival(f"timm:{NETWORK}@{tmp_path}")

@@ -21,6 +21,7 @@ from rexnet_ai_real.images.layouts import CLASS_FOLDERS, plain_name
 from rexnet_ai_real.images.preprocessing import LARGEST, Pixels, Preprocessing
 from rexnet_ai_real.labels import AI
 from rexnet_ai_real.models import build
+from rexnet_ai_real.models.architectures import unknown_name
 from rexnet_ai_real.models.pretrained import load_weights, read_state_dict
 from rexnet_ai_real.models.saved import State
 
@@ -73,6 +74,7 @@ def timm_rival(name: str) -> Detector:
 
     Raises:
         NoTimmRival: no such name, or none of two classes.
+        ModelError: timm has no such network.
         UserError: weights that cannot be read, or are of another network.
     """
     parts = _NAME.fullmatch(name)
@@ -137,7 +139,9 @@ def _preprocessing(network: str, config: Mapping[str, Any], file: Path) -> TimmP
     from timm.data import config as of_timm
 
     resolve: Any = of_timm.resolve_data_config
-    known: Any = timm.get_pretrained_cfg(network) if timm.is_model(network) else None
+    if not timm.is_model(network):
+        raise unknown_name(network, timm.list_models(), " (timm.list_models() has them all)")
+    known: Any = timm.get_pretrained_cfg(network)
     settings = (known.to_dict() if known else {}) | config.get("pretrained_cfg", {})
     try:
         found = resolve({}, pretrained_cfg=settings)
