@@ -35,7 +35,7 @@ def smoothness(images: Iterable[Image.Image]) -> np.ndarray:
 
 
 def predicted(images: list[LabelledImage], cache: Path, predict: Predict = smoothness, **changes: Any) -> FloatArray:
-    settings: dict[str, Any] = {"corruptions": GRID, "fingerprint": "a", "prepare": lambda image: image}
+    settings: dict[str, Any] = {"corruptions": GRID, "fingerprint": "a", "prepare": lambda image, *_: image}
     settings |= {"workers": 2, "max_pixels": 10**6, "progress": False} | changes
     return corrupted_logits(images, predict, cache=cache, **settings)
 
@@ -99,7 +99,7 @@ def test_images_are_prepared_before_they_are_predicted(
     prepared = predicted(
         images,
         tmp_path,
-        prepare=lambda image: smoothness([image])[0],
+        prepare=lambda image, *_: smoothness([image])[0],
         predict=lambda stream: np.array(list(stream)),
     )
     np.testing.assert_array_equal(prepared, expected)

@@ -26,7 +26,12 @@ class EvaluateConfig:
 
     run: str = MISSING
     """What is evaluated: a run folder, a checkpoint, a multirun of folds, a saved or exported detector,
-    or OWNER/NAME of one on the Hugging Face Hub (then give output_dir, too)."""
+    or OWNER/NAME of one on the Hugging Face Hub (then give output_dir, too).
+    Another program's detector, which needs data and output_dir: timm:NETWORK@WEIGHTS, a network of timm's with two
+    outputs, real and AI (NETWORK:0@WEIGHTS: AI and real), WEIGHTS a file, a folder in timm's form or OWNER/NAME of
+    one; or python:MODULE:FUNCTION, a function from the path of an image (text) to the probability that it is AI (0 to
+    1), imported from the current folder or the environment. Its answers are kept by the source of its module: after
+    other changes, as of weights that it loads, remove cache/ in the report's folder."""
     backend: str = "auto"
     """What runs an exported detector: onnx, torch, onnx-int8, openvino, timm; auto: the first of these that it has a
     file for. Runs, checkpoints and folds are evaluated on torch."""
@@ -40,7 +45,8 @@ class EvaluateConfig:
     """Folders of other collections, in any layout that data=folder, kaggle or cifake reads: does the result hold there
     too?"""
     against: str | None = None
-    """A second run, multirun of folds or checkpoint that held out the same images, to compare with."""
+    """A second run, multirun of folds or checkpoint that held out the same images, to compare with; or timm:... or
+    python:..., as for `run`, which then judges the same images."""
     sections: list[str] | None = None
     """Which sections to make. Null: all. [metrics,calibration] takes seconds, since no image is predicted again."""
     sample: int | None = field(default=192, metadata=at_least(2))

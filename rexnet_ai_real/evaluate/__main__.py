@@ -3,6 +3,8 @@
   python -m rexnet_ai_real.evaluate run=PATH                       a run, checkpoint, multirun of folds
   python -m rexnet_ai_real.evaluate run=PATH others=[PATH,PATH]    also on other collections
   python -m rexnet_ai_real.evaluate run=PATH against=PATH          compared with another run on the same images
+  python -m rexnet_ai_real.evaluate run=PATH against=python:my_detector:probability      with any other detector
+  python -m rexnet_ai_real.evaluate run=timm:NETWORK@WEIGHTS data=folder data.root=PATH output_dir=OUT    that one alone
   python -m rexnet_ai_real.evaluate run=PATH sections=[metrics,calibration]           only some parts, in seconds
   python -m rexnet_ai_real.evaluate run=PATH data=folder data.root=PATH               on other images than the run's own
   python -m rexnet_ai_real.evaluate run=EXPORTED data=folder data.root=PATH backend=onnx-int8     an exported detector
@@ -44,17 +46,19 @@ def run(composed: "DictConfig") -> None:
     with ending("The same command continues where this one stopped: finished predictions are kept."):
         settings = config.load_evaluation(composed)
         from rexnet_ai_real.detector.hub import locate
+        from rexnet_ai_real.evaluate.rivals.rival import is_rival
         from rexnet_ai_real.runs.identify import identify
 
-        located = locate(Path(settings.run).expanduser(), settings.backend)
-        identify(located.path)
-        if located.origin:
-            if not settings.output_dir:
-                raise config.ConfigError(
-                    f"run={settings.run} lies in the Hub's cache: say where the report goes with output_dir=PATH"
-                )
-            print(f"Detector: {located.origin}", file=sys.stderr)
-        settings = replace(settings, run=str(located.path))
+        if not is_rival(settings.run):
+            located = locate(Path(settings.run).expanduser(), settings.backend)
+            identify(located.path)
+            if located.origin:
+                if not settings.output_dir:
+                    raise config.ConfigError(
+                        f"run={settings.run} lies in the Hub's cache: say where the report goes with output_dir=PATH"
+                    )
+                print(f"Detector: {located.origin}", file=sys.stderr)
+            settings = replace(settings, run=str(located.path))
         from rexnet_ai_real.evaluate.report.write import write_report  # PyTorch takes seconds: refusals come first
 
         failures = write_report(settings)

@@ -25,7 +25,7 @@ from rexnet_ai_real.images.decode import UnreadableImage, decode
 from rexnet_ai_real.metrics.scores import FloatArray
 from rexnet_ai_real.progress import progress_bar
 
-Prepare = Callable[[Image], Any]
+Prepare = Callable[[Image, LabelledImage, Corruption], Any]
 Predict = Callable[[Iterable[Any]], FloatArray]
 
 # Images per cached piece: 16 x 47 predictions are lost at most, some ten seconds of work on two cores.
@@ -61,8 +61,9 @@ def corrupted_logits(
         cache: folder of finished predictions; an interrupted call continues from there. What is damaged there is
             predicted again; where nothing can be written, a line on stderr says so once, and the work goes on.
         corruptions: what is done to each image. They depend on its sha256 only.
-        prepare: from a corrupted RGB image to what `predict` takes; runs in the worker threads. Up to 64 of its
-            results wait for `predict`, so it should make large images small.
+        prepare: from a corrupted RGB image, the image that it was and what was done to it, to what `predict` takes;
+            runs in the worker threads. Up to 64 of its results wait for `predict`, so it should make large images
+            small.
         workers: threads that decode, corrupt and prepare ahead of the network; None: one per core.
         max_pixels: most pixels that an image may have.
         enough: as in `decode`.
@@ -112,7 +113,7 @@ def _stream(
     for image in images:
         decoded = pool.submit(_decoded, image, max_pixels, enough)
         for corruption in corruptions:
-            pending.append(pool.submit(_corrupted, decoded, corruption, image.sha256, prepare))
+            pending.append(pool.submit(_corrupted, decoded, corruption, image, prepare))
             if len(pending) == _AHEAD:
                 yield pending.popleft().result()
     while pending:
@@ -160,8 +161,8 @@ def _warn(folder: Path, reason: str) -> None:
     )
 
 
-def _corrupted(decoded: "Future[Image]", corruption: Corruption, key: str, prepare: Prepare) -> Any:
-    return prepare(corruption(decoded.result(), key))
+def _corrupted(decoded: "Future[Image]", corruption: Corruption, image: LabelledImage, prepare: Prepare) -> Any:
+    return prepare(corruption(decoded.result(), image.sha256), image, corruption)
 
 
 def _checked(logits: FloatArray, images: Sequence[LabelledImage], corruptions: Sequence[Corruption]) -> FloatArray:

@@ -70,6 +70,8 @@ def _stored(subject: Subject) -> Fitted:
     calibration = subject.detector().calibration
     if calibration.n_real + calibration.n_ai == 0:
         words = "None is stored with the detector: 0.5 is used instead. Evaluate the run that it came from to fit one."
+    if subject.rival:
+        words = "A rival brings no operating point: 0.5 is used on the probability that it gives itself."
     return Fitted({ONE: calibration}, words, False)
 
 

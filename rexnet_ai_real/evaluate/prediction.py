@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -12,7 +12,8 @@ from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.detector.engines.engine import logits_of_views
 from rexnet_ai_real.evaluate.cached_logits import corrupted_logits
 from rexnet_ai_real.evaluate.corruptions import NONE, Corruption
-from rexnet_ai_real.evaluate.part import Part
+from rexnet_ai_real.evaluate.part import LabelledImage, Part
+from rexnet_ai_real.evaluate.rivals.function import FunctionEngine, function_logits
 from rexnet_ai_real.images.preprocessing import Pixels
 from rexnet_ai_real.metrics.scores import FloatArray
 
@@ -46,22 +47,46 @@ def predicted_logits(
     logits = np.empty((len(part), len(corruptions)))
     for fold in part.folds:
         here = np.flatnonzero(part.rows["fold"] == fold)
-        used = detector(fold)
-        logits[here] = corrupted_logits(
+        logits[here] = _logits(
+            detector(fold),
             [images[k] for k in here],
-            _in_batches(used, settings.batch_size),
-            fingerprint=_cache_key(used),
-            cache=cache,
-            corruptions=corruptions,
-            prepare=used.preprocessing.to_views,
-            # Corruptions are of the image as it is stored.
-            enough=used.preprocessing.enough if tuple(corruptions) == UNTOUCHED else None,
-            workers=max(1, settings.workers),
-            max_pixels=settings.max_pixels,
-            progress=True,
-            title=title if len(part.folds) == 1 else f"{title}, fold {fold}",
+            corruptions,
+            cache,
+            settings,
+            title if len(part.folds) == 1 else f"{title}, fold {fold}",
         )
     return logits
+
+
+def _logits(
+    detector: Detector,
+    images: Sequence[LabelledImage],
+    corruptions: Sequence[Corruption],
+    cache: Path,
+    settings: DataConfig,
+    title: str,
+) -> FloatArray:
+    """Logits of images that one detector predicts."""
+    shared: dict[str, Any] = {
+        "fingerprint": _cache_key(detector),
+        "cache": cache,
+        "corruptions": corruptions,
+        "workers": max(1, settings.workers),
+        "max_pixels": settings.max_pixels,
+        "progress": True,
+        "title": title,
+    }
+    if isinstance(detector.engine, FunctionEngine):
+        return function_logits(detector.engine, images, **shared)
+    preprocessing = detector.preprocessing
+    return corrupted_logits(
+        images,
+        _in_batches(detector, settings.batch_size),
+        prepare=lambda image, *_: preprocessing.to_views(image),
+        # Corruptions are of the image as it is stored.
+        enough=preprocessing.enough if tuple(corruptions) == UNTOUCHED else None,
+        **shared,
+    )
 
 
 def _cache_key(detector: Detector) -> str:

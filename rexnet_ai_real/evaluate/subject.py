@@ -19,6 +19,7 @@ from rexnet_ai_real.evaluate.leaks import find_leaks
 from rexnet_ai_real.evaluate.part import ONE, Part
 from rexnet_ai_real.evaluate.prediction import predicted_logits
 from rexnet_ai_real.evaluate.report.formatting import visible
+from rexnet_ai_real.evaluate.rivals.rival import is_rival, open_rival
 from rexnet_ai_real.files import cache_folder
 from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.runs.folder import NotARun, RunFolder, data_of
@@ -51,6 +52,8 @@ class Subject:
     notes: tuple[str, ...] = ()
     backend: str = "auto"
     """What runs the detector, as `Detector.load` takes it."""
+    rival: str | None = None
+    """timm:... or python:..., where the detector is another program's: nothing is known of its training."""
     _loaded: dict[int, Detector] = field(default_factory=dict, repr=False)
 
     @property
@@ -82,14 +85,14 @@ class Subject:
     @cached_property
     def name(self) -> str:
         """The name of the experiment, or else of the folder."""
-        return str(self.config.get("name") or self.path.resolve().name)
+        return self.rival or str(self.config.get("name") or self.path.resolve().name)
 
 
 def open_subject(path: Path, data: DataConfig, cache: Path | None = None, backend: str = "auto") -> Subject:
     """Find out what lies at `path`, and read or predict the logits of the images that it held out.
 
     Args:
-        path: run folder, .ckpt, folder of a multirun of folds, or folder of a saved detector.
+        path: run folder, .ckpt, folder of a multirun of folds, or folder of a saved detector; or the name of a rival.
         data: where name is `own`, `root` replaces the folder that the run was trained on; otherwise it is not used.
         cache: where predictions are kept that have to be made.
         backend: runs an exported detector; auto or one of `BACKENDS`.
@@ -97,6 +100,8 @@ def open_subject(path: Path, data: DataConfig, cache: Path | None = None, backen
     Raises:
         NotADetector: none of these. FoldsDiffer: folds of different images.
     """
+    if is_rival(str(path)):
+        return rival_subject(str(path))
     found = identify(path)
     if isinstance(found, Saved):
         return Subject(found.folder, "a saved detector", {ONE: found.folder}, backend=backend)
@@ -111,6 +116,16 @@ def open_subject(path: Path, data: DataConfig, cache: Path | None = None, backen
             return _folds(found, moved)
         case Sweep():
             raise found.refusal()
+
+
+def rival_subject(name: str) -> Subject:
+    """A detector of another program, which knows no images: timm:NETWORK@WEIGHTS or python:MODULE:FUNCTION.
+
+    Raises:
+        UserError: there is none, or it cannot be used.
+    """
+    path = Path(name)
+    return Subject(path, "a rival", {ONE: path}, rival=name, _loaded={ONE: open_rival(name)})
 
 
 def _run(found: Run, data: DataConfig, moved: str | None, cache: Path | None) -> Subject:

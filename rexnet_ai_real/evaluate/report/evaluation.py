@@ -12,12 +12,14 @@ import numpy as np
 from rexnet_ai_real.config import OWN, EvaluateConfig
 from rexnet_ai_real.detector.calibration import Calibration
 from rexnet_ai_real.detector.detector import Detector
+from rexnet_ai_real.detector.engines.engine import AUTO
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluate.corruptions import Corruption
 from rexnet_ai_real.evaluate.fitting import Fitted, fit
 from rexnet_ai_real.evaluate.part import ONE, Part, measure
 from rexnet_ai_real.evaluate.prediction import predicted_logits
 from rexnet_ai_real.evaluate.report.gallery import Gallery
+from rexnet_ai_real.evaluate.rivals.rival import is_rival
 from rexnet_ai_real.evaluate.subject import NothingToEvaluate, Subject, open_subject, read_collection
 from rexnet_ai_real.metrics.binary import Metrics
 from rexnet_ai_real.metrics.scores import FloatArray
@@ -48,8 +50,13 @@ class Evaluation:
             UserError: the path holds nothing that can be evaluated, no image of the data set is usable, or the report
                 cannot be written.
         """
-        path = Path(settings.run).expanduser()
+        path, is_other = Path(settings.run).expanduser(), is_rival(settings.run)
         given = Path(settings.output_dir).expanduser() if settings.output_dir else None
+        if is_other and (given is None or settings.backend != AUTO):
+            raise UserError(
+                f"run={settings.run} is no folder, and runs by itself: say where the report goes with output_dir=PATH, "
+                "and leave backend out"
+            )
         subject = open_subject(path, settings.data, given / "cache" if given else None, settings.backend)
         folder = given or subject.folder / "report"
         part = subject.held_out
@@ -59,6 +66,7 @@ class Evaluation:
         if part is None:
             raise NothingToEvaluate(
                 f"run={path}: {subject.title} has no images of its own; name some: data=folder data.root=PATH"
+                + (f". Or compare a run with it, on the images held out there: run=RUN against={path}" * is_other)
             )
         with explained_write_errors(folder):  # before any work
             folder.mkdir(parents=True, exist_ok=True)

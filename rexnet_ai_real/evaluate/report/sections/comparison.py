@@ -8,10 +8,13 @@ import pandas as pd
 
 from rexnet_ai_real.config import OWN
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.evaluate.part import Part
+from rexnet_ai_real.evaluate.part import ONE, Part
+from rexnet_ai_real.evaluate.prediction import predicted_logits
 from rexnet_ai_real.evaluate.report.document import Cell, Findings, Paragraph, Signed, Table
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
 from rexnet_ai_real.evaluate.report.section_entry import SectionEntry
+from rexnet_ai_real.evaluate.rivals.rival import is_rival
+from rexnet_ai_real.evaluate.subject import rival_subject
 from rexnet_ai_real.figures import NAMES
 from rexnet_ai_real.files import write_csv
 from rexnet_ai_real.metrics.binary import METRICS
@@ -23,25 +26,21 @@ SHOWN: Final = 25
 
 def findings(evaluation: Evaluation) -> Findings:
     """The evaluated detector (A) beside settings.against (B); calling an image AI at calibrated P(AI) 0.5."""
-    against = Path(str(evaluation.settings.against)).expanduser()
-    backend = evaluation.settings.backend if isinstance(identify(against), Saved) else "auto"  # of exports alone
-    folder = evaluation.folder / "against" / against.name
-    other = Evaluation.open(replace(evaluation.settings, run=str(against), backend=backend, output_dir=str(folder)))
-    if evaluation.settings.data.name == OWN and other.part.name != evaluation.part.name:
-        raise UserError(
-            f"against={against}: {other.part.title} of {other.subject.title} cannot be compared with "
-            f"{evaluation.part.title}: give two runs, or two cross-validations"
-        )
     settings = evaluation.settings
-    found = compare(_named(evaluation.part), _named(other.part), resamples=settings.resamples, seed=settings.seed)
+    named = str(settings.against)
+    against = named if is_rival(named) else str(Path(named).expanduser())
+    other, words = (_by_rival if is_rival(against) else _by_other)(evaluation, against)
+    found = compare(_named(evaluation.part), _named(other), resamples=settings.resamples, seed=settings.seed)
     return Findings(
         found.finding,
         (
-            Paragraph(f"A is this detector, {evaluation.subject.path}; B is {against}. {found.n:,} images, paired."),
+            Paragraph(
+                f"A is this detector, {evaluation.subject.path}; B is {against}. {found.n:,} images, paired.{words}"
+            ),
             _differences(found),
             _disagreements(found, evaluation.folder),
         ),
-        {"against": str(against)}
+        {"against": against}
         | {
             name: {"a": d.a.plain(), "b": d.b.plain(), "difference": d.difference.plain()}
             | ({} if d.a_better != d.a_better else {"a_better": d.a_better})
@@ -56,6 +55,34 @@ SECTION: Final = SectionEntry(
     findings,
     needs="against",
 )
+
+
+def _by_other(evaluation: Evaluation, against: str) -> tuple[Part, str]:
+    """What another detector of this program says of the same images, or of those that it held out itself."""
+    path, settings = Path(against).expanduser(), evaluation.settings
+    backend = settings.backend if isinstance(identify(path), Saved) else "auto"  # of exports alone
+    folder = evaluation.folder / "against" / path.name
+    other = Evaluation.open(replace(settings, run=str(path), backend=backend, output_dir=str(folder)))
+    if settings.data.name == OWN and other.part.name != evaluation.part.name:
+        raise UserError(
+            f"against={path}: {other.part.title} of {other.subject.title} cannot be compared with "
+            f"{evaluation.part.title}: give two runs, or two cross-validations"
+        )
+    return other.part, ""
+
+
+def _by_rival(evaluation: Evaluation, against: str) -> tuple[Part, str]:
+    """What a rival says of the same images, and what is not known of it, in words."""
+    subject, part = rival_subject(against), evaluation.part
+    part = replace(part, rows=part.rows.assign(fold=ONE), calibrations={ONE: subject.detector().calibration})
+    logits = predicted_logits(
+        part, subject.detector, cache=evaluation.cache, settings=evaluation.settings.data, title="Images, by the rival"
+    )
+    words = (
+        " B brings no calibration: where calling an image AI takes a threshold, it is 0.5 on the probability that B "
+        "gives itself; AUROC does without. Whether B was trained on some of these images is not known."
+    )
+    return replace(part, rows=part.rows.assign(logit=logits[:, 0])), words
 
 
 def _named(part: Part) -> Predictions:

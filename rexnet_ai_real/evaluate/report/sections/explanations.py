@@ -14,6 +14,7 @@ from rexnet_ai_real.evaluate.report.evaluation import Evaluation
 from rexnet_ai_real.evaluate.report.explanation_figures import curves_figure, examples_figure
 from rexnet_ai_real.evaluate.report.formatting import split_lead
 from rexnet_ai_real.evaluate.report.section_entry import SectionEntry
+from rexnet_ai_real.evaluate.rivals.function import FunctionEngine
 from rexnet_ai_real.images.decode import UnreadableImage, decode
 from rexnet_ai_real.images.transforms import evaluation_transform
 
@@ -23,6 +24,8 @@ _ORDER_TITLES = {"heat": "by the heat map", "random": "at random", "centre": "fr
 
 def findings(evaluation: Evaluation) -> Findings:
     """Regions are hidden or restored in the order of the heat map and in two orders that ignore the detector."""
+    if isinstance(evaluation.detector().engine, FunctionEngine):
+        return Findings("Not tested: a function in Python gives no heat maps.")
     settings = evaluation.settings
     drawn = evaluation.sample
     part = replace(drawn, rows=drawn.rows.sort_values("fold", kind="stable").reset_index(drop=True))
