@@ -20,7 +20,8 @@ from rexnet_ai_real.images.limits import MAX_PIXELS
 
 RESIZES: Final = ("squash", "crop", "native")
 VIEWS: Final = ("frame", "native", "flip")
-"""What is judged of an image: the frame as `Preprocessing.resize` says, the centre pixel by pixel, the frame mirrored."""
+"""What is judged of an image: the frame as `Preprocessing.resize` says, the centre pixel by pixel, the frame mirrored.
+"""
 FILTERS: Final = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 LARGEST: Final = 2048
 """Pixels a side: a detector from a stranger must not ask for all the memory."""
@@ -92,7 +93,8 @@ class Preprocessing:
     def to_views(self, image: Image.Image) -> Pixels:
         """The same of every view, (views, size, size, 3)."""
         native = replace(self, resize="native").to_array(image)[None] if "native" in self.views else None
-        return self.views_of(self.to_array(image)[None], native)[0]
+        views: Pixels = self.views_of(self.to_array(image)[None], native)[0]
+        return views
 
     def views_of(self, frames: Pixels, natives: Pixels | None) -> Pixels:
         """Frames and the same images at native resolution, both (N, size, size, 3) -> (N, views, size, size, 3)."""

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -45,7 +45,7 @@ class NoTimmRival(UserError, ValueError):
 class TimmPreprocessing(Preprocessing):
     """timm's own way of preparing images. `resize` is its crop mode, `interpolation` any of its filters."""
 
-    crop_pct: float
+    crop_pct: float = field(kw_only=True)
     """The share of the resized image, along a side, that the centre crop keeps."""
 
     def to_array(self, image: Image.Image) -> Pixels:
@@ -151,7 +151,12 @@ def _preprocessing(network: str, config: Mapping[str, Any], file: Path) -> TimmP
         if not (is_sound and 0 < float(found["crop_pct"]) <= 1 and min(std) > 0):
             raise ValueError(found)
         return TimmPreprocessing(
-            int(height), str(found["crop_mode"]), str(found["interpolation"]), mean, std, float(found["crop_pct"])
+            int(height),
+            str(found["crop_mode"]),
+            str(found["interpolation"]),
+            mean,
+            std,
+            crop_pct=float(found["crop_pct"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise NoTimmRival(

@@ -163,7 +163,8 @@ def _finding(found: tuple[TierScore, ...], threshold: str) -> str:
     words = f"At {threshold}, it is right on {percent(found[0].accuracy)} of the images as they are, and on "
     words += f"{percent(worst.accuracy)} of those of the worst tier ({worst.tier.title})."
     if worst is found[0]:
-        words = f"At {threshold}, no tier costs accuracy: it is right on {percent(worst.accuracy)} of the images as they are."
+        right = percent(worst.accuracy)
+        words = f"At {threshold}, no tier costs accuracy: it is right on {right} of the images as they are."
     if alarms.fpr.defined:
         words += f" It calls at most {percent(alarms.fpr)} of real images AI ({alarms.tier.title})."
     return words
