@@ -32,8 +32,8 @@ from rexnet_ai_real.detector.engines.torch_engine import TorchEngine, require_to
 from rexnet_ai_real.detector.storage import StoredDetector
 from rexnet_ai_real.detector.verdict import verdicts
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.images.loading import made_ahead
 from rexnet_ai_real.images.decode import decode
+from rexnet_ai_real.images.loading import made_ahead
 from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.images.transforms import evaluation_transform
 from rexnet_ai_real.images.walk import image_files
