@@ -23,6 +23,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import Tensor
 from torch.nn import functional
 
+from rexnet_ai_real import Detector
 from rexnet_ai_real.config import ConfigError
 from rexnet_ai_real.data.manifest import read_manifest
 from rexnet_ai_real.detector.detector import Detector
@@ -176,7 +177,8 @@ def test_a_run_with_every_change_to_images_answers_as_its_detector(
     stand_in = torch.nn.Identity()
     monkeypatch.setattr("rexnet_ai_real.data.reconstruction.load_autoencoder", lambda _: stand_in)
     changes = ("augment=delivery", "augment.native=0.5", "data.pairs.share=0.5", "data.views=[frame,native,flip]")
-    settings = compose_tiny("trainer.max_epochs=1", "data.image_size=24", f"data.cache={tmp_path / 'cache'}", *changes)
+    larger = (f"data.root={tmp_path / 'images'}", "data.synthetic.size=48", f"data.cache={tmp_path / 'cache'}")
+    settings = compose_tiny("trainer.max_epochs=1", *larger, *changes)
     folder = RunFolder(tmp_path / "run")
     train(settings, folder)
     expected = pd.read_csv(folder.predictions_file)

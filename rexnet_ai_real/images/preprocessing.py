@@ -20,8 +20,7 @@ from rexnet_ai_real.images.limits import MAX_PIXELS
 
 RESIZES: Final = ("squash", "crop", "native")
 VIEWS: Final = ("frame", "native", "flip")
-"""What is judged of an image: the frame as `Preprocessing.resize` says, the centre pixel by pixel, the frame mirrored.
-"""
+"""What is judged of an image: the frame as `Preprocessing.resize` says, the centre as it is, and the frame mirrored."""
 FILTERS: Final = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 LARGEST: Final = 2048
 """Pixels a side: a detector from a stranger must not ask for all the memory."""
