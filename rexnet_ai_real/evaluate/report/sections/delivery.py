@@ -160,11 +160,11 @@ def _table(found: tuple[TierScore, ...], caption: str) -> Table:
 
 def _finding(found: tuple[TierScore, ...], threshold: str) -> str:
     worst, alarms = largest_loss(found), max(found, key=lambda score: score.fpr.value if score.fpr.defined else -1)
-    words = f"At {threshold}, it is right on {percent(found[0].accuracy)} of the images as they are, and on "
-    words += f"{percent(worst.accuracy)} of those of the worst tier ({worst.tier.title})."
+    words = f"At {threshold}, it is right on {percent(found[0].accuracy)} of the images as they are"
     if worst is found[0]:
-        right = percent(worst.accuracy)
-        words = f"At {threshold}, no tier costs accuracy: it is right on {right} of the images as they are."
+        words += ", and no tier costs accuracy."
+    else:
+        words += f", and on {percent(worst.accuracy)} of those of the worst tier ({worst.tier.title})."
     if alarms.fpr.defined:
         words += f" It calls at most {percent(alarms.fpr)} of real images AI ({alarms.tier.title})."
     return words

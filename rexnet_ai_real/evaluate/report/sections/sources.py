@@ -135,7 +135,7 @@ def _risks(found: list[SourceScore]) -> tuple[Risk, ...]:
 
 
 def _worst(found: list[SourceScore]) -> tuple[str, ...]:
-    large = [s for s in found if not s.is_small]
+    large = [s for s in found if not s.is_small and s.source != NO_SOURCE]
     if len(large) < 2:
         return ()
     return (f"The worst of {len(large)} sources is {large[0].name}: {percent(large[0].correct)} correct.",)
