@@ -1,0 +1,45 @@
+"""Delivery tiers: an image as it was saved, as a web page shows it, and as a messenger passes it on."""
+
+import io
+from dataclasses import dataclass
+from typing import Final
+
+from PIL import Image
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """One way in which an image reaches its reader. `None` leaves the image as it is."""
+
+    name: str
+    """Key in `TIERS` and in files."""
+    title: str
+    """For readers."""
+    longest: int | None = None
+    """Pixels of the longer side at most. Smaller images keep their size: a tier never enlarges."""
+    quality: int | None = None
+    """Of the JPEG that it is then written as; chroma halved in both directions, as Pillow and most senders do."""
+
+
+TIERS: Final[dict[str, Tier]] = {
+    tier.name: tier
+    for tier in (
+        Tier("clean", "as it is"),
+        Tier("web", "long side ≤ 768 px, JPEG 60", 768, 60),
+        Tier("messenger", "long side ≤ 512 px, JPEG 40", 512, 40),
+    )
+}
+"""By name, the gentlest first."""
+
+
+def deliver(image: Image.Image, tier: Tier) -> Image.Image:
+    """An RGB image as it looks after a delivery, RGB; the same pixels each time."""
+    if tier.longest is not None and max(image.size) > tier.longest:
+        width, height = (max(1, round(side * tier.longest / max(image.size))) for side in image.size)
+        image = image.resize((width, height), Image.Resampling.LANCZOS)
+    if tier.quality is None:
+        return image
+    memory = io.BytesIO()
+    image.save(memory, "JPEG", quality=tier.quality)
+    with Image.open(memory) as opened:
+        return opened.convert("RGB")
