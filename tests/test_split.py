@@ -17,7 +17,7 @@ Row = tuple[int, str, str]
 
 def manifest_of(rows: Sequence[Row], part: str | Sequence[str] = "") -> pd.DataFrame:
     table = pd.DataFrame(list(rows), columns=["label", "source", "group"])
-    return table.assign(problem="", part=part if isinstance(part, str) else list(part))
+    return table.assign(problem="", collection="", part=part if isinstance(part, str) else list(part))
 
 
 def simple(count: int, source: str = "") -> list[Row]:
@@ -26,7 +26,9 @@ def simple(count: int, source: str = "") -> list[Row]:
     return [(AI if number % 2 else REAL, source, name) for number, name in enumerate(names)]
 
 
-def split_of(manifest: pd.DataFrame, seed: int = 0, val: float = 0.2, test: float = 0.2, **fold: int) -> pd.Series:
+def split_of(
+    manifest: pd.DataFrame, seed: int = 0, val: float = 0.2, test: float = 0.2, **fold: int | str
+) -> pd.Series:
     return assign_split(manifest, seed=seed, val_fraction=val, test_fraction=test, **fold)
 
 
@@ -223,3 +225,96 @@ def test_a_class_of_broken_files_says_why() -> None:
     manifest.loc[manifest["label"] == AI, ["problem", "group"]] = ["truncated JPEG", ""]
     with pytest.raises(SplitError, match=r"image of the class 'ai' among 10; its 10 files .*: truncated JPEG$"):
         split_of(manifest)
+
+
+def collections_of(**counts: tuple[int, int]) -> pd.DataFrame:
+    """Collections of so many real and AI images, each in a group of its own, a source for every ten AI images."""
+    rows = [
+        (label, f"gen {number // 10}" if label == AI else "", f"{name}{label}{number}", name)
+        for name, sizes in counts.items()
+        for label, size in zip((REAL, AI), sizes, strict=True)
+        for number in range(size)
+    ]
+    table = pd.DataFrame(rows, columns=["label", "source", "group", "collection"])
+    return table.assign(problem="", part="")
+
+
+@settings(deadline=None, max_examples=40, database=None, derandomize=True)
+@given(
+    st.lists(st.sampled_from([(20, 0), (0, 20), (9, 0), (0, 7), (15, 25), (40, 40), (6, 6)]), min_size=2, max_size=9),
+    st.integers(2, 5),
+    st.integers(0, 3),
+)
+def test_folds_of_collections(sizes: list[tuple[int, int]], folds: int, seed: int) -> None:
+    """Every collection is held out once and whole; both classes are in every fold as long as any deal allows it."""
+    table = collections_of(**{f"c{number}": size for number, size in enumerate(sizes)})
+    assume(table["label"].nunique() == 2)
+    both = sum(bool(real and ai) for real, ai in sizes)
+    possible = both + min(sum(not ai for _, ai in sizes), sum(not real for real, _ in sizes))
+    options = {"seed": seed, "val_fraction": 0.2, "test_fraction": 0.2, "folds": folds, "split_by": "collection"}
+    if possible < folds:
+        message = rf"^data\.split_by=collection, data\.folds={folds}: {len(sizes)} coll.* make {possible} parts? with"
+        with pytest.raises(SplitError, match=message):
+            assign_split(table, fold=0, **options)
+        return
+    held_out = []
+    for fold in range(folds):
+        split = assign_split(table, fold=fold, **options)
+        test = table[split == "test"]
+        assert set(test["label"]) == {REAL, AI}
+        assert set(table.loc[split != "test", "collection"]).isdisjoint(test["collection"])
+        assert set(split) == {"train", "val", "test"}
+        held_out += test["collection"].unique().tolist()
+    assert sorted(held_out) == sorted(table["collection"].unique())
+
+
+def test_folds_of_collections_are_about_equal() -> None:
+    table = collections_of(a=(40, 40), b=(40, 0), c=(0, 40), d=(20, 20), e=(20, 20), f=(35, 45))
+    sizes = [
+        table[
+            assign_split(table, seed=0, val_fraction=0.2, test_fraction=0.2, fold=f, folds=4, split_by="collection")
+            == "test"
+        ]
+        .groupby("label")
+        .size()
+        .tolist()
+        for f in range(4)
+    ]
+    assert sorted(sizes) == [[35, 45], [40, 40], [40, 40], [40, 40]]
+
+
+def test_near_duplicates_of_held_out_collections_are_not_used() -> None:
+    table = collections_of(a=(20, 20), b=(20, 20), c=(20, 20))
+    table.loc[[0, 40], "group"] = "shared by a and b"
+    options = {"seed": 0, "val_fraction": 0.2, "test_fraction": 0.2, "folds": 3, "split_by": "collection"}
+    splits = [assign_split(table, fold=fold, **options) for fold in range(3)]
+    pairs = sorted((split[0], split[40]) for split in splits)
+    assert pairs[0] in [("train", "train"), ("val", "val")]
+    assert pairs[1:] == [("test", "unused"), ("unused", "test")]
+
+
+def test_generators_are_held_out_whole_in_whatever_spelling() -> None:
+    table = collections_of(a=(30, 30), b=(30, 0))
+    spelled = table["source"].replace({"gen 0": "Hunyuan-DiT", "gen 1": "hunyuan_dit"})
+    table = table.assign(source=spelled.where(table["label"] == AI, "flickr"))
+    options = {"seed": 0, "val_fraction": 0.2, "test_fraction": 0.2, "folds": 2, "split_by": "source"}
+    tests = [table[assign_split(table, fold=fold, **options) == "test"] for fold in range(2)]
+    ai = [set(test.loc[test["label"] == AI, "source"]) for test in tests]
+    assert sorted(ai, key=len) == [{"gen 2"}, {"Hunyuan-DiT", "hunyuan_dit"}]
+    assert [int((test["label"] == REAL).sum()) for test in tests] == [30, 30]
+    assert sorted(pd.concat(tests).index) == list(table.index)
+
+
+def test_without_folds_whole_collections_make_about_the_test_fraction() -> None:
+    table = collections_of(a=(100, 100), b=(50, 50), c=(25, 25), d=(25, 0), e=(0, 25))
+    split = assign_split(table, seed=0, val_fraction=0.2, test_fraction=0.25, split_by="collection")
+    test = table[split == "test"]
+    assert set(table.loc[split != "test", "collection"]).isdisjoint(test["collection"])
+    assert 0.2 <= len(test) / len(table) <= 0.3
+    assert (split == "val").sum() == pytest.approx(0.2 * (split != "test").sum(), abs=2)
+
+
+def test_one_generator_cannot_be_held_out() -> None:
+    table = manifest_of(simple(12, "sdxl"))
+    with pytest.raises(SplitError, match="1 generator among the AI images make 1 part with both classes; add others"):
+        split_of(table, split_by="source")

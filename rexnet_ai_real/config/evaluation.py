@@ -15,7 +15,7 @@ class EvaluationDataConfig(DataConfig):
     """Which images are evaluated."""
 
     name: str = field(default=OWN, metadata=one_of(OWN, *SOURCES))
-    """own, or the layout of another data set: kaggle, cifake, folder or synthetic."""
+    """own, or the layout of another data set: kaggle, cifake, folder, collections or synthetic."""
     batch_size: int = field(default=32, metadata=at_least(1))
     """Images per prediction."""
 
@@ -35,7 +35,7 @@ class EvaluateConfig:
     data: DataConfig = field(default_factory=EvaluationDataConfig)
     """Which images. own: those that the run held out, data.root naming their folder where it has moved. Any other
     data set is evaluated whole, or its own test part where it has one. A detector brings its own way of resizing: only
-    name, root, classes, batch_size, workers, max_pixels and duplicate_distance of these settings are used."""
+    name, root, roots, classes, batch_size, workers, max_pixels and duplicate_distance of these settings are used."""
     others: list[str] = field(default_factory=list)
     """Folders of other collections, in any layout that data=folder, kaggle or cifake reads: does the result hold there
     too?"""

@@ -28,6 +28,7 @@ SOURCES = tuple(LAYOUTS)
 LIBRARIES = ("rexnet", "timm")
 ACCELERATORS = ("auto", "cpu", "gpu", "mps")
 STRATEGIES = ("auto", "ddp")
+SPLIT_BY = ("group", "collection", "source")
 ON_RESUME = ("keep", "restart", "stretch")
 CLASS_WEIGHTS = "null, balanced, or two numbers above 0: [real, ai]"
 PROFILERS = ("simple", "advanced", "pytorch")
@@ -57,7 +58,7 @@ class DataConfig:
     """Which images, which of them are held out, and how images become batches."""
 
     name: str = field(default=MISSING, metadata=one_of(*SOURCES))
-    """Layout of the data set: kaggle, cifake, folder or synthetic."""
+    """Layout of the data set: kaggle, cifake, folder, collections or synthetic."""
     root: str | None = None
     """Folder with the images; for `folder` also a table of file names and labels (.csv, .tsv, .jsonl, .parquet).
     Null: the default folder of the data set, downloaded or generated there when absent."""
@@ -113,6 +114,18 @@ class DataConfig:
     max_pixels: int = field(default=MAX_PIXELS, metadata=at_least(1))
     """An image with more pixels is listed as a problem and left out."""
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
+    roots: list[str] = field(default_factory=list)
+    """For `collections`: folders in any layout that `folder` reads, tables, and patterns for them ("wild/*"). The path
+    of each below their common parent is the name of the collection."""
+    split_by: str = field(default="group", metadata=one_of(*SPLIT_BY))
+    """What is held out whole. group: near-duplicates, as far as possible the same share of every collection and source;
+    collection: whole collections; source: whole generators (the sources of AI images, whatever their spelling), while
+    real images are held out by group. Other than by group, validation images come from what is not held out, and the
+    data set's own test part does not count."""
+    balance: bool = False
+    """Batches with as many real as AI images, and every collection in them: within a class in proportion to the square
+    root of its size, so that a large one does not drown the others, nor a small one return all the time. It leaves
+    nothing to do for loss.class_weights."""
 
 
 @dataclass

@@ -46,6 +46,14 @@ def _parser() -> argparse.ArgumentParser:
         "(default: data/NAME); kaggle and cifake are downloaded there if it is empty",
     )
     parser.add_argument(
+        "--roots",
+        metavar="PATH",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="with --name collections, in place of --root: the folder or table of each collection",
+    )
+    parser.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
@@ -89,7 +97,13 @@ def summarise(options: argparse.Namespace) -> int:
     from rexnet_ai_real.data.summary import print_tables, summarize
     from rexnet_ai_real.files import cache_folder
 
-    data = DataConfig(name=options.name, root=options.root, classes=dict(options.classes), cache=options.cache)
+    data = DataConfig(
+        name=options.name,
+        root=options.root,
+        classes=dict(options.classes),
+        cache=options.cache,
+        roots=options.roots,
+    )
     root = locate(data)
     listed = listing(data, root)
     manifest = build_manifest(

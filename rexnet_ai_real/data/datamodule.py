@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from rexnet_ai_real.config import AugmentConfig, ConfigError, DataConfig, preprocessing_of
 from rexnet_ai_real.data.augmentation import BatchAugmentation
+from rexnet_ai_real.data.balanced import BalancedByEpoch
 from rexnet_ai_real.data.folders import require_both_classes
 from rexnet_ai_real.data.listed import Listed
 from rexnet_ai_real.data.manifest import build_manifest, usable
@@ -113,6 +114,7 @@ class ImageDataModule(L.LightningDataModule):
             test_fraction=self.data.test_fraction,
             fold=self.data.fold,
             folds=self.data.folds,
+            split_by=self.data.split_by,
         )
         count = int((manifest["split"] == "train").sum())
         if count < self.data.batch_size:
@@ -141,12 +143,12 @@ class ImageDataModule(L.LightningDataModule):
         return cast(pd.DataFrame, self.manifest[self.manifest["split"] == split])
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Shuffled batches. A last batch of one image is dropped: batch norm cannot train on it."""
+        """Shuffled, or balanced, batches. A last batch of one image is dropped: batch norm cannot train on it."""
         rows = self.rows("train")
         is_overfit = self.trainer and self.trainer.overfit_batches  # type: ignore[attr-defined]
         if is_overfit:  # the same few batches in every epoch
             return self._loader(_mixed(rows), self.training_size, drop_last=len(rows) % self.data.batch_size == 1)
-        sampler = ShuffledByEpoch(len(rows), self.seed)
+        sampler = BalancedByEpoch(rows, self.seed) if self.data.balance else ShuffledByEpoch(len(rows), self.seed)
         # A resumed run: Lightning fetches the first batch before it gives the sampler the epoch.
         sampler.set_epoch(self.trainer.current_epoch if self.trainer else 0)
         alone = len(rows) % self.data.batch_size == 1

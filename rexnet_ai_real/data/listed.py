@@ -44,3 +44,5 @@ class Listed:
     """The folders around the class folder, such as a generator's name, or what a table says; may be empty."""
     subset: Subset | None
     """Where the data set's own split puts it; None where it has none."""
+    collection: str = ""
+    """Which of several collections it is from: the path of its root, see `data/roots.py`; empty where there is one."""

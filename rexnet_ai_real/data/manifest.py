@@ -20,13 +20,16 @@ from rexnet_ai_real.progress import progress_bar
 
 COLUMNS: Final = (
     *("path", "label", "source", "sha256", "dhash", "group", "width", "height", "format", "bytes", "split", "problem"),
-    *("part", "thumbnail"),
+    *("part", "thumbnail", "collection"),
 )
 """`path` is relative to the data set's folder, with forward slashes. `label` is 0 (real), 1 (AI) or -1 (unknown: the
 file is in no class folder). Near-duplicates share a `group`. `split` is empty until the split is made. `problem` is the
 reason why a file is left out, empty for images in use. `part` is the data set's own subset, if it has any. `thumbnail`
-holds the colours that confirm near-duplicates; manifests of older versions lack it."""
+holds the colours that confirm near-duplicates. `collection` is that of `Listed`. Manifests of older versions lack
+these last two."""
 
+_LATER: Final = ("thumbnail", "collection")
+"""Columns that older versions did not write; read as empty."""
 UNKNOWN: Final = -1
 _INTEGERS: Final = ("label", "width", "height", "bytes")
 
@@ -68,7 +71,7 @@ def build_manifest(
             "label": UNKNOWN if file.label is None else file.label,
             "source": file.source,
             **{field.name: value for field, value in zip(fields(ImageFacts), astuple(fact), strict=True)},
-            **{"group": "", "split": "", "part": file.subset or ""},
+            **{"group": "", "split": "", "part": file.subset or "", "collection": file.collection},
         }
         for file, fact in zip(files, facts, strict=True)
     ]
@@ -94,10 +97,10 @@ def read_manifest(path: Path) -> pd.DataFrame:
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         reader = csv.DictReader(file)
         rows = list(reader)
-    missing = [name for name in COLUMNS if name not in (*(reader.fieldnames or ()), "thumbnail")]
+    missing = [name for name in COLUMNS if name not in (*(reader.fieldnames or ()), *_LATER)]
     if missing:
         raise ValueError(f"{path} is no manifest: it lacks the columns {', '.join(missing)}")
-    return _typed([{"thumbnail": "", **row} for row in rows])
+    return _typed([{**dict.fromkeys(_LATER, ""), **row} for row in rows])
 
 
 def usable(manifest: pd.DataFrame) -> "pd.Series[bool]":

@@ -3,15 +3,17 @@
 import os
 import shutil
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
 from rexnet_ai_real.config import ConfigError, DataConfig
 from rexnet_ai_real.data.class_names import ClassNames
 from rexnet_ai_real.data.folders import no_class_advice, of_folders
 from rexnet_ai_real.data.listed import Listed, MissingImagesError
+from rexnet_ai_real.data.roots import collection_roots, common_parent
 from rexnet_ai_real.data.table_labels import of_tables, tables_in
 from rexnet_ai_real.data.tables import is_table
-from rexnet_ai_real.images.layouts import LAYOUTS
+from rexnet_ai_real.images.layouts import LAYOUTS, Layout
 from rexnet_ai_real.images.walk import image_files
 from rexnet_ai_real.labels import LABELS
 
@@ -20,7 +22,7 @@ def locate(data: DataConfig) -> Path:
     """The folder with the images of `data`: the one configured, else the usual one, filled first where it is empty.
 
     Raises:
-        MissingImagesError: there is none, and it cannot be downloaded.
+        MissingImagesError: there is none, and it cannot be downloaded, or `data.roots` cannot be used.
         SyntheticError: the synthetic images cannot be made there.
     """
     layout = LAYOUTS[data.name]
@@ -57,18 +59,44 @@ def listing(data: DataConfig, root: Path) -> list[Listed]:
     A table gives the labels where `data.root` names one, or where no folder's name is known and there is a
     metadata.csv (.jsonl, .parquet) somewhere or a train.csv on top. Files that it does not name are not listed.
 
+    Of several collections each is read so by itself. All their images are one pool: a part that a collection calls its
+    own test or validation part counts like the rest.
+
     Args:
-        data: name, root and classes are used.
+        data: name, root, roots and classes are used.
         root: as `locate` gives it.
 
     Raises:
-        MissingImagesError: no file has a class.
+        MissingImagesError: no file has a class, or none of a collection, or two collections list the same file.
         AmbiguousFolders: the folders on one path name both classes.
         TableError: a table cannot be used.
     """
     layout = LAYOUTS[data.name]
     names = ClassNames(_own_names(data.classes), layout.class_folders)
-    given = Path(data.root).expanduser() if data.root else root
+    if layout.has_roots:
+        if data.root:
+            raise MissingImagesError(f"data.root={data.root}: data.roots names the collections; leave data.root out")
+        return _of_collections(collection_roots(data.roots), root, layout, names)
+    return _of_one(Path(data.root).expanduser() if data.root else root, root, layout, names)
+
+
+def _of_collections(collections: list[Path], root: Path, layout: Layout, names: ClassNames) -> list[Listed]:
+    listed: dict[str, Listed] = {}
+    for given in collections:
+        folder = given.parent if given.is_file() else given
+        if folder == given and not holds_anything(folder):
+            raise MissingImagesError(f"data.roots: {folder} is an empty folder; leave it out, or fill it")
+        start, collection = folder.relative_to(root).as_posix(), given.relative_to(root).as_posix()
+        for file in _of_one(given, folder, layout, names):
+            path = os.path.normpath(PurePosixPath(start) / file.path).replace(os.sep, "/")
+            mine = replace(file, path=path, subset=None, collection=collection)
+            if (other := listed.setdefault(path, mine)) is not mine:
+                raise MissingImagesError(f"data.roots: {other.collection} and {collection} both list {path}")
+    return sorted(listed.values(), key=lambda file: file.path)
+
+
+def _of_one(given: Path, root: Path, layout: Layout, names: ClassNames) -> list[Listed]:
+    """Of one folder `root`, or of the table `given` in it."""
     if layout.reads_tables and given.is_file():
         return of_tables([given], root, names)
     paths = _files(root)
@@ -100,7 +128,13 @@ def _files(root: Path) -> list[str]:
 
 
 def root_of(data: DataConfig) -> Path:
-    """The folder for the images of `data`, whether it exists or not."""
+    """The folder for the images of `data`, whether it exists or not; of several collections their common parent.
+
+    Raises:
+        MissingImagesError: `data.roots` cannot be used.
+    """
+    if LAYOUTS[data.name].has_roots and not data.root:
+        return common_parent(collection_roots(data.roots))
     return Path(data.root or f"data/{data.name}").expanduser()
 
 

@@ -40,7 +40,8 @@ class Table:
 
 def summarize(manifest: pd.DataFrame) -> list[Table]:
     """All tables of a manifest, the most general first. A table without rows says so in its note."""
-    tables = _counts, _formats, _sizes, _mismatches, _repeats, _problems
+    several = (_collections,) if (manifest["collection"] != "").any() else ()
+    tables = _counts, *several, _formats, _sizes, _mismatches, _repeats, _problems
     return [table(manifest) for table in tables]
 
 
@@ -97,6 +98,16 @@ def _counts(manifest: pd.DataFrame) -> Table:
     if len(images):
         note += f" Always naming the larger class is right for {larger / len(images):.1%}."
     return Table("Images", ("class", "source", "own part", "images", "share"), tuple(rows), note)
+
+
+def _collections(manifest: pd.DataFrame) -> Table:
+    images = manifest[usable(manifest)]
+    ai, real = (ours["collection"].value_counts() for _, ours in _classes(images))
+    names = sorted(set(images["collection"]))
+    rows = tuple((name, f"{ai.get(name, 0):,}", f"{real.get(name, 0):,}") for name in names)
+    spanning = images.groupby("group")["collection"].nunique().gt(1).sum()
+    note = f"{len(names)} collections; {spanning} groups of near-duplicates have images in more than one."
+    return Table("Collections", ("collection", LABELS[AI], LABELS[REAL]), rows, note)
 
 
 def _formats(manifest: pd.DataFrame) -> Table:

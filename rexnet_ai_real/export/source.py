@@ -6,7 +6,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from rexnet_ai_real.data.listed import MissingImagesError
 from rexnet_ai_real.data.manifest import read_manifest
+from rexnet_ai_real.data.sources import root_of
 from rexnet_ai_real.detector.backends import TORCH
 from rexnet_ai_real.detector.description import mapping, read_description
 from rexnet_ai_real.detector.hub import locate
@@ -91,7 +93,10 @@ class ExportSource:
             return []
         run = RunFolder(candidates[0].parent)
         data = data_of(run.read_config(), None)
-        root = moved or Path(data.root or f"data/{data.name}").expanduser()
+        try:
+            root = moved or root_of(data)
+        except MissingImagesError:  # of several collections, one is gone
+            return []
         return rows_of_run(read_manifest(run.manifest_file), root, folds=folds)
 
 

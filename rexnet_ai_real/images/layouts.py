@@ -52,6 +52,9 @@ class Layout:
     """Whether this project draws the images itself, as `data.synthetic` says."""
     reads_tables: bool = False
     """Whether the labels may stand in a table: `data.root` may be one, and one inside is used if no folder is known."""
+    has_roots: bool = False
+    """Whether it is several folders or tables, each a collection: `data.roots` names them, and `data.root` their common
+    parent, if that has moved since."""
     class_folders: Mapping[str, int] = field(default_factory=lambda: CLASS_FOLDERS)
     """Folder names, as `plain_name` writes them, and the class that each stands for."""
 
@@ -63,6 +66,7 @@ LAYOUTS: Final[dict[str, Layout]] = {
         "birdy654/cifake-real-and-ai-generated-synthetic-images",
     ),
     "folder": Layout("a folder per class, such as ai and real", reads_tables=True),
+    "collections": Layout("the collections of data.roots", reads_tables=True, has_roots=True),
     "synthetic": Layout("ai and real", is_generated=True),
 }
 """By the name that `data.name` and `python -m rexnet_ai_real.data --name` take."""

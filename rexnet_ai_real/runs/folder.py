@@ -136,7 +136,7 @@ class RunFolder:
         self.sweep()
 
     def write_predictions(self, rows: "pd.DataFrame") -> None:
-        """Save path, label, split, logit and probability of each image."""
+        """Save path, label, split, logit, probability, source and collection of each image."""
         write_csv(self.predictions_file, rows)
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:

@@ -33,10 +33,10 @@ def check_inputs(config: TrainConfig) -> None:
 
 
 def _images(config: TrainConfig) -> Iterator[str]:
-    layout, root = LAYOUTS[config.data.name], root_of(config.data)
+    layout = LAYOUTS[config.data.name]
     if layout.is_generated:
         return
-    if layout.kaggle_id is None or holds_anything(root) or root.is_file():
+    if layout.kaggle_id is None or holds_anything(root := root_of(config.data)) or root.is_file():
         try:
             locate(config.data)
         except MissingImagesError as error:

@@ -69,7 +69,7 @@ def write_outcome(
 
 
 def predict(trainer: L.Trainer, classifier: Classifier, data: ImageDataModule, checkpoint: Path) -> pd.DataFrame:
-    """Path, label, split, logit and probability of the images of every split under a checkpoint.
+    """Path, label, split, logit, probability, source and collection of the images of every split under a checkpoint.
 
     On one device and by the code that users predict with: each of several processes would see only its share.
     """
@@ -84,8 +84,10 @@ def predict(trainer: L.Trainer, classifier: Classifier, data: ImageDataModule, c
     results = [(rows, engine.logits(pixels.numpy())) for pixels, _, rows in batches]
     indices = torch.cat([rows for rows, _ in results])
     logits = torch.cat([torch.from_numpy(logits) for _, logits in results]).double()
-    rows = data.manifest.loc[indices.numpy(), ["path", "label", "split"]]
-    return rows.assign(logit=logits.numpy(), probability=logits.sigmoid().numpy())
+    rows = data.manifest.loc[indices.numpy(), ["path", "label", "split", "source", "collection"]]
+    rows.insert(3, "logit", logits.numpy())
+    rows.insert(4, "probability", logits.sigmoid().numpy())
+    return rows
 
 
 def _limited(batches: int, limit: int | float) -> int:
