@@ -33,7 +33,8 @@ from rexnet_ai_real.evaluate.report.gallery import Gallery
 from rexnet_ai_real.evaluate.report.html import html
 from rexnet_ai_real.evaluate.report.markdown import markdown
 from rexnet_ai_real.evaluate.report.opening import largest_risk
-from rexnet_ai_real.evaluate.report.sections import SECTIONS
+from rexnet_ai_real.evaluate.report.sections import SECTIONS, mistakes
+from rexnet_ai_real.evaluate.report.sections.groups import Groups, collections_of, groups_of, real_kinds
 from rexnet_ai_real.evaluate.report.sections.shortcuts import file_audit
 from rexnet_ai_real.evaluate.report.sections.sources import SourceScore, source_blocks
 from rexnet_ai_real.evaluate.report.write import wanted, write_report
@@ -52,6 +53,7 @@ def a_part(n: int = 120, folds: int = 1, seed: int = 0, **columns: object) -> Pa
             "path": [f"{i}.png" for i in range(n)],
             "label": labels,
             "source": "",
+            "collection": "",
             "group": [f"g{i}" for i in range(n)],
             "sha256": [f"{random.integers(2**60):x}" for _ in range(n)],
             "fold": ONE if folds == 1 else np.arange(n) // 2 % folds,
@@ -249,7 +251,7 @@ def called(part: Part, score: SourceScore) -> tuple[np.ndarray, np.ndarray]:
     return rows["label"].to_numpy(), (rows["logit"] >= 0).to_numpy()
 
 
-def test_sources_are_ordered_by_the_errors_they_cost_and_small_ones_are_marked() -> None:
+def test_the_worst_source_stands_first_and_small_ones_are_marked_and_last() -> None:
     n = 200
     source = np.where(np.arange(n) % 2 == 0, "camera", np.where(np.arange(n) < 20, "tiny", "painter")).astype(object)
     source[101::2] = "sculptor"
@@ -263,13 +265,110 @@ def test_sources_are_ordered_by_the_errors_they_cost_and_small_ones_are_marked()
     assert "Most errors: sculptor (AI, 50 images), 50 of them wrong" in caution
     assert "tiny (10)" in caution
     assert "sculptor" in found.risks[0].words
-    cost = [score.n - accuracy_score(*called(part, score)) * score.n for score in found.scores]
-    assert cost == sorted(cost, reverse=True)
-    assert found.scores[0].source == "sculptor"
-    assert found.scores[1].source == "camera"  # 100 images at a lower error rate cost more than 10 at a higher one
+    correct = [accuracy_score(*called(part, score)) for score in found.scores]
+    assert correct[:-1] == sorted(correct[:-1])
+    assert [found.scores[0].source, found.scores[-1].source] == ["sculptor", "tiny"]
+    assert found.worst[0].startswith("The worst of 3 sources is sculptor (AI, 50 images): 0.0% (95% interval 0.0 to")
     painters = part.rows[(part.rows["source"] == "painter") | (part.rows["label"] == 0)]
     assert by_name["painter"].auroc.value == pytest.approx(roc_auc_score(painters["label"], painters["logit"]))
     assert not source_blocks(one_fold(a_part()), resamples=50, seed=0).blocks
+
+
+def two_collections(n: int = 240) -> Part:
+    """Art of both classes, whose photographs of snow raise false alarms, and a collection of AI images alone."""
+    index = np.arange(n)
+    label = np.where(index < 160, index % 2, 1)
+    collection = np.where(index < 160, "art", "only ai").astype(object)
+    source = np.where((label == 0) & (index < 80), "snow", np.where(label == 0, "faces", "")).astype(object)
+    part = one_fold(a_part(n, label=label, collection=collection, source=source))
+    logit = np.where(source == "snow", part.rows["logit"] + 2, part.rows["logit"] + 2.0 * label)
+    return replace(part, rows=part.rows.assign(logit=logit))
+
+
+def test_false_alarms_are_counted_by_kind_of_real_image() -> None:
+    part = two_collections()
+    found = real_kinds(part, resamples=50, seed=0)
+    assert [(kind.name, kind.n) for kind in found] == [("art / snow", 40), ("art / faces", 40)]
+    for kind in found:
+        here = part.rows["source"] == kind.name.removeprefix("art / ")
+        alarms = (1 / (1 + np.exp(-part.rows["logit"][here] / 2)) >= 0.7).mean()
+        assert kind.false_alarms.value == pytest.approx(alarms)
+        assert kind.false_alarms.low <= alarms <= kind.false_alarms.high
+    one = replace(part, rows=part.rows.assign(collection=""))
+    assert [kind.name for kind in real_kinds(one, resamples=50, seed=0)] == ["snow", "faces"]
+    assert real_kinds(one_fold(a_part()), resamples=50, seed=0) == []
+
+
+def test_a_collection_of_one_class_is_ranked_against_all_images_of_the_other() -> None:
+    part = two_collections()
+    found = {each.name: each for each in collections_of(part, resamples=50, seed=0)}
+    rows = part.rows
+    for name, those in (("art", rows["collection"] == "art"), ("only ai", (rows["label"] == 0) | (rows.index >= 160))):
+        expected = roc_auc_score(rows["label"][those], rows["logit"][those])
+        assert found[name].ranked.auroc.value == pytest.approx(expected)
+    alone = rows[rows["collection"] == "only ai"]
+    assert found["only ai"].decided.accuracy.value == pytest.approx((alone["logit"] / 2 >= np.log(0.7 / 0.3)).mean())
+    assert not found["only ai"].decided.specificity.defined
+    groups = groups_of(part, resamples=50, seed=0)
+    assert f"The worst of 2 collections is {next(iter(found))}: AUROC" in groups.worst
+    assert set(groups.metrics) == {"sources", "false_alarms", "collections"}
+    assert groups_of(one_fold(a_part()), resamples=50, seed=0) == Groups((), {}, (), "")
+
+
+def an_evaluation(part: Part, folder: Path) -> Evaluation:
+    settings = EvaluateConfig(run="", resamples=20)
+    return cast(Evaluation, SimpleNamespace(part=part, settings=settings, gallery=Gallery(folder / "figures")))
+
+
+def photographed(part: Part, folder: Path) -> Part:
+    """The part with a file for each of its images."""
+    for path in part.rows["path"]:
+        Image.effect_noise((40, 20), 60).save(folder / path)
+    digests = [hashlib.sha256((folder / path).read_bytes()).hexdigest() for path in part.rows["path"]]
+    return replace(part, rows=part.rows.assign(sha256=digests), data=DataConfig(name="folder", root=str(folder)))
+
+
+def test_the_surest_mistakes_are_shown(tmp_path: Path) -> None:
+    part = photographed(one_fold(a_part(200, source="camera", collection="art")), tmp_path)
+    found = mistakes.findings(an_evaluation(part, tmp_path))
+    probability = 1 / (1 + np.exp(-part.rows["logit"] / 2))
+    for key, label, wrong in (("false_alarms", 0, probability >= 0.7), ("missed", 1, probability < 0.7)):
+        expected = probability[wrong & (part.rows["label"] == label)].sort_values(ascending=label == 1)
+        assert found.metrics[key]["n"] == len(expected)
+        listed = found.metrics[key]["surest"]
+        assert [each["probability"] for each in listed] == pytest.approx(expected.head(24).tolist())
+        assert listed[0].keys() == {"path", "source", "collection", "probability"}
+        with Image.open(tmp_path / "figures" / f"{key}.png") as sheet:
+            assert sheet.width < 1200
+        assert (tmp_path / "figures" / f"{key}.pdf").read_bytes().startswith(b"%PDF")
+    shown = [block for block in found.blocks if isinstance(block, Illustration)]
+    assert all(block.content.startswith(b"\xff\xd8") and len(block.content) < 500_000 for block in shown)
+    assert len(shown) == 2
+
+
+def test_mistakes_that_are_gone_or_changed_are_left_out_with_a_sentence(tmp_path: Path) -> None:
+    part = photographed(one_fold(a_part(60)), tmp_path)
+    whole = mistakes.findings(an_evaluation(part, tmp_path))
+    first, second = (each["path"] for each in whole.metrics["missed"]["surest"][:2])
+    (tmp_path / first).unlink()
+    Image.new("RGB", (4, 4)).save(tmp_path / second)
+    found = mistakes.findings(an_evaluation(part, tmp_path))
+    words = [block.words for block in found.blocks if isinstance(block, Paragraph)]
+    count = len(whole.metrics["missed"]["surest"])
+    (said,) = [said for said in words if "cannot be shown any more" in said]
+    assert said.startswith(f"2 of the {count} surest")
+    assert first in said
+    assert found.metrics == whole.metrics
+    moved = replace(part, data=DataConfig(name="folder", root=str(tmp_path / "gone")))
+    found = mistakes.findings(an_evaluation(moved, tmp_path))
+    assert not any(isinstance(block, Illustration) for block in found.blocks)
+    assert "cannot be shown as pictures" in " ".join(b.words for b in found.blocks if isinstance(b, Paragraph))
+
+
+def test_near_duplicates_are_shown_once(tmp_path: Path) -> None:
+    part = one_fold(a_part(60, group="all alike"))
+    found = mistakes.findings(an_evaluation(photographed(part, tmp_path), tmp_path))
+    assert [len(found.metrics[key]["surest"]) for key in ("false_alarms", "missed")] == [1, 1]
 
 
 def test_sections_are_checked_before_any_work() -> None:

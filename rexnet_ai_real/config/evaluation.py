@@ -45,8 +45,8 @@ class EvaluateConfig:
     """Which sections to make. Null: all. [metrics,calibration] takes seconds, since no image is predicted again."""
     sample: int | None = field(default=192, metadata=at_least(2))
     """How many held-out images, drawn with the same shares of classes, sources and scores, pass the 47 corruptions,
-    the swap test and the test of the heat maps. Null: all; the time grows with it (192: about ten minutes on two
-    cores)."""
+    the delivery tiers, the swap test and the test of the heat maps. Null: all; the time grows with it (192: about ten
+    minutes on two cores)."""
     threshold: str = field(default="fpr", metadata=one_of(*THRESHOLDS))
     """fpr: false alarms on at most `fpr` of real images; balanced_accuracy: best mean of both classes."""
     fpr: float = field(default=0.05, metadata=inside(0, 1))

@@ -15,6 +15,8 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
+from rexnet_ai_real.images.tiers import TIERS, Tier, deliver
+
 Apply = Callable[[Image.Image, np.random.Generator], Image.Image]
 
 # Raise it when a corruption or the preprocessing changes what it does, so that logits cached before are not used.
@@ -56,7 +58,7 @@ def _untouched(image: Image.Image, _: np.random.Generator) -> Image.Image:
 def _encoded(image: Image.Image, _: np.random.Generator, *, container: str, quality: int) -> Image.Image:
     """Written and read back; chroma halved in both directions, as Pillow and most senders do."""
     memory = io.BytesIO()
-    _shrunk(image, _LONGEST[container], Image.Resampling.BICUBIC).save(memory, container, quality=quality)
+    _shrunk(image, _LONGEST[container]).save(memory, container, quality=quality)
     with Image.open(memory) as opened:
         return opened.convert("RGB")
 
@@ -138,9 +140,8 @@ def _screenshot(image: Image.Image, draw: np.random.Generator) -> Image.Image:
     return _encoded(_letterboxed(shown, draw, share=0.07, colour=242), draw, container="JPEG", quality=85)
 
 
-def _messenger(image: Image.Image, draw: np.random.Generator, *, edge: int, quality: int) -> Image.Image:
-    """Scaled down, never up, to a long edge of `edge` px and compressed."""
-    return _encoded(_shrunk(image, edge, Image.Resampling.LANCZOS), draw, container="JPEG", quality=quality)
+def _delivered(image: Image.Image, _: np.random.Generator, *, tier: Tier) -> Image.Image:
+    return deliver(image, tier)
 
 
 def _blurred_and_sent(image: Image.Image, draw: np.random.Generator) -> Image.Image:
@@ -201,8 +202,8 @@ def _centre(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return image.crop((left, top, left + size[0], top + size[1]))
 
 
-def _shrunk(image: Image.Image, edge: int, resampling: Image.Resampling) -> Image.Image:
-    return image if max(image.size) <= edge else image.resize(_long_edge(image, edge), resampling)
+def _shrunk(image: Image.Image, edge: int) -> Image.Image:
+    return image if max(image.size) <= edge else image.resize(_long_edge(image, edge), Image.Resampling.BICUBIC)
 
 
 def _long_edge(image: Image.Image, edge: int) -> tuple[int, int]:
@@ -260,8 +261,14 @@ CORRUPTIONS: Final[tuple[Corruption, ...]] = (
     Corruption("crop-60", "framing", 1, "crop 60 %", partial(_cropped, share=0.6)),
     Corruption("letterbox", "framing", 2, "letterbox", partial(_letterboxed, share=1 / 6, colour=0)),
     Corruption("screenshot", "sharing", 1, "screenshot", _screenshot),
-    Corruption("messenger-768-q60", "sharing", 2, "768 px q60", partial(_messenger, edge=768, quality=60)),
-    Corruption("messenger-512-q40", "sharing", 3, "512 px q40", partial(_messenger, edge=512, quality=40)),
+    Corruption("messenger-768-q60", "sharing", 2, "768 px q60", partial(_delivered, tier=TIERS["web"])),
+    Corruption("messenger-512-q40", "sharing", 3, "512 px q40", partial(_delivered, tier=TIERS["messenger"])),
     Corruption("blur-2-q50", "sharing", 4, "σ 2 px q50", _blurred_and_sent),
     Corruption("ai-genbench", "sharing", 5, "AI-GenBench", _ai_genbench),
 )
+
+DELIVERIES: Final = tuple(
+    Corruption(tier.name, "delivery", severity, tier.title, partial(_delivered, tier=tier))
+    for severity, tier in enumerate(TIERS.values())
+)
+"""The tiers, in their order."""

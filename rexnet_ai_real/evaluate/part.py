@@ -64,7 +64,7 @@ class Part:
     title: str
     """For sentences."""
     rows: pd.DataFrame
-    """path, label, source, group, sha256, fold, logit (before any temperature); numbered from 0."""
+    """path, label, source, group, sha256, fold, logit (before any temperature), collection; numbered from 0."""
     data: DataConfig
     """Where the images are."""
     calibrations: Mapping[int, Calibration]
@@ -81,6 +81,11 @@ class Part:
             MissingImagesError: it is not there any more.
         """
         return locate(self.data)
+
+    @property
+    def collections(self) -> "pd.Series[str]":
+        """(n,) the collection of each image; empty where none is named."""
+        return self.rows.get("collection", pd.Series("", self.rows.index))
 
     @property
     def folds(self) -> list[int]:
@@ -139,7 +144,8 @@ class Part:
         columns = ["path", "label", "source", "group", "fold", "logit"]
         rows = self.rows[columns].copy()
         rows.insert(0, "set", self.name)
-        return rows.assign(probability=self.scores.probabilities, verdict=self.verdicts)
+        rows = rows.assign(probability=self.scores.probabilities, verdict=self.verdicts)
+        return rows.assign(collection=self.collections)
 
     def images(self) -> list[LabelledImage]:
         """For predicting them again.

@@ -25,7 +25,8 @@ from rexnet_ai_real.runs.folder import NotARun, RunFolder, data_of
 from rexnet_ai_real.runs.folds import out_of_fold
 from rexnet_ai_real.runs.identify import Checkpoint, Folds, Run, Saved, Sweep, identify
 
-ROWS: Final = ("path", "label", "source", "group", "sha256", "fold", "logit")
+ROWS: Final = ("path", "label", "source", "group", "sha256", "fold", "logit", "collection")
+"""Columns of a part. `collection` is empty where a manifest names none."""
 
 
 class NothingToEvaluate(UserError, ValueError):
@@ -212,7 +213,7 @@ def _with_predictions(subject: Subject, predictions: pd.DataFrame) -> Subject:
     val, test = (rows[rows["split"] == split].reset_index(drop=True) for split in ("val", "test"))
     return replace(
         subject,
-        held_out=replace(subject.held_out, rows=test[list(ROWS)]),
+        held_out=replace(subject.held_out, rows=_columns(test)),
         fitting=val[["path", "label", "logit", "group"]],
     )
 
@@ -231,7 +232,8 @@ def _folds(found: Folds, moved: str | None) -> Subject:
         _manifest_of(job.run)
     config, manifest = _config_of(finished[0].run), _manifest_of(finished[0].run)
     table = out_of_fold(finished)
-    rows = table.merge(manifest[["path", "source", "sha256"]], on="path", how="left")[list(ROWS)]
+    facts = manifest[["path", *manifest.columns.difference(table.columns)]]
+    rows = _columns(table.merge(facts, on="path", how="left"))
     planned = int(config["data"]["folds"])
     missing = sorted(set(range(planned)) - set(rows["fold"]))
     note = f"Fold {', '.join(map(str, missing))} of {planned} is not finished: the images held out there do not count."
@@ -284,5 +286,9 @@ def read_collection(data: DataConfig, name: str, learned: pd.DataFrame | None = 
         rows = rows[~rows["path"].isin(repeated)]
     title = f"{'test images' if has_test else 'images'} of {name}"
     title += f" (without {seen:,} that it was trained on)" if seen else ""
-    rows = rows.assign(fold=ONE, logit=float("nan"))[list(ROWS)].reset_index(drop=True)
+    rows = _columns(rows.assign(fold=ONE, logit=float("nan"))).reset_index(drop=True)
     return Part(name, title, rows, replace(data, root=str(root)), {})
+
+
+def _columns(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(collection=rows.get("collection", ""))[list(ROWS)]

@@ -44,6 +44,11 @@ class Estimate:
         """Whether there is a value."""
         return not math.isnan(self.value)
 
+    @property
+    def complement(self) -> "Estimate":
+        """Of the opposite rate: that of false alarms from that of real images called real."""
+        return Estimate(1 - self.value, 1 - self.high, 1 - self.low, self.reason)
+
     def plain(self) -> dict[str, float | str | None]:
         """For JSON, which knows no NaN: {"value", "low", "high"} with null, and "reason" where there is one."""
         numbers = {"value": self.value, "low": self.low, "high": self.high}

@@ -56,7 +56,7 @@ class Illustration:
 
     name: str
     caption: str
-    mime: Literal["image/svg+xml", "image/png"]
+    mime: Literal["image/svg+xml", "image/png", "image/jpeg"]
     content: bytes
     wide: bool = False
     """Unreadable at the width of a phone: to be scrolled there."""
@@ -85,6 +85,8 @@ class Findings:
     risks: tuple[Risk, ...] = ()
     failed: str | None = None
     """Why the section, or a part of it, could not be made."""
+    worst: str = ""
+    """The worst groups of images with their intervals, sentences for the opening."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,11 @@ def opening(evaluation: Evaluation, sections: Sequence[Section]) -> tuple[tuple[
     """For readers who stop after the first paragraph: (lead, sentences) for each of its parts."""
     at_half, at_threshold = evaluation.measured
     risks = [risk for section in sections for risk in section.found.risks]
+    worst = [section.found.worst for section in sections if section.found.worst]
     made = {section.key for section in sections if section.found.metrics}
     untested = [entry.untested for entry in SECTIONS.values() if entry.untested and entry.key not in made]
     return (
-        ("What was found", _found(evaluation, at_half)),
+        ("What was found", " ".join([_found(evaluation, at_half), *worst])),
         ("What it is worth", _worth(evaluation, at_half, at_threshold)),
         ("The largest risk", largest_risk(risks, untested)),
     )

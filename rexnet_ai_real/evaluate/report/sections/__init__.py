@@ -7,14 +7,26 @@ from rexnet_ai_real.evaluate.report.sections import (
     calibration,
     collections,
     comparison,
+    delivery,
     explanations,
     metrics,
+    mistakes,
     robustness,
     shortcuts,
 )
 
 SECTIONS: Final[dict[str, SectionEntry]] = {
     module.SECTION.key: module.SECTION
-    for module in (metrics, calibration, comparison, shortcuts, robustness, collections, explanations)
+    for module in (
+        metrics,
+        calibration,
+        comparison,
+        shortcuts,
+        robustness,
+        delivery,
+        collections,
+        mistakes,
+        explanations,
+    )
 }
 """By key, in the report's order. A new section is a module, and its name in this list."""

@@ -17,7 +17,6 @@ from rexnet_ai_real.evaluate.report.plots import (
 )
 from rexnet_ai_real.evaluate.report.section_entry import SectionEntry
 from rexnet_ai_real.metrics.binary import Metrics
-from rexnet_ai_real.metrics.bootstrap import Estimate
 from rexnet_ai_real.metrics.curves import RiskCoverage, pr_band, reliability, risk_coverage, roc_band
 from rexnet_ai_real.metrics.selective import Answers, measure_answers
 
@@ -55,7 +54,7 @@ def _finding(evaluation: Evaluation, answers: Answers) -> str:
     stored = evaluation.calibration
     words = (
         f"At the threshold it finds {percent(chosen.recall)} of AI images and calls "
-        f"{percent(_complement(chosen.specificity))} of real ones AI."
+        f"{percent(chosen.specificity.complement)} of real ones AI."
     )
     if stored.error_target is None or not answers.coverage.defined:
         return words
@@ -71,11 +70,7 @@ def _finding(evaluation: Evaluation, answers: Answers) -> str:
 
 def always_answered(chosen: Metrics) -> str:
     """What `--answer always` is worth: the metrics at the threshold, without "unsure"."""
-    return f"With --answer always it is wrong on {percent(_complement(chosen.accuracy))} of the images."
-
-
-def _complement(rate: Estimate) -> Estimate:
-    return Estimate(1 - rate.value, 1 - rate.high, 1 - rate.low, rate.reason)
+    return f"With --answer always it is wrong on {percent(chosen.accuracy.complement)} of the images."
 
 
 def _operating_point(evaluation: Evaluation, answers: Answers) -> list[Block]:
@@ -95,7 +90,7 @@ def _operating_point(evaluation: Evaluation, answers: Answers) -> list[Block]:
         rows.append(("“Unsure” from P(AI)", _spread(used, "unsure_low"), stored.unsure_low))
         rows.append(("“Unsure” below P(AI)", _spread(used, "unsure_high"), min(stored.unsure_high, 1.0)))
     measured: list[tuple[Cell, ...]] = [
-        ("Real images called AI (FPR)", _complement(chosen.specificity), f"of {chosen.n_real:,} real images"),
+        ("Real images called AI (FPR)", chosen.specificity.complement, f"of {chosen.n_real:,} real images"),
         ("AI images found (TPR)", chosen.recall, f"of {chosen.n_ai:,} AI images"),
     ]
     if banded:
@@ -103,7 +98,7 @@ def _operating_point(evaluation: Evaluation, answers: Answers) -> list[Block]:
             ("Answered (the others are “unsure”)", answers.coverage, f"{answers.answered:,} of {chosen.n:,}")
         )
         measured.append(("Wrong among the answers", answers.error, f"{answers.wrong:,} of {answers.answered:,}"))
-        always = _complement(chosen.accuracy)
+        always = chosen.accuracy.complement
         measured.append(("Wrong with --answer always", always, f"of {chosen.n:,}, by the threshold alone"))
     promises = f"The threshold: {stored.threshold_rule}."
     if banded and stored.coverage:  # else the finding says what cannot be promised

@@ -8,10 +8,12 @@ from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluate.part import Part, measure
 from rexnet_ai_real.evaluate.report.document import Block, Cell, Findings, Paragraph, Risk, Table
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
+from rexnet_ai_real.evaluate.report.formatting import percent
 from rexnet_ai_real.evaluate.report.plots import interval_figure
 from rexnet_ai_real.evaluate.report.section_entry import SectionEntry
+from rexnet_ai_real.evaluate.report.sections.groups import groups_of
 from rexnet_ai_real.evaluate.report.sections.metrics import metrics_of
-from rexnet_ai_real.evaluate.report.sections.sources import source_blocks
+from rexnet_ai_real.evaluate.report.sections.sources import MIN_SOURCE_SIZE
 from rexnet_ai_real.evaluate.subject import read_collection
 from rexnet_ai_real.metrics.binary import Metrics
 from rexnet_ai_real.metrics.bootstrap import Estimate
@@ -32,6 +34,7 @@ def findings(evaluation: Evaluation) -> Findings:
             evaluation.collections.append(part)
         except (UserError, ValueError, OSError) as error:
             failures.append(f"{name}: {error}")
+    found.sort(key=lambda each: (not each[1].auroc.defined, each[1].auroc.value))
     blocks: list[Block] = []
     risks: list[Risk] = []
     metrics: dict[str, Any] = {}
@@ -40,16 +43,17 @@ def findings(evaluation: Evaluation) -> Findings:
         overview = [(own_title, own, own_chosen), *((p.title, half, chosen) for p, half, chosen in found)]
         blocks += [_whose(evaluation), _table(overview), *_figure(evaluation, overview)]
     for part, at_half, chosen in found:
-        sources = source_blocks(part, resamples=evaluation.settings.resamples, seed=evaluation.settings.seed)
-        blocks += [Paragraph(f"The sources of {part.title}:"), *sources.blocks] if sources.blocks else []
-        metrics[part.name] = metrics_of(at_half, chosen) | ({"sources": sources.plain()} if sources.scores else {})
-        risks += [*_drop(own, at_half, part), *(Risk(r.size, f"on {part.name}, {r.words}") for r in sources.risks)]
+        groups = groups_of(part, resamples=evaluation.settings.resamples, seed=evaluation.settings.seed)
+        blocks += [Paragraph(f"The groups of {part.title}:"), *groups.blocks] if groups.blocks else []
+        metrics[part.name] = metrics_of(at_half, chosen) | groups.metrics
+        risks += [*_drop(own, at_half, part), *(Risk(r.size, f"on {part.name}, {r.words}") for r in groups.risks)]
     return Findings(
         _finding(own, found),
         tuple(blocks),
         metrics,
         tuple(risks),
         "; ".join(failures) or None,
+        _worst(found),
     )
 
 
@@ -84,6 +88,16 @@ def _finding(own: Metrics, found: list[tuple[Part, Metrics, Metrics]]) -> str:
     return f"On {part.title} {words}" if len(ranked) == 1 else f"Worst on {part.title}: {words}"
 
 
+def _worst(found: list[tuple[Part, Metrics, Metrics]]) -> str:
+    """For the opening: the worst collection that is large enough."""
+    large = [(part, half) for part, half, _ in found if half.n >= MIN_SOURCE_SIZE and half.auroc.defined]
+    if not large:
+        return ""
+    part, half = large[0]
+    which = f"The worst of {len(large)} other collections is" if len(large) > 1 else "On the other collection,"
+    return f"{which} {part.name}: AUROC {half.auroc}, {percent(half.accuracy)} correct."
+
+
 def _whose(evaluation: Evaluation) -> Paragraph:
     who = "The detector is applied, with its operating point unchanged,"
     if evaluation.subject.is_cross_validation:
@@ -100,7 +114,8 @@ def _table(overview: list[tuple[str, Metrics, Metrics]]) -> Table:
         counts = f"{half.n_ai:,} + {half.n_real:,}"
         rows.append((name, counts, half.auroc, half.accuracy, chosen.recall, chosen.specificity, half.ece))
     columns = ("Images", "AI + real", "AUROC", "Accuracy at 0.5", "TPR at threshold", "TNR at threshold", "ECE")
-    return Table(columns, tuple(rows), "The same detector and the same threshold on every row.", bars=2)
+    caption = "The same detector and the same threshold on every row; after the first, the lowest AUROC first."
+    return Table(columns, tuple(rows), caption, bars=2)
 
 
 def _figure(evaluation: Evaluation, overview: list[tuple[str, Metrics, Metrics]]) -> list[Block]:

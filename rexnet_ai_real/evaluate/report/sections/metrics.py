@@ -9,7 +9,7 @@ from rexnet_ai_real.evaluate.report.document import Block, Caution, Findings, Pa
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
 from rexnet_ai_real.evaluate.report.formatting import percent
 from rexnet_ai_real.evaluate.report.section_entry import SectionEntry
-from rexnet_ai_real.evaluate.report.sections.sources import source_blocks
+from rexnet_ai_real.evaluate.report.sections.groups import groups_of
 from rexnet_ai_real.figures import NAMES
 from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.metrics.binary import METRICS, Metrics, evaluate
@@ -26,7 +26,7 @@ def findings(evaluation: Evaluation) -> Findings:
     blocks.append(_confusion(part))
     if len(part.folds) > 1:
         blocks.append(_fold_table(evaluation))
-    found = source_blocks(part, resamples=evaluation.settings.resamples, seed=evaluation.settings.seed)
+    found = groups_of(part, resamples=evaluation.settings.resamples, seed=evaluation.settings.seed)
     failed = None
     if evaluation.left_out:
         failed = (
@@ -36,9 +36,10 @@ def findings(evaluation: Evaluation) -> Findings:
     return Findings(
         _finding(at_half),
         (*blocks, *found.blocks),
-        {part.name: metrics_of(at_half, at_threshold) | ({"sources": found.plain()} if found.scores else {})},
+        {part.name: metrics_of(at_half, at_threshold) | found.metrics},
         (*_risks(at_half), *found.risks),
         failed,
+        found.worst,
     )
 
 

@@ -12,6 +12,7 @@ from rexnet_ai_real.figures import NAMES
 from rexnet_ai_real.metrics.binary import evaluate_scores
 from rexnet_ai_real.metrics.bootstrap import Estimate
 
+NO_SOURCE: Final = "(no folder)"
 MIN_SOURCE_SIZE: Final = 30
 """Images below which a source is marked as too small: the 95% interval of a rate then spans 20 points and more."""
 
@@ -52,6 +53,8 @@ class Sources:
     scores: tuple[SourceScore, ...] = ()
     blocks: tuple[Block, ...] = ()
     risks: tuple[Risk, ...] = ()
+    worst: tuple[str, ...] = ()
+    """The worst source that is large enough, a sentence for the opening."""
 
     def plain(self) -> dict[str, object]:
         """For metrics.json, under "class/source"."""
@@ -62,7 +65,7 @@ class Sources:
 
 
 def source_blocks(part: Part, *, resamples: int, seed: int) -> Sources:
-    """A table of the sources of a part, the one with most errors first; nothing where neither class has two of them."""
+    """A table of the sources of a part, the worst first; nothing where neither class has two of them."""
     counts = part.rows.groupby("label")["source"].nunique()
     if not len(counts) or counts.max() < 2:
         return Sources()
@@ -76,9 +79,14 @@ def source_blocks(part: Part, *, resamples: int, seed: int) -> Sources:
             evaluate_scores(each.rows(here), resamples=resamples, seed=seed).accuracy for each in (scores, margins)
         )
         both = evaluate_scores(scores.rows(np.concatenate([here, against])), resamples=resamples, seed=seed)
-        found.append(SourceScore(source or "(no folder)", int(label), len(here), alone, chosen, both.auroc))
-    found.sort(key=lambda score: (-score.wrong, score.correct.value))
-    return Sources(tuple(found), (_table(found), *_costliest(found)), _risks(found))
+        found.append(SourceScore(source or NO_SOURCE, int(label), len(here), alone, chosen, both.auroc))
+    found.sort(key=lambda score: (score.is_small, score.correct.value, -score.n))
+    return Sources(tuple(found), (_table(found), *_costliest(found)), _risks(found), _worst(found))
+
+
+def counted(n: int) -> str | int:
+    """A number of images for a table."""
+    return f"{n} (too small)" if n < MIN_SOURCE_SIZE else n
 
 
 def _table(found: list[SourceScore]) -> Table:
@@ -86,7 +94,7 @@ def _table(found: list[SourceScore]) -> Table:
         (
             s.source,
             NAMES[s.label],
-            f"{s.n} (too small)" if s.is_small else s.n,
+            counted(s.n),
             s.wrong,
             s.correct,
             s.correct_at_threshold,
@@ -95,7 +103,10 @@ def _table(found: list[SourceScore]) -> Table:
         for s in found
     )
     columns = ("Source", "Class", "Images", "Wrong at 0.5", "Correct at 0.5", "Correct at threshold", "AUROC")
-    caption = "Each source, the one with most errors first; AUROC is against all images of the other class."
+    caption = (
+        "Each source, the worst first and those too small to judge last; AUROC is against all images of the other "
+    )
+    caption += "class."
     return Table(columns, rows, caption, bars=4)
 
 
@@ -104,7 +115,7 @@ def _costliest(found: list[SourceScore]) -> tuple[Caution, ...]:
     total = sum(s.wrong for s in found)
     words = []
     if total:
-        first = found[0]
+        first = max(found, key=lambda score: score.wrong)
         words.append(
             f"Most errors: {first.name}, {first.wrong} of them wrong at P(AI) 0.5, {first.wrong / total:.0%} of all "
             f"{total} errors."
@@ -121,3 +132,10 @@ def _risks(found: list[SourceScore]) -> tuple[Risk, ...]:
         return ()
     words = f"it is mostly wrong on {worst.name}: {percent(worst.correct)} correct"
     return (Risk(0.5 - worst.correct.value, words),)
+
+
+def _worst(found: list[SourceScore]) -> tuple[str, ...]:
+    large = [s for s in found if not s.is_small]
+    if len(large) < 2:
+        return ()
+    return (f"The worst of {len(large)} sources is {large[0].name}: {percent(large[0].correct)} correct.",)
