@@ -161,10 +161,10 @@ def test_its_card_tells_what_it_learned_from_and_where_it_fails(made: Path) -> N
     for words in (
         "| one | ",
         "| here/one | abc | MIT | high | ",
-        "and 1 of these collections state none or have none recorded here: wild/two.",
+        "and for 1 of these collections none is stated or recorded: wild/two.",
         "For research use",
         "of collections that were left out",
-        "| accuracy | 0.700 [0.600, 0.800] |",
+        "| Accuracy | 0.700 [0.600, 0.800] |",
         "one / phone 0.300 [0.200, 0.400] (n = 40)",
         "long side ≤ 512 px, JPEG 40",
         "Settings: +experiment=general, data.root=PATH",
