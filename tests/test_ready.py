@@ -12,8 +12,10 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
+from hydra import compose, initialize_config_dir
 
 from rexnet_ai_real import Detector
+from rexnet_ai_real.cli.hydra_help import CONF
 from rexnet_ai_real.data.synthetic import make_images
 from rexnet_ai_real.detector import ready
 from rexnet_ai_real.detector.arguments import model_and_images
@@ -21,6 +23,7 @@ from rexnet_ai_real.detector.description import UNCALIBRATED, read_description, 
 from rexnet_ai_real.detector.storage import read_detector
 from rexnet_ai_real.detector.worth import Worth
 from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.evaluate.__main__ import run as evaluate
 from rexnet_ai_real.explain.__main__ import main as explain
 from rexnet_ai_real.export.__main__ import main as export
 from rexnet_ai_real.export.release import released
@@ -284,10 +287,18 @@ def test_an_installation_without_one_says_what_to_do(
 
 
 def test_it_is_not_written_into_nor_exported_again(
-    packaged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(ready, "FOLDER", tmp_path)
+    (tmp_path / "detector.json").touch()
     assert export(["ready", str(tmp_path / "out")]) == 2
     assert "is exported already" in capsys.readouterr().err
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = compose("evaluate", overrides=["run=ready"])
+    with pytest.raises(SystemExit):
+        evaluate(composed)
+    assert "run=ready lies in the Hub's cache or in this program: say where" in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == ["detector.json"]
 
 
 def test_the_first_argument_is_a_detector_only_where_it_is_one(
