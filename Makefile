@@ -11,8 +11,9 @@ ifneq ($(strip $(TORCH_BACKEND)),$(BUILT_WITH))
 endif
 ARGS ?=
 RESOLUTION ?= lowest-direct
+RELEASE ?= 1.0
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test coverage test-bounds lint format train sweep folds bench board lock clean
+.PHONY: help setup demo ready test coverage test-bounds lint format train sweep folds bench board lock clean
 
 help: ## Show what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +36,13 @@ endif
 
 demo: setup ## Train on generated images and show what a run leaves behind (no download, minutes)
 	$(RUN) -m rexnet_ai_real.train +experiment=demo $(ARGS)
+	@echo 'The detector that comes with this program, on one generated image of each kind:'
+	$(RUN) -m rexnet_ai_real.predict --format table data/synthetic/ai/00000.png data/synthetic/real/00000.png
+	@echo 'Your own image: $(VENV)/bin/rexnet-ai-real predict PHOTO.jpg'
+
+ready: setup ## Make the detector that comes along: MODEL=run on all collections, LEFT_OUT=evaluated +sweep=collections
+	$(RUN) -m rexnet_ai_real.export $(MODEL) rexnet_ai_real/ready --overwrite --formats onnx-int8 --license other \
+		--release general $(RELEASE) --left-out $(LEFT_OUT) --collections docs/collections.csv $(ARGS)
 
 test: setup ## Run the tests; some of them with ARGS=tests/test_predict.py
 	$(RUN) -m pytest $(ARGS)

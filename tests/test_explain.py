@@ -488,7 +488,7 @@ def test_a_transformer_is_refused_before_anything_is_written_and_explained_by_to
     network = timm.create_model("vit_tiny_patch16_224", num_classes=2, img_size=96, depth=2).eval()
     engine = replace(require_torch(detector.engine, "This test"), networks=(network,))
     monkeypatch.setattr(Detector, "load", lambda *_, **__: replace(detector, engine=engine))
-    command = ["vit", str(images / "turned.jpg"), "-o", str(tmp_path / "out")]
+    command = ["vit.ckpt", str(images / "turned.jpg"), "-o", str(tmp_path / "out")]
     assert main(command) == 2
     said = capsys.readouterr().err
     assert "VisionTransformer has no exact class-activation map" in said

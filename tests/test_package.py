@@ -43,9 +43,10 @@ def test_the_wheel_carries_every_configuration_file(installed: Path) -> None:
     assert there == here
 
 
-def test_the_wheel_carries_every_template_and_the_marker_of_types(installed: Path) -> None:
+def test_the_wheel_carries_every_template_the_marker_of_types_and_the_ready_detector(installed: Path) -> None:
     package = CHECKOUT / "rexnet_ai_real"
-    here = {path.relative_to(CHECKOUT) for path in package.rglob("*") if path.suffix in {".jinja", ".html"}}
+    files = (path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    here = {path.relative_to(CHECKOUT) for path in files if path.suffix != ".py"}
     assert here
     assert (installed / "rexnet_ai_real" / "py.typed").is_file()
     assert all((installed / path).read_bytes() == (CHECKOUT / path).read_bytes() for path in here)

@@ -603,8 +603,8 @@ def test_results_in_the_way_are_left_alone(
         assert (tmp_path / name).read_text() == content
     assert main([model, str(images), "--resume"]) == 2
     assert "--resume needs --output" in capsys.readouterr().err
-    assert main([str(tmp_path), str(images)]) == 2
-    assert "holds no detector" in capsys.readouterr().err
+    assert main([model]) == 2
+    assert "is taken for the detector: give images after it" in capsys.readouterr().err
     assert predicted(model, images / "*.webp", tmp_path / "f.csv") == 2
     assert not (tmp_path / "f.csv").exists()
 

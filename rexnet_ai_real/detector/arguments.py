@@ -1,22 +1,36 @@
-"""MODEL, the argument that names a detector, and how it is run."""
+"""MODEL, the argument that may name a detector, and how it is run."""
 
 import argparse
+import mimetypes
+import os
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from rexnet_ai_real.cli.patterns import is_pattern
 from rexnet_ai_real.detector.backends import BACKENDS
+from rexnet_ai_real.errors import UserError
 
 if TYPE_CHECKING:
     from rexnet_ai_real.detector.detector import Detector
+    from rexnet_ai_real.detector.worth import Worth
 
 MODEL: Final = (
     "run folder, .ckpt, multirun of folds, exported detector, or OWNER/NAME[@REVISION] of one on the Hugging Face Hub"
 )
+USAGE: Final = "%(prog)s [options] [MODEL] PATHS..."
+"""Of a command that takes the detector that comes with this program where none is named."""
+CHOICE: Final = (
+    f"Where the first of PATHS is a detector, it is the MODEL ({MODEL}); otherwise the detector that comes with this "
+    "program answers, which is called ready."
+)
+_ARCHIVE: Final = b"PK\x03\x04"
+"""Begins a checkpoint, whatever its name."""
 
 
 def add_detector(parser: argparse.ArgumentParser) -> None:
-    """MODEL and how to run it."""
-    parser.add_argument("model", metavar="MODEL", help=MODEL)
+    """How a detector is run."""
     parser.add_argument(
         "--backend",
         choices=("auto", *BACKENDS),
@@ -26,15 +40,65 @@ def add_detector(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="of PyTorch: cpu, cuda, cuda:1, mps (default: the best)")
 
 
-def load_detector(options: argparse.Namespace) -> "Detector":
-    """The detector that the arguments of `add_detector` name; of one from the Hub, which commit it is.
+def model_and_images(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """What MODEL and PATHS together stand for: the name of a detector, None for the one that comes along, and images.
+
+    Raises:
+        UserError: no image is given, or the first argument is neither there nor a name.
+    """
+    first, *rest = arguments
+    if not _names_a_detector(first):
+        return None, list(arguments)
+    if not rest:
+        raise UserError(f"{first} is taken for the detector: give images after it")
+    from rexnet_ai_real.detector.ready import NAME
+
+    return None if first == NAME and not os.path.lexists(first) else first, rest
+
+
+def _names_a_detector(argument: str) -> bool:
+    from rexnet_ai_real.detector.hub import FILES, hub_name  # NumPy too: --help needs none of it
+    from rexnet_ai_real.detector.ready import NAME
+    from rexnet_ai_real.runs.identify import EXPECTED, is_a_detector
+
+    if argument == "-" or is_pattern(argument):
+        return False
+    path = Path(argument)
+    if os.path.isdir(argument):
+        return is_a_detector(path)
+    if os.path.isfile(argument):
+        return path.suffix in FILES or _is_archive(path)
+    if os.path.lexists(argument):
+        return False
+    is_image = str(mimetypes.guess_type(argument, strict=False)[0]).startswith("image/")
+    if not is_image and (argument == NAME or path.suffix in FILES or hub_name(path)):
+        return True
+    raise UserError(f"{argument} does not exist: {EXPECTED}, or images")
+
+
+def _is_archive(file: Path) -> bool:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(len(_ARCHIVE)) == _ARCHIVE
+    except OSError:  # the row of an image says why
+        return False
+
+
+def load_detector(options: argparse.Namespace) -> tuple["Detector", "Worth"]:
+    """The detector that `options.model` names, and what it is worth. Says first which one answers, where that is news.
 
     Raises:
         UserError: as `Detector.load`.
     """
     from rexnet_ai_real.detector.detector import Detector  # --help needs none of it
+    from rexnet_ai_real.detector.ready import FOLDER
+    from rexnet_ai_real.detector.worth import Worth
 
     detector = Detector.load(options.model, backend=options.backend, device=options.device)
-    if detector.origin:
+    worth = Worth.of(detector.description, Path(options.model or FOLDER))
+    if options.model is None:
+        name = f"{worth.name}. It comes" if worth.name else "the one that comes"
+        print(f"Detector: {name} with this program.", " ".join(worth.sentences), sep="\n", file=sys.stderr)
+    elif detector.origin:
         print(f"Detector: {detector.origin}", file=sys.stderr)
-    return detector
+    return detector, worth

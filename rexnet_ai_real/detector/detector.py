@@ -1,6 +1,6 @@
 """A trained detector as users hold it: engine, preprocessing, operating point, and verdicts on images.
 
-    detector = Detector.load("outputs/baseline/2026-11-22_10-00-00")
+    detector = Detector.load("outputs/baseline/2026-11-22_10-00-00")  # without an argument: the one that comes along
     for verdict in detector.predict(["a.jpg", "folder/"]):
         print(verdict.path, verdict.probability, verdict.label, verdict.error)
 
@@ -44,11 +44,16 @@ class Detector:
     engine: Engine
     description: Description
     origin: str | None = None
-    """OWNER/NAME@COMMIT, where it was loaded from the Hugging Face Hub."""
+    """OWNER/NAME@COMMIT, where it was loaded from the Hugging Face Hub; "ready", where it comes with this program."""
 
     @classmethod
     def load(
-        cls, path: str | Path, *, backend: str = "auto", device: str = "auto", precision: str = "auto"
+        cls,
+        path: str | Path | None = None,
+        *,
+        backend: str = "auto",
+        device: str = "auto",
+        precision: str = "auto",
     ) -> "Detector":
         """Read a run folder, a checkpoint, a multirun of folds (one network per fold), or an exported detector.
 
@@ -56,7 +61,8 @@ class Detector:
 
         Args:
             path: folder or file; or an exported detector on the Hugging Face Hub, OWNER/NAME or OWNER/NAME@REVISION,
-                where no such file or folder exists. Without a network the copy in the Hub's cache is taken.
+                where no such file or folder exists. Without a network the copy in the Hub's cache is taken. None, or
+                "ready": the detector that comes with this program.
             backend: onnx, torch, onnx-int8, openvino or timm. auto takes the first of these that an exported folder
                 has a file for; where another device than the CPU is asked for, the first of torch and timm. Runs and
                 checkpoints need torch.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rexnet_ai_real.detector.description import MOST_BYTES
 from rexnet_ai_real.detector.engines.engine import choose_backend
+from rexnet_ai_real.detector.ready import NAME, ready_detector
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.runs.identify import DETECTOR_FILE, EXPECTED, NotADetector
 
@@ -24,7 +25,7 @@ MOST_DOWNLOAD: Final = 4 << 30
 TIMEOUT: Final = 10
 """Seconds to wait for the first answer."""
 _NAME: Final = re.compile(r"(?P<repository>(?P<owner>\w[\w.-]*)/\w[\w.-]*)(@(?P<revision>[\w./-]+))?")
-_FILES: Final = (".ckpt", ".pt", ".pth", ".safetensors", ".onnx", ".json", ".xml")
+FILES: Final = (".ckpt", ".pt", ".pth", ".safetensors", ".onnx", ".json", ".xml")
 """Suffixes of what is meant as a file even where there is none."""
 
 log = logging.getLogger(__name__)
@@ -40,26 +41,30 @@ class Located:
 
     path: Path
     origin: str | None = None
-    """OWNER/NAME@COMMIT, where it comes from the Hub."""
+    """OWNER/NAME@COMMIT, where it comes from the Hub; "ready", where it comes with this program."""
 
 
-def locate(path: str | Path, backend: str) -> Located:
-    """The path itself, or the local copy of a detector that is named as on the Hub.
+def locate(path: str | Path | None, backend: str) -> Located:
+    """The path itself, the detector that comes with this program, or the local copy of one on the Hub.
 
     What exists on this machine wins: a name is looked up on the Hub only where there is no such file or folder, nor a
     folder named as its owner.
 
     Args:
-        path: path, OWNER/NAME or OWNER/NAME@REVISION.
+        path: path, OWNER/NAME or OWNER/NAME@REVISION; None, or "ready" where there is no such file or folder: the
+            detector that comes with this program.
         backend: as `choose_backend` takes it: only its files are downloaded.
 
     Raises:
+        NotADetector: no detector comes with this installation.
         NotOnTheHub: no such repository or revision, no detector in it, or no connection and no copy in the cache.
         UserError: huggingface_hub is not installed; or as `choose_backend`.
     """
-    name = _NAME.fullmatch(str(path))
+    if path is None or (str(path) == NAME and not Path(path).exists()):
+        return Located(ready_detector(), NAME)
     here = Path(path)
-    if not name or here.exists() or Path(name["owner"]).is_dir() or here.suffix in _FILES:
+    name = hub_name(here)
+    if name is None:
         return Located(here)
     if find_spec("huggingface_hub") is None:
         raise UserError(
@@ -68,6 +73,13 @@ def locate(path: str | Path, backend: str) -> Located:
         )
     folder = _folder(name["repository"], name["revision"], backend)
     return Located(folder, f"{name['repository']}@{folder.name}")
+
+
+def hub_name(path: Path) -> re.Match[str] | None:
+    """The parts of a detector's name on the Hub; None where the path is something on this machine or meant as such."""
+    name = _NAME.fullmatch(str(path))
+    is_here = name is None or path.exists() or Path(name["owner"]).is_dir() or path.suffix in FILES
+    return None if is_here else name
 
 
 def _folder(repository: str, revision: str | None, backend: str) -> Path:

@@ -16,6 +16,14 @@ from rexnet_ai_real.runs.identify import Checkpoint, Folds, NotADetector, Run, S
 
 MEASURED: Final = "measured"
 """Key in `Description.training` of what `summarised` keeps of a report."""
+LEFT_OUT: Final = "left_out"
+"""Key in what was measured: true where it is of collections that were left out of training."""
+COLLECTIONS: Final = "collections"
+"""Key in `Description.training` of the images of each collection."""
+VERSION: Final = "version"
+"""Key in `Description.training` beside its name, of a detector that is released."""
+_MOST_LISTED: Final = 6
+"""Collections whose AUROC is told one by one."""
 _REPORT: Final = "report"
 _MOST_IMAGES: Final = 10**12
 """A larger count is taken for damage."""
@@ -41,6 +49,8 @@ class Worth:
     """AUROC by collection; None: not measured."""
     report: Path | None = None
     """The page of the evaluation, where it lies beside the detector."""
+    left_out: bool = False
+    """Whether errors and AUROC are of whole collections, each measured on networks that were trained without it."""
 
     @classmethod
     def of(cls, description: Description, path: Path) -> "Worth":
@@ -48,7 +58,10 @@ class Worth:
         training = description.training
         first = next(iter(_networks(training)), training)
         data = first.get("data")
-        name = f"{first.get('name')}, trained on {data}" if data and first.get("name") else str(data or "")
+        collections = _mapping(training.get(COLLECTIONS))
+        data = f"{len(collections):,} collections" if collections else data
+        title = " ".join(str(first[key]) for key in ("name", VERSION) if first.get(key))
+        name = f"{title}, trained on {data}" if data and title else str(data or "")
         folder = _report(path, description)
         found = _mapping(training.get(MEASURED)) or (summarised(_metrics(folder)) if folder else {})
         error, n = _number(found.get("error")), int(_number(found.get("n"), _MOST_IMAGES) or 0)
@@ -63,6 +76,7 @@ class Worth:
             n,
             {name: auroc for name, auroc in elsewhere.items() if auroc is not None} or None,
             page if page and page.is_file() else None,
+            found.get(LEFT_OUT) is True,
         )
 
     @property
@@ -93,9 +107,12 @@ class Worth:
         if self.error is None:
             return "How often this detector is wrong was not measured, or is not stored with it."
         wrong = round(self.error * self.n)
+        kind, seen = "its own kind", "it had not seen"
+        if self.left_out:
+            kind, seen = "collections left out of its training", "networks like it had not seen"
         return (
-            f"This detector was wrong on {_about(self.error)} images of its own kind"
-            f"{', like a coin toss' if self.error > 0.45 else ''} ({wrong:,} of {self.n:,} that it had not seen)."
+            f"This detector was wrong on {_about(self.error)} images of {kind}"
+            f"{', like a coin toss' if self.error > 0.45 else ''} ({wrong:,} of {self.n:,} that {seen})."
         )
 
     def _elsewhere(self) -> str:
@@ -104,6 +121,10 @@ class Worth:
         worst = min(self.elsewhere.values())
         words = "little better than a coin toss" if worst < 0.65 else "weaker" if worst < 0.85 else "still able"
         listed = ", ".join(f"{value:.2f} on {name}" for name, value in self.elsewhere.items())
+        if len(self.elsewhere) > _MOST_LISTED:
+            mean = sum(self.elsewhere.values()) / len(self.elsewhere)
+            where = min(self.elsewhere, key=self.elsewhere.__getitem__)
+            listed = f"{mean:.2f} in the mean of {len(self.elsewhere):,} collections, {worst:.2f} on {where}, the worst"
         return f"On images from elsewhere it can be {words}: AUROC {listed} (0.5 is a coin toss, 1 is without error)."
 
 

@@ -1,5 +1,6 @@
 """Show which parts of an image speak for the detector's answer.
 
+    python -m rexnet_ai_real.explain a.jpg --output explained       with the detector that comes with this program
     python -m rexnet_ai_real.explain outputs/baseline/2026-11-22_10-00-00 a.jpg folder/ --output explained
     python -m rexnet_ai_real.explain exported/ 'holiday/**/*.jpg' --output explained --shared-scale
 
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from rexnet_ai_real.cli.arguments import ALWAYS, add_answer, add_images, check_standard_input, listed_paths
 from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, command
-from rexnet_ai_real.detector.arguments import add_detector, load_detector
+from rexnet_ai_real.detector.arguments import CHOICE, USAGE, add_detector, load_detector, model_and_images
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.explain.methods import METHODS
 
@@ -26,15 +27,16 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0: every image is explained; 1: some could not be read; 2: a wrong command; 130: interrupted."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_intermixed_args(arguments)
     return command(lambda: explain(options))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m rexnet_ai_real.explain",
+        usage=USAGE,
         description="Show which parts of each image speak for the detector's answer: an overlay of each image, contact "
-        "sheets, and a table.",
+        f"sheets, and a table. {CHOICE}",
         epilog="Heat shows what moved the answer, not which part is fake and not whether the answer is right. Where "
         "evidence is spread too evenly to point anywhere, none is painted. In explained.csv, a name that a spreadsheet "
         "would take for a formula gets ./ before it. Exit code: 0 all images explained, "
@@ -78,16 +80,16 @@ def explain(options: argparse.Namespace) -> int:
     """Carry out the command."""
     # Not above: --help needs none of it.
     from rexnet_ai_real.cli.passed_over import PassedOver
-    from rexnet_ai_real.detector.worth import Worth
     from rexnet_ai_real.explain.explainer import Explainer
     from rexnet_ai_real.explain.folder import is_output
     from rexnet_ai_real.images.walk import image_files
     from rexnet_ai_real.provenance import CAVEAT
 
     _check_output(options.output, options.overwrite)
+    options.model, options.paths = model_and_images(options.paths)
     paths = listed_paths(options.paths, null=options.null)
     check_standard_input(options.paths, null=options.null)
-    detector = load_detector(options)
+    detector, worth = load_detector(options)
     always = options.answer == ALWAYS
     explainer = Explainer(detector, options.method, options.target, options.max_pixels, always)
     explainer.check()
@@ -98,8 +100,8 @@ def explain(options: argparse.Namespace) -> int:
         on_empty=passed_over.empty.append,
     )
     code = _write(explainer, (file for file in found if not is_output(file.path, options.output)), options)
-    worth = Worth.of(detector.description, Path(options.model))
-    print(worth.rule(always=always), " ".join(worth.sentences), CAVEAT, sep="\n")
+    told = [] if options.model is None else [" ".join(worth.sentences)]  # else before the first image
+    print(worth.rule(always=always), *told, CAVEAT, sep="\n")
     for remark in passed_over.remarks():
         print(remark, file=sys.stderr)
     return code

@@ -16,7 +16,7 @@ from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, command
 from rexnet_ai_real.detector.arguments import MODEL
 from rexnet_ai_real.detector.backends import BACKENDS, TORCH
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.export.request import PIXEL_TYPES, Request, check_request
+from rexnet_ai_real.export.request import PIXEL_TYPES, Release, Request, check_request
 from rexnet_ai_real.runs.identify import identify
 
 if TYPE_CHECKING:
@@ -39,11 +39,18 @@ def export(options: argparse.Namespace) -> int:
         average_weights=options.average_weights,
         overwrite=options.overwrite,
         license=options.license,
+        release=_release(options),
     )
     from rexnet_ai_real.detector.hub import locate  # NumPy too
+    from rexnet_ai_real.detector.ready import NAME
 
     located = locate(options.model, TORCH.name)
     identify(located.path)  # refuses a wrong path before PyTorch is imported
+    if located.origin == NAME:
+        raise UserError(
+            f"the detector that comes with this program is exported already, without weights to make other forms of: "
+            f"copy its folder, {located.path}"
+        )
     if located.origin:
         print(f"Detector: {located.origin}", file=sys.stderr)
     try:
@@ -99,10 +106,39 @@ def _parser() -> argparse.ArgumentParser:
         help="make one network with the mean weights of all folds; refused where it is not as good as all of them",
     )
     parser.add_argument("--license", metavar="NAME", help="for the model card, as the Hub names it, such as apache-2.0")
+    parser.add_argument(
+        "--release",
+        nargs=2,
+        metavar=("NAME", "VERSION"),
+        help="name the detector as one for people who train none, as `make ready` does; MODEL is a run on all "
+        "collections",
+    )
+    parser.add_argument(
+        "--left-out",
+        type=Path,
+        metavar="FOLDER",
+        help="of a release: the evaluated multirun (+sweep=collections) whose figures and operating point stand for it",
+    )
+    parser.add_argument(
+        "--collections",
+        type=Path,
+        metavar="FILE",
+        help="of a release: a CSV file with repository, commit, licence and trust of each collection, for the card",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the exported folder at OUT")
     parser.add_argument("--push-to-hub", metavar="OWNER/NAME", help="upload the folder to the Hugging Face Hub")
     parser.add_argument("--private", action="store_true", help="make the repository on the Hub private")
     return parser
+
+
+def _release(options: argparse.Namespace) -> Release | None:
+    given = options.release, options.left_out, options.collections
+    if given == (None, None, None):
+        return None
+    if None in given or options.average_weights:
+        raise UserError("--release, --left-out and --collections belong together, and not to --average-weights")
+    name, version = options.release
+    return Release(name, version, options.left_out, options.collections)
 
 
 def _show(exported: "Exported") -> None:

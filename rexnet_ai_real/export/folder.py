@@ -20,6 +20,7 @@ from rexnet_ai_real.export.int8 import CALIBRATION
 from rexnet_ai_real.export.making import Making, exact_engine
 from rexnet_ai_real.export.model_card import model_card
 from rexnet_ai_real.export.parity import Parity
+from rexnet_ai_real.export.release import released
 from rexnet_ai_real.export.request import Request, check_request
 from rexnet_ai_real.export.sample import Sample
 from rexnet_ai_real.export.source import ExportSource
@@ -76,6 +77,8 @@ def export(model: Path, out: Path, request: Request) -> Exported:
 def _export(model: Path, out: Path, request: Request) -> Exported:
     check_request(out, request)
     source = ExportSource.open(model)
+    if request.release:
+        source = released(source, request.release)
     sample = source.sample(request.images, request.count)
     if not sample.real and request.needs_real_images:
         raise UserError(

@@ -10,18 +10,22 @@ from markupsafe import Markup
 
 from rexnet_ai_real.detector.backends import BACKENDS
 from rexnet_ai_real.detector.description import Description
+from rexnet_ai_real.detector.worth import COLLECTIONS
 from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS
 from rexnet_ai_real.evaluate.report.formatting import visible
 from rexnet_ai_real.evaluate.report.markdown import inline
+from rexnet_ai_real.evaluate.report.sections.sources import MIN_SOURCE_SIZE
 from rexnet_ai_real.export.graph import has_exact_map
 from rexnet_ai_real.export.int8 import CALIBRATION
 from rexnet_ai_real.export.parity import ACCURACY, AUROC, LOGIT, Parity
 from rexnet_ai_real.export.sample import Sample
 from rexnet_ai_real.export.source import ExportSource
+from rexnet_ai_real.images.tiers import TIERS
 from rexnet_ai_real.metrics.binary import METRICS
 from rexnet_ai_real.models.factory import build_trained
 
 TEMPLATE: Final = "model_card.md.jinja"
+_MOST_KINDS: Final = 6
 _TAGS: Final = ("image-classification", "ai-generated-image-detection", "rexnet")
 
 
@@ -68,6 +72,10 @@ def model_card(
         headlines=[metric for metric in METRICS.values() if metric.headline],
         collections=_collections(source.report),
         worst=_worst_corruption(source.report),
+        groups=_by_auroc(_measured(source.report).get(COLLECTIONS, {})),
+        alarms=_most_alarms(_measured(source.report).get("false_alarms", {})),
+        tiers=_tiers(source.report),
+        unlicensed=_unlicensed(description.training),
         sample=sample,
         calibrated_on=min(CALIBRATION, len(sample.training_like)),
         parities=parities,
@@ -141,6 +149,29 @@ def _collections(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
         for name, found in report.items()
         if name != _own(report) and isinstance(found, dict) and "auroc" in found and "n_real" in found
     }
+
+
+def _by_auroc(groups: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Collections left out of training, the worst first."""
+    return sorted(groups.items(), key=lambda item: (not _known(item[1]["auroc"]), item[1]["auroc"]["value"] or 0.0))
+
+
+def _most_alarms(kinds: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The kinds of real image that are called AI most often, among those with enough images to say so."""
+    large = [(name, kind) for name, kind in kinds.items() if kind["n"] >= MIN_SOURCE_SIZE and _known(kind["fpr"])]
+    return sorted(large, key=lambda item: -item[1]["fpr"]["value"])[:_MOST_KINDS]
+
+
+def _tiers(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The title of each way of delivery, and its figures."""
+    found = report.get("delivery", {}).get("tiers", {})
+    return [(tier.title, found[name]) for name, tier in TIERS.items() if name in found]
+
+
+def _unlicensed(training: Mapping[str, Any]) -> list[str]:
+    """Collections that state no licence, or of which none is recorded."""
+    named = training.get(COLLECTIONS, {}).items()
+    return [name for name, facts in named if facts.get("licence", "").partition(" ")[0] in ("", "none", "not")]
 
 
 def _worst_corruption(report: Mapping[str, Any]) -> tuple[str, Mapping[str, Any], Mapping[str, Any]] | None:

@@ -14,6 +14,18 @@ PIXEL_TYPES: Final = ("uint8", "float32")
 
 
 @dataclass(frozen=True)
+class Release:
+    """What makes a detector one for people who train none: see `export.release`."""
+
+    name: str
+    version: str
+    left_out: Path
+    """An evaluated multirun of the same settings that leaves collections out of training."""
+    collections: Path
+    """A table of where the collections come from."""
+
+
+@dataclass(frozen=True)
 class Request:
     """What is to be exported."""
 
@@ -31,6 +43,8 @@ class Request:
     """Replace an exported folder that exists already."""
     license: str | None = None
     """For the model card."""
+    release: Release | None = None
+    """None: a detector of one's own."""
 
     @property
     def backends(self) -> list[Backend]:

@@ -1,5 +1,6 @@
 """Say of each image whether it is AI-generated: paths in, one row each out.
 
+    python -m rexnet_ai_real.predict a.jpg holiday/                 with the detector that comes with this program
     python -m rexnet_ai_real.predict exported/ a.jpg holiday/
     python -m rexnet_ai_real.predict outputs/baseline/2026-11-22_10-00-00 'archive/**/*.png' --output verdicts.csv
     find . -name '*.jpg' -print0 | python -m rexnet_ai_real.predict exported/ - -0 --output gallery.html --provenance
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from rexnet_ai_real.cli.arguments import ALWAYS, add_answer, add_images, check_standard_input, listed_paths, positive
 from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, command
-from rexnet_ai_real.detector.arguments import add_detector, load_detector
+from rexnet_ai_real.detector.arguments import CHOICE, USAGE, add_detector, load_detector, model_and_images
 
 if TYPE_CHECKING:
     from rexnet_ai_real.detector.worth import Worth
@@ -25,14 +26,15 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0: every image has its verdict; 1: some could not be read; 2: a wrong command; 130: interrupted."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_intermixed_args(arguments)
     return command(lambda: predict(options), "The rows written so far are complete; --resume continues from there.")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m rexnet_ai_real.predict",
-        description="Say of each image whether it is AI-generated.",
+        usage=USAGE,
+        description=f"Say of each image whether it is AI-generated. {CHOICE}",
         epilog="In CSV, a name that a spreadsheet would take for a formula gets ./ before it (=1.jpg becomes "
         "./=1.jpg), and other such texts an apostrophe; JSON and Parquet are exact. Exit code: 0 all images have an "
         "answer, 1 some could not be read (their rows say why), 2 wrong command or detector, 130 interrupted.",
@@ -79,7 +81,6 @@ def predict(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from rexnet_ai_real.detector.engines.memory import keep_freed_memory
-    from rexnet_ai_real.detector.worth import Worth
     from rexnet_ai_real.predict.output import Output, check_suffix
     from rexnet_ai_real.predict.row import columns, detector_name
     from rexnet_ai_real.predict.scan import Scan, write_rows
@@ -88,16 +89,16 @@ def predict(options: argparse.Namespace) -> int:
     from rexnet_ai_real.progress import track_and_count
 
     _check(options)
+    options.model, options.paths = model_and_images(options.paths)
     if options.output is not None:
         check_suffix(options.output)
     listed = partial(listed_paths, options.paths, null=options.null)
     listed()  # reports a pattern that matches nothing before the detector is loaded
     check_standard_input(options.paths, null=options.null)
-    detector = load_detector(options)
+    detector, worth = load_detector(options)
     if detector.engine.backend == "torch":
         keep_freed_memory()
     always = options.answer == ALWAYS
-    worth = Worth.of(detector.description, Path(options.model))
     scan = Scan(
         detector, listed, options.batch_size, options.workers, options.max_pixels, options.provenance, always=always
     )
@@ -122,11 +123,12 @@ def predict(options: argparse.Namespace) -> int:
 
 
 def _sentences(worth: "Worth", options: argparse.Namespace) -> list[str]:
-    """The caution that goes with any answer."""
+    """The caution that goes with any answer, except what was said before the first."""
     from rexnet_ai_real.provenance import CAVEAT
 
     rule = worth.rule(always=options.answer == ALWAYS)
-    return [rule, " ".join(worth.sentences), *([CAVEAT] if options.provenance else [])]
+    told = [] if options.model is None else [" ".join(worth.sentences)]
+    return [rule, *told, *([CAVEAT] if options.provenance else [])]
 
 
 def _check(options: argparse.Namespace) -> None:

@@ -124,7 +124,7 @@ def identify(path: Path) -> Found:
         return Saved(path)
     if RunFolder(path).config_file.is_file():
         return Run(RunFolder(path))
-    if next(path.glob(f"*/{OVERRIDES_FILE.as_posix()}"), None) is None:  # without YAML, which need not be installed
+    if not _holds_jobs(path):
         raise NotADetector(f"{path} holds no detector: {EXPECTED}")
     try:
         return _multirun(path, tuple(read_jobs(path)))
@@ -143,6 +143,17 @@ def identify(path: Path) -> Found:
             f"{path} cannot be read: overrides.yaml or metrics.json of one of its jobs was changed or cut off "
             f"({reason}). Restore the file, or give the folder of one job"
         ) from error
+
+
+def is_a_detector(folder: Path) -> bool:
+    """Whether a folder is meant as a detector rather than as images, by the names of files alone."""
+    named = (folder / DETECTOR_FILE, RunFolder(folder).config_file)
+    return any(file.is_file() for file in named) or _holds_jobs(folder)
+
+
+def _holds_jobs(folder: Path) -> bool:
+    """Whether it is that of a multirun; without YAML, which need not be installed."""
+    return next(folder.glob(f"*/{OVERRIDES_FILE.as_posix()}"), None) is not None
 
 
 def _file(path: Path) -> Checkpoint:
