@@ -26,7 +26,6 @@ from torch.nn import functional
 from rexnet_ai_real import Detector
 from rexnet_ai_real.config import ConfigError
 from rexnet_ai_real.data.manifest import read_manifest
-from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.metrics.training import METRICS, TrainingMetric
 from rexnet_ai_real.runs.folder import RunFolder
 from rexnet_ai_real.train.__main__ import main

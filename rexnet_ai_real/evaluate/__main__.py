@@ -55,8 +55,8 @@ def run(composed: "DictConfig") -> None:
             if located.origin:
                 if not settings.output_dir:
                     raise config.ConfigError(
-                        f"run={settings.run} lies in the Hub's cache or in this program: say where the report goes with "
-                        "output_dir=PATH"
+                        f"run={settings.run} lies in the Hub's cache or in this program: say where the report goes "
+                        "with output_dir=PATH"
                     )
                 print(f"Detector: {located.origin}", file=sys.stderr)
             settings = replace(settings, run=str(located.path))
