@@ -543,13 +543,12 @@ def test_left_out_collections_are_summarised(multirun: Any, capsys: pytest.Captu
     assert table["auroc"].is_monotonic_increasing
     text = (folder / "summary.md").read_text()
     assert "## Left out whole: collections" in text
-    assert f"{min(expected.values()):.3f} ({table['collection'][0]})" in capsys.readouterr().out
+    assert f"{min(expected.values()):.3f} at worst ({table['collection'][0]})" in capsys.readouterr().out
 
 
 def test_a_failed_fold_of_generators_is_run_again_as_one(multirun: Any, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="Job 0 failed"):
         multirun("+sweep=generators", "data.folds=2", "optimizer.lr=0.5")
-    (again,) = re.findall(
-        r"^.*data\.fold=0.*output_dir=.*$", (multirun.folder / "summary.md").read_text(), re.MULTILINE
-    )
+    text = (tmp_path / "sweep" / "summary.md").read_text()
+    again = next(line for line in text.splitlines() if "data.fold=0" in line and "output_dir=" in line)
     assert "data.split_by=source" in again

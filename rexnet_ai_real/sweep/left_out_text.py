@@ -65,7 +65,8 @@ def _meaning(whole: LeftOut) -> str:
     return (
         f"No network saw an image of a {whole.noun} that it judges. AUROC has a 95 % interval from resampling images, "
         f"near-duplicates together; that of the mean comes from resampling the {whole.noun}s. {against.capitalize()} "
-        "are compared with the images of the other class that the same fold held out (their number in brackets). "
+        "are compared with the images of the other class that the same fold held out (their number in brackets); "
+        f"(few): fewer than {_FEW} images of a class. "
         f"Accuracy, TPR and FPR are shares of the {whole.noun}'s own images, above of all images held out: at "
         f"probability 0.5, and at the threshold of each fold that a new real image would pass with a probability of "
         f"{FALSE_ALARMS:.0%}, were it like those of the validation part. All figures: `{whole.noun}s.csv`."
