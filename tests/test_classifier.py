@@ -74,7 +74,7 @@ def test_a_longer_run_than_planned_stays_at_the_end_of_the_schedule() -> None:
 
 
 def test_weight_decay_spares_biases_and_batch_norm(classifier: Classifier) -> None:
-    decayed, spared = parameter_groups(classifier.network, 0.1)
+    decayed, spared = parameter_groups(classifier.network, OptimizerConfig("SGD", weight_decay=0.1))
     norms = [m for m in classifier.network.modules() if isinstance(m, nn.BatchNorm2d)]
     assert decayed["weight_decay"] == 0.1
     assert spared["weight_decay"] == 0

@@ -114,7 +114,7 @@ def test_a_dry_run_says_what_it_found(
 ) -> None:
     train(compose_tiny("trainer.fast_dev_run=true"), RunFolder(tmp_path))
     assert re.search(r"one batch of training \(loss 0\.\d+\) and one of validation .* ran without", said.messages[-1])
-    monkeypatch.setattr(functional, "cross_entropy", lambda logits, labels: logits.sum() * math.nan)
+    monkeypatch.setattr(functional, "cross_entropy", lambda logits, labels, **_: logits.sum() * math.nan)
     train(compose_tiny("trainer.fast_dev_run=true"), RunFolder(tmp_path))
     assert "a loss is no number: lower optimizer.lr" in said.messages[-1]
 
@@ -388,7 +388,7 @@ def test_a_run_that_diverges_later_says_so_and_keeps_the_best_epoch(
 ) -> None:
     real, validated = functional.cross_entropy, iter(range(1000))
 
-    def diverging(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def diverging(logits: torch.Tensor, labels: torch.Tensor, **_: float) -> torch.Tensor:
         late = not torch.is_grad_enabled() and next(validated) >= 2  # two batches of validation an epoch
         return real(logits, labels) * (math.nan if late else 1)
 

@@ -141,7 +141,7 @@ def test_a_resumed_run_equals_one_that_was_not_interrupted(
     def train_until(epochs: int, folder: RunFolder, *overrides: str, validated: Iterator[int]) -> None:
         """The loss gets worse with every epoch, so that the best checkpoint is that of the first."""
 
-        def worse_with_every_validation(logits: Tensor, labels: Tensor) -> Tensor:
+        def worse_with_every_validation(logits: Tensor, labels: Tensor, **_: float) -> Tensor:
             return real(logits, labels) + (0 if torch.is_grad_enabled() else next(validated) // 2)  # two batches each
 
         monkeypatch.setattr(functional, "cross_entropy", worse_with_every_validation)
@@ -205,7 +205,7 @@ def test_fast_dev_run_leaves_no_result(compose_tiny: Compose, tmp_path: Path) ->
 def test_a_loss_that_is_no_number_ends_in_advice(
     compose_tiny: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(functional, "cross_entropy", lambda logits, labels: logits.sum() * math.nan)
+    monkeypatch.setattr(functional, "cross_entropy", lambda logits, labels, **_: logits.sum() * math.nan)
     with pytest.raises(TrainingDiverged, match=r"optimizer\.lr=0\.0003"):
         train(compose_tiny(), RunFolder(tmp_path))
 

@@ -7,6 +7,7 @@ from rexnet_ai_real.config.rules import ConfigError
 from rexnet_ai_real.config.schema import (
     SOURCES,
     AugmentConfig,
+    AveragingConfig,
     DataConfig,
     EarlyStoppingConfig,
     LossConfig,
@@ -28,6 +29,7 @@ __all__ = [
     "SOURCES",
     "THRESHOLDS",
     "AugmentConfig",
+    "AveragingConfig",
     "ConfigError",
     "DataConfig",
     "EarlyStoppingConfig",

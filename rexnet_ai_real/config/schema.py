@@ -31,6 +31,7 @@ STRATEGIES = ("auto", "ddp")
 ON_RESUME = ("keep", "restart", "stretch")
 CLASS_WEIGHTS = "null, balanced, or two numbers above 0: [real, ai]"
 PROFILERS = ("simple", "advanced", "pytorch")
+AVERAGES = ("ema", "swa")
 PRECISIONS = ("auto", "32-true", "16-mixed", "bf16-mixed")
 
 
@@ -139,6 +140,12 @@ class AugmentConfig:
     """Probability of a Gaussian blur with sigma 0.1 to 2 pixels."""
     erasing: float = field(default=0.0, metadata=PROBABILITY)
     """Probability that a random rectangle is blanked (Zhong et al. 2020)."""
+    mixup: float = field(default=0.0, metadata=at_least(0))
+    """Each training image is blended with another of its batch, and so are the labels; the shares are drawn from
+    Beta(mixup, mixup), such as 0.2 (Zhang et al. 2018). 0: never. Training metrics go by the larger share."""
+    cutmix: float = field(default=0.0, metadata=at_least(0))
+    """The same with a rectangle of the other image in place of a blend, such as 1 (Yun et al. 2019). 0: never. With
+    mixup as well, each batch has one of the two."""
 
 
 @dataclass
@@ -162,11 +169,18 @@ class ModelConfig:
     """Stochastic depth: probability with which the last residual block is skipped; earlier ones less, in proportion."""
     compile: bool = False
     """torch.compile the network: starts slowly (about a minute), then takes faster steps."""
+    freeze: int = field(default=0, metadata=at_least(0))
+    """The stem and this many first blocks keep their initial weights and run as at inference, batch norm included: they
+    cost no backward pass (3 of ReXNet's 16 at 160 px: 1.7 times the images/s on two cores). 0: all are trained."""
+    freeze_epochs: int = field(default=0, metadata=at_least(0))
+    """For so many first epochs only the last layer is trained; then all that `freeze` does not hold."""
+    freeze_norm: bool = False
+    """Batch norm keeps the initial statistics; its scale and shift are trained. For small batches."""
 
 
 @dataclass
 class OptimizerConfig:
-    """How gradients change the weights (`optimizer=sgd`, the study's)."""
+    """How gradients change the weights (`optimizer=sgd`, the study's, or `optimizer=adamw`)."""
 
     name: str = MISSING
     """A class of torch.optim, such as SGD."""
@@ -176,6 +190,9 @@ class OptimizerConfig:
     """Not applied to biases and batch-norm parameters."""
     options: dict[str, Any] = field(default_factory=dict)
     """Further arguments of that class, such as {momentum: 0.9}."""
+    layer_decay: float = field(default=1.0, metadata=rule(lambda value: 0 < value <= 1, "a number above 0, up to 1"))
+    """Each layer learns at this many times the rate of the next, so that the first ones, which know edges and textures,
+    change least (Clark et al. 2020; such as 0.8). 1: all alike. The last layer has the full rate."""
 
 
 @dataclass
@@ -193,6 +210,11 @@ class ScheduleConfig:
     """one_cycle: the peak is this many times lr (Smith & Topin 2018)."""
     pct_start: float = field(default=0.3, metadata=inside(0, 1))
     """one_cycle: share of all steps spent on the way up to the peak."""
+    patience: int = field(default=2, metadata=at_least(0))
+    """plateau: validations without a lower loss after which the rate falls at the next; below early_stopping.patience,
+    or it never falls."""
+    reduce: float = field(default=0.3, metadata=inside(0, 1))
+    """plateau: the factor by which it falls."""
 
 
 @dataclass
@@ -202,6 +224,23 @@ class LossConfig:
     class_weights: Any = field(default=None, metadata=rule(are_class_weights, CLASS_WEIGHTS))
     """What an image of each class counts, where one class is rare. null: all images alike; balanced: both classes
     alike; two numbers: [weight of a real image, weight of an AI image]. Validation is weighted in the same way."""
+    label_smoothing: float = field(default=0.0, metadata=BELOW_ONE)
+    """Share of each label that is spread evenly over both classes while training, so that no answer is ever certain
+    enough (Szegedy et al. 2016; such as 0.1). Validation is measured without it, so that runs compare."""
+
+
+@dataclass
+class AveragingConfig:
+    """The mean of the weights of many steps, which is validated, kept and tested in place of the last ones."""
+
+    name: str | None = field(default=None, metadata=one_of(*AVERAGES))
+    """ema: exponential moving average (Polyak & Juditsky 1992); swa: plain mean of the last part of the run (Izmailov
+    et al. 2018). Null: none."""
+    decay: float = field(default=0.999, metadata=inside(0, 1))
+    """ema: share of the mean that a step keeps; less in the first steps, (1 + n) / (10 + n) after n of them, or short
+    runs would never leave their initial weights."""
+    start: float = field(default=0.75, metadata=BELOW_ONE)
+    """swa: share of trainer.max_epochs after which the mean begins; until then it is the last step alone."""
 
 
 @dataclass
@@ -281,6 +320,7 @@ class TrainConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    averaging: AveragingConfig = field(default_factory=AveragingConfig)
 
 
 def preprocessing_of(data: DataConfig) -> Preprocessing:

@@ -171,8 +171,11 @@ def _recomputed(x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, deviation
     return y
 
 
-def _norm_gradients(dy: Tensor, x: Tensor, weight: Tensor, mean: Tensor, deviation: Tensor, eps: float) -> Any:
-    return _NormBackward(dy, x, weight, None, None, mean, deviation, True, eps, [True, True, True])
+def _norm_gradients(ctx: Any, dy: Tensor, x: Tensor, weight: Tensor, mean: Tensor, deviation: Tensor) -> Any:
+    """Of the input, weight and bias, which come first among the arguments; None where frozen."""
+    wanted = list(ctx.needs_input_grad[:3])
+    gradients = _NormBackward(dy, x, weight, None, None, mean, deviation, True, ctx.eps, wanted)
+    return (gradient if wants else None for gradient, wants in zip(gradients, wanted, strict=True))
 
 
 class _NormSiLU(torch.autograd.Function):
@@ -188,7 +191,7 @@ class _NormSiLU(torch.autograd.Function):
     def backward(ctx: Any, dz: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, bias, mean, deviation = ctx.saved_tensors
         dy = torch.ops.aten.silu_backward(dz, _recomputed(x, weight, bias, mean, deviation, ctx.eps))
-        return (*_norm_gradients(dy, x, weight, mean, deviation, ctx.eps), None)
+        return (*_norm_gradients(ctx, dy, x, weight, mean, deviation), None)
 
 
 class _NormReLU6(torch.autograd.Function):
@@ -205,7 +208,7 @@ class _NormReLU6(torch.autograd.Function):
     def backward(ctx: Any, dz: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, z, mean, deviation = ctx.saved_tensors
         dy = torch.ops.aten.hardtanh_backward(dz, z, 0.0, 6.0)
-        return (*_norm_gradients(dy, x, weight, mean, deviation, ctx.eps), None)
+        return (*_norm_gradients(ctx, dy, x, weight, mean, deviation), None)
 
 
 class _NormPool(torch.autograd.Function):
@@ -224,7 +227,7 @@ class _NormPool(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor, dmeans: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, deviation = ctx.saved_tensors
         dy = dy + dmeans.to(dy.dtype) / (x.shape[2] * x.shape[3])
-        return (*_norm_gradients(dy, x, weight, mean, deviation, ctx.eps), None)
+        return (*_norm_gradients(ctx, dy, x, weight, mean, deviation), None)
 
 
 class _GatedReLU6(torch.autograd.Function):
@@ -265,10 +268,11 @@ class _StridedDepthwise(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor, None]:
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         x, weight = ctx.saved_tensors
         form = (None, (2, 2), ctx.padding, (1, 1), False, (0, 0), len(weight))
-        dweight = _ConvBackward(dy, x, weight, *form, (False, True, False))[1]
+        trained = ctx.needs_input_grad[1]
+        dweight = _ConvBackward(dy, x, weight, *form, (False, True, False))[1] if trained else None
         if not ctx.needs_input_grad[0]:
             return None, dweight, None
         shape = torch.empty_like(x, dtype=torch.float32)  # only its shape and layout count

@@ -264,6 +264,10 @@ class ReXNet(nn.Module):
         self.head.fc = nn.Linear(old.in_features, num_classes, device=old.weight.device, dtype=old.weight.dtype)
         self.head.fc.apply(_initialise)
 
+    def group_matcher(self, coarse: bool = False) -> dict[str, str]:
+        """Which parameters make a layer, from the input on, as timm asks its networks; the head is the rest."""
+        return {"stem": r"^stem", "blocks": r"^features\.(\d+)"}
+
     def forward_features(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, num_features, H / 32, W / 32), before pooling."""
         return self.features(self.stem(x))  # type: ignore[no-any-return]

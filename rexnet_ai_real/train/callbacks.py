@@ -1,4 +1,4 @@
-"""What a run keeps while it trains: the history of its epochs, and one seed for each of them."""
+"""What a run does at each epoch: its row of the history, its seed, and the rate after a plateau."""
 
 import csv
 import math
@@ -8,10 +8,12 @@ from typing import Any
 
 import lightning as L
 import torch
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from rexnet_ai_real.data.datamodule import Batch
 from rexnet_ai_real.files import write_atomically
 from rexnet_ai_real.metrics.training import METRICS, columns
+from rexnet_ai_real.train.schedule import MONITOR
 
 
 def history_columns() -> tuple[str, ...]:
@@ -54,7 +56,7 @@ class History(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
         """Record the learning rate before the schedule changes it."""
-        self._lr = float(trainer.optimizers[0].param_groups[0]["lr"])
+        self._lr = float(trainer.optimizers[0].param_groups[-1]["lr"])
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int
@@ -106,3 +108,16 @@ class SeedOfEpoch(L.Callback):
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Each process gets its own seed."""
         torch.manual_seed((self.seed * 1_000_003 + trainer.current_epoch) * 1_009 + trainer.global_rank)
+
+
+class PlateauSteps(L.Callback):
+    """Shows each validation loss to the schedule `plateau`, before the checkpoint of that validation is written.
+
+    Lightning would do so after it: a resumed run would have forgotten the last validation.
+    """
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Lower the rate where the loss has not fallen for long enough."""
+        schedule = pl_module.lr_schedulers()
+        if isinstance(schedule, ReduceLROnPlateau) and not trainer.sanity_checking:
+            schedule.step(float(trainer.callback_metrics[MONITOR]))

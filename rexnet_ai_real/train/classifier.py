@@ -19,8 +19,10 @@ from rexnet_ai_real.data.datamodule import Batch
 from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.metrics.training import METRICS
 from rexnet_ai_real.models import build, load_pretrained, memory_efficient
+from rexnet_ai_real.train.freezing import freeze_first
+from rexnet_ai_real.train.mixing import Mixing, new_mixing
 from rexnet_ai_real.train.optimizer import new_optimizer
-from rexnet_ai_real.train.schedule import Plan
+from rexnet_ai_real.train.schedule import MONITOR, Plan
 
 
 def classification_metrics() -> MetricCollection:
@@ -105,7 +107,9 @@ class Classifier(L.LightningModule):
             image_size=model.get("image_size"),
         )
         self.network: nn.Module = memory_efficient(network).to(memory_format=torch.channels_last)
-        # Set by the caller where classes weigh differently. Not in checkpoints: settings and images determine it.
+        # Set by the caller, as are the weights of the classes. Not in checkpoints: settings and images determine them.
+        self.label_smoothing = 0.0
+        self.mixing: Mixing | None = None
         self.origin = "random (model.weights=null)"
         """Where the initial weights come from, in words."""
         self.class_weights: Tensor | None
@@ -117,11 +121,16 @@ class Classifier(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Cross-entropy of one batch: normalised images (N, 3, H, W) and labels (N,)."""
         images, labels, _ = batch
+        target = labels
+        if self.training and self.mixing:
+            images, target = self.mixing(images, labels)
+            labels = target.argmax(dim=1)
         logits = self.network(images.contiguous(memory_format=torch.channels_last)).float()
-        loss = weighted_loss(logits, labels, self.class_weights)
+        smoothing = self.label_smoothing if self.training else 0.0
+        loss = weighted_loss(logits, target, self.class_weights, smoothing)
         self._measure(logits.detach().softmax(dim=1)[:, AI], labels, loss)
         if self.training:
-            rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+            rate = self.trainer.optimizers[0].param_groups[-1]["lr"]
             self.log_dict({"step/loss": loss.detach(), "step/lr": rate}, on_step=True, on_epoch=False)
         return loss
 
@@ -137,15 +146,25 @@ class Classifier(L.LightningModule):
         self.log_dict(metrics, on_step=False, on_epoch=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The optimizer and the schedule, which moves after every batch."""
+        """The optimizer and the schedule, which moves after every batch; `plateau`, after every validation."""
         optimizer = new_optimizer(self.optimizer_config, self.network)
         epochs = self.trainer.max_epochs or 1
         steps_per_epoch = int(self.trainer.estimated_stepping_batches) // epochs
         plan = self.plan = self.plan or Plan.of_new_run(self.schedule_config, epochs)
+        if self.schedule_config.name == "plateau":
+            falling = lr_scheduler.ReduceLROnPlateau(
+                optimizer, factor=self.schedule_config.reduce, patience=self.schedule_config.patience
+            )
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": falling, "monitor": MONITOR}}
         schedule = lr_scheduler.LambdaLR(
             optimizer, lambda step: plan.factor(step, steps_per_epoch, self.schedule_config)
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Leave `plateau` to PlateauSteps."""
+        if not isinstance(scheduler, lr_scheduler.ReduceLROnPlateau):
+            super().lr_scheduler_step(scheduler, metric)
 
     def on_train_start(self) -> None:
         """A resumed run begins with the rate of its schedule, not with that of the last step before."""
@@ -167,19 +186,21 @@ class Classifier(L.LightningModule):
         self.plan = before.continued(self.schedule_config, int(checkpoint["epoch"]) + 1, epochs)
 
 
-def weighted_loss(logits: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor:
-    """Mean over the images of cross-entropy times the weight of the true class.
+def weighted_loss(logits: Tensor, target: Tensor, weights: Tensor | None, smoothing: float = 0.0) -> Tensor:
+    """Mean over the images of cross-entropy times the weight of the true class; of mixed images, of both by share.
 
     Not divided by the sum of the weights, as PyTorch would: so the mean over batches is that over all images.
 
     Args:
         logits: (N, 2).
-        labels: (N,).
+        target: labels (N,), or the share of each class (N, 2).
         weights: (2,), or None for cross-entropy as it is.
+        smoothing: share of the target that is spread over both classes.
     """
     if weights is None:
-        return F.cross_entropy(logits, labels)
-    return (F.cross_entropy(logits, labels, reduction="none") * weights[labels]).mean()
+        return F.cross_entropy(logits, target, label_smoothing=smoothing)
+    each = F.cross_entropy(logits, target, reduction="none", label_smoothing=smoothing)
+    return (each * (weights[target] if target.ndim == 1 else target @ weights)).mean()
 
 
 def new_classifier(config: TrainConfig) -> Classifier:
@@ -190,6 +211,8 @@ def new_classifier(config: TrainConfig) -> Classifier:
         schedule=to_plain(config.schedule),
         preprocessing=preprocessing_of(config.data).to_plain(),
     )
+    classifier.label_smoothing, classifier.mixing = config.loss.label_smoothing, new_mixing(config.augment)
+    freeze_first(classifier.network, config.model.freeze)
     if config.resume:
         classifier.origin = "those of the checkpoint"
     elif config.model.weights:

@@ -17,6 +17,7 @@ from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.metrics.training import METRICS, readable
 from rexnet_ai_real.train.callbacks import History
 from rexnet_ai_real.train.classifier import Classifier
+from rexnet_ai_real.train.recipe import recipe
 from rexnet_ai_real.train.schedule import Plan
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ def header(
         f"batches of {config.data.batch_size}",
         "rate": f"{config.optimizer.name}, lr {config.optimizer.lr:g}, {config.schedule.name} over epochs "
         f"{plan.first} to {plan.last}{policy}",
+        **({"recipe": words} if (words := recipe(config)) else {}),
         "run folder": str(folder),
     }
     return "\n".join([title, *(f"  {key:<11}{text}" for key, text in lines.items())])

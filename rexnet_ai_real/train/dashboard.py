@@ -34,6 +34,7 @@ from rexnet_ai_real.metrics.training import METRICS, columns, readable
 from rexnet_ai_real.train.callbacks import History
 from rexnet_ai_real.train.classifier import Classifier
 from rexnet_ai_real.train.figures import image_grid
+from rexnet_ai_real.train.recipe import recipe
 
 GRID_IMAGES: Final = 32
 BEST: Final = "val_best"
@@ -191,6 +192,7 @@ def settings_that_matter(config: TrainConfig) -> dict[str, int | float | str]:
         "what/image_size": data.image_size,
         "what/model": model.name,
         "what/optimizer": " ".join([optimizer.name, *(f"{name}={value}" for name, value in optimizer.options.items())]),
+        "what/recipe": recipe(config) or "none",
         "what/schedule": config.schedule.name,
         "what/seed": config.seed,
         "what/weights": Path(model.weights).name if model.weights else "none",

@@ -41,6 +41,11 @@ def check_settings(config: TrainConfig) -> None:
     """
     check_devices(config.trainer)
     check_optimization(config)
+    if config.model.freeze_epochs and config.trainer.devices * config.trainer.num_nodes > 1:
+        raise ConfigError(
+            f"model.freeze_epochs={config.model.freeze_epochs}: several devices exchange the gradients of a fixed set "
+            "of weights; use model.freeze, or trainer.devices=1"
+        )
 
 
 def check_optimization(config: TrainConfig) -> None:
@@ -49,7 +54,7 @@ def check_optimization(config: TrainConfig) -> None:
     Raises:
         ConfigError: names the key and what is possible.
     """
-    new_optimizer(config.optimizer, torch.nn.Linear(1, 1))
+    new_optimizer(replace(config.optimizer, layer_decay=1.0), torch.nn.Linear(1, 1))  # of one layer
     schedule_of(config.schedule)
     if not config.resume:
         plan = Plan.of_new_run(config.schedule, config.trainer.max_epochs)

@@ -36,7 +36,8 @@ def check_same_run(config: TrainConfig, folder: RunFolder, manifest: pd.DataFram
         )
     plan = Plan.of_checkpoint(read_plain(checkpoint)).continued(config.schedule, trained, config.trainer.max_epochs)
     plan.check(config.schedule, config.trainer.max_epochs, resumed=True)
-    before, now = _flat(folder.read_config()), _flat(to_plain(config))
+    # A setting that is younger than the run had the effect of its default.
+    before, now = _flat(to_plain(TrainConfig())) | _flat(folder.read_config()), _flat(to_plain(config))
     differing = sorted(
         key for key in before.keys() | now.keys() if before.get(key) != now.get(key) and not key.startswith(MAY_DIFFER)
     )

@@ -27,8 +27,8 @@ from rexnet_ai_real.train.failures import TrainingDiverged, ctrl_c_ends_training
 from rexnet_ai_real.train.feasibility import check_batches, check_settings
 from rexnet_ai_real.train.outcome import write_outcome
 from rexnet_ai_real.train.resume import check_same_run
-from rexnet_ai_real.train.schedule import Plan
-from rexnet_ai_real.train.trainer import MONITOR, new_trainer
+from rexnet_ai_real.train.schedule import MONITOR, Plan
+from rexnet_ai_real.train.trainer import new_trainer
 
 log = logging.getLogger(__name__)
 

@@ -28,8 +28,23 @@ def constant(progress: float, config: ScheduleConfig) -> float:
     return 1.0
 
 
-SCHEDULES: Final[dict[str, Schedule]] = {"one_cycle": one_cycle, "cosine": cosine, "constant": constant}
+def plateau(progress: float, config: ScheduleConfig) -> float:
+    """From lr down by `reduce` where the validation loss no longer falls (`patience`).
+
+    That does not follow from the progress: PyTorch's ReduceLROnPlateau does it, and planned is lr throughout.
+    """
+    return 1.0
+
+
+SCHEDULES: Final[dict[str, Schedule]] = {
+    "one_cycle": one_cycle,
+    "cosine": cosine,
+    "constant": constant,
+    "plateau": plateau,
+}
 """By `schedule.name`."""
+MONITOR: Final = "val/loss"
+"""What the best checkpoint, early stopping and the plateau go by."""
 
 
 def schedule_of(config: ScheduleConfig) -> Schedule:

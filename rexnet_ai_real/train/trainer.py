@@ -11,13 +11,14 @@ from lightning.pytorch.profilers import AdvancedProfiler, Profiler, PyTorchProfi
 from rexnet_ai_real.config import TrainConfig, TrainerConfig
 from rexnet_ai_real.detector.engines.device import best_device, best_precision
 from rexnet_ai_real.runs.folder import RunFolder
-from rexnet_ai_real.train.callbacks import History, SeedOfEpoch
+from rexnet_ai_real.train.averaging import Averaging
+from rexnet_ai_real.train.callbacks import History, PlateauSteps, SeedOfEpoch
 from rexnet_ai_real.train.checkpoints import AtomicCheckpoints
 from rexnet_ai_real.train.console import EpochBar, EpochLines, on_terminal
 from rexnet_ai_real.train.dashboard import BestSoFar, Dashboard, TensorBoardImages
+from rexnet_ai_real.train.freezing import Freezing
+from rexnet_ai_real.train.schedule import MONITOR
 
-MONITOR: Final = "val/loss"
-"""What the best checkpoint and early stopping go by."""
 PROFILERS: Final[dict[str, Callable[[Path, str], Profiler]]] = {
     "simple": SimpleProfiler,
     "advanced": AdvancedProfiler,
@@ -61,6 +62,9 @@ def new_trainer(config: TrainConfig, folder: RunFolder, history: History, callba
             EpochLines(history, bar=bar),
             *([TensorBoardImages()] if config.figures else []),
             SeedOfEpoch(config.seed),
+            *([Freezing(config.model)] if Freezing.is_needed(config.model) else []),
+            *([PlateauSteps()] if config.schedule.name == "plateau" else []),
+            *([Averaging(config.averaging)] if config.averaging.name else []),
             *([EpochBar()] if bar else []),
         ],
         enable_progress_bar=bar,
