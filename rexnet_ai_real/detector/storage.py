@@ -144,7 +144,7 @@ def read_checkpoint(path: Path) -> StoredDetector:
     return StoredDetector.of([state], architecture, preprocessing, {"epochs": epoch + 1})
 
 
-_START: Final = ("weights", "compile")
+_START: Final = ("weights", "compile", "freeze", "freeze_epochs", "freeze_norm")
 """Settings of the model that say how training began and ran, not what the network is."""
 
 
