@@ -145,6 +145,16 @@ def test_a_run_goes_on_after_its_last_checkpoint_was_cut_off(run: RunFolder, com
     assert checkpoint_to_resume(str(run.path), run) == (run.last_checkpoint, 3)
 
 
+def test_a_run_from_before_a_setting_existed_goes_on(run: RunFolder, compose_tiny: Compose) -> None:
+    settings, manifest = compose_tiny(f"resume={run.path}"), read_manifest(run.manifest_file)
+    config = run.read_config()
+    del config["averaging"], config["model"]["freeze"]
+    run.write_config(config)
+    assert check_same_run(settings, run, manifest)[0] == run.last_checkpoint
+    with pytest.raises(ConfigError, match=r"averaging\.name was None, now ema"):
+        check_same_run(compose_tiny(f"resume={run.path}", "averaging.name=ema"), run, manifest)
+
+
 def test_temporary_files_of_earlier_kills_are_swept_and_others_are_not(run: RunFolder) -> None:
     kept = {path for path in run.path.rglob("*") if path.is_file()}
     swept = [run.checkpoints / ".last-abcd1234.ckpt", run.path / ".history-x1y2z3_4.csv"]

@@ -17,6 +17,7 @@ from rexnet_ai_real.config import (
     preprocessing_of,
     to_plain,
 )
+from rexnet_ai_real.models import build
 from rexnet_ai_real.train.classifier import Classifier, classification_metrics
 from rexnet_ai_real.train.optimizer import new_optimizer, parameter_groups
 from rexnet_ai_real.train.schedule import SCHEDULES, learning_rate_factor
@@ -81,6 +82,35 @@ def test_weight_decay_spares_biases_and_batch_norm(classifier: Classifier) -> No
     assert {id(norm.weight) for norm in norms} <= {id(p) for p in spared["params"]}
     total = sum(p.numel() for p in classifier.network.parameters())
     assert sum(p.numel() for group in (decayed, spared) for p in group["params"]) == total
+
+
+@pytest.mark.parametrize(("name", "library"), [("rexnet_100", "rexnet"), ("rexnetr_100", "timm"), ("test_vit", "timm")])
+def test_each_layer_has_its_share_of_the_rate_of_the_next(name: str, library: str) -> None:
+    network = build(name, library=library)
+    config = OptimizerConfig("AdamW", lr=0.1, weight_decay=0.05, layer_decay=0.8)
+    groups = new_optimizer(config, network).param_groups
+    rates = {id(p): group["lr"] for group in groups for p in group["params"]}
+    decays = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    assert len(rates) == len(list(network.parameters()))
+    assert all(decays[id(p)] == (0.05 if p.ndim > 1 else 0) for p in network.parameters())
+    classifier = network.get_classifier().weight  # type: ignore[operator, union-attr]
+    assert rates[id(classifier)] == groups[-1]["lr"] == 0.1
+    assert min(rates.values()) == rates[id(next(iter(network.parameters())))]
+    if "rexnet" in name:
+        last = len(network.features)  # type: ignore[arg-type]
+        expected = {f"features.{i}.": 0.1 * 0.8 ** (last - i) for i in range(last)} | {"stem.": 0.1 * 0.8 ** (last + 1)}
+        for key, parameter in network.named_parameters():
+            layer = next((begin for begin in expected if key.startswith(begin)), None)
+            assert rates[id(parameter)] == pytest.approx(expected.get(str(layer), 0.1)), key
+
+
+def test_what_is_frozen_is_not_in_the_optimizer() -> None:
+    network = build("rexnet_100", width=0.25)
+    network.stem.requires_grad_(False)  # type: ignore[union-attr]
+    for layer_decay in (1.0, 0.9):
+        optimizer = new_optimizer(OptimizerConfig("SGD", layer_decay=layer_decay), network)
+        held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        assert held == {id(p) for p in network.parameters() if p.requires_grad}
 
 
 def test_a_schedule_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,6 +93,13 @@ def test_unknown_keys_and_wrong_types_stop_at_composition(override: str) -> None
         ("schedule.pct_start=1", "schedule.pct_start"),
         ("data.synthetic.count=2", "data.synthetic.count"),
         ("seed=-1", "seed"),
+        ("optimizer.layer_decay=0", "optimizer.layer_decay"),
+        ("model.freeze=-1", "model.freeze"),
+        ("loss.label_smoothing=1", "loss.label_smoothing"),
+        ("averaging.name=mean", "averaging.name"),
+        ("averaging.decay=1", "averaging.decay"),
+        ("schedule.reduce=1", "schedule.reduce"),
+        ("augment.mixup=-1", "augment.mixup"),
     ],
 )
 def test_impossible_values_name_their_key(override: str, key: str) -> None:
@@ -125,6 +132,12 @@ def test_an_optimizer_has_its_own_options() -> None:
     assert composed().optimizer.options == {"momentum": 0.9, "nesterov": True}
     with pytest.raises(ConfigCompositionException):
         composed("optimizer.options.momentun=0.8")
+
+
+def test_transfer_rises_to_the_rate_that_it_promises() -> None:
+    settings = composed("+experiment=transfer", "data=folder", "data.root=images")
+    assert settings.optimizer.lr * settings.schedule.div_factor == pytest.approx(1e-3)
+    assert (settings.optimizer.name, settings.optimizer.options, settings.model.freeze) == ("AdamW", {}, 3)
 
 
 def test_the_settings_are_importable_without_hydra() -> None:

@@ -113,8 +113,8 @@ def new_classifier_state(compose_tiny: Compose, *settings: str) -> dict[str, Ten
 def test_unfreezing_on_several_devices_is_refused(
     compose_tiny: Compose, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
+    settings = compose_tiny("model.freeze_epochs=1", "trainer.devices=2", "trainer.strategy=ddp")
     with pytest.raises(ConfigError, match=r"model\.freeze_epochs=1: several devices"):
-        settings = compose_tiny("model.freeze_epochs=1", "trainer.devices=2", "trainer.strategy=ddp")
         train(settings, RunFolder(tmp_path_factory.mktemp("ddp")))
 
 

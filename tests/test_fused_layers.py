@@ -3,6 +3,7 @@
 import copy
 import io
 import math
+from typing import Any
 
 import pytest
 import timm
@@ -50,6 +51,26 @@ def distance(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> float:
 def fused(network: ReXNet) -> ReXNet:
     """A fused copy."""
     return memory_efficient(copy.deepcopy(network))
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_frozen_weights_get_no_gradient_and_the_others_the_same(
+    autocast: bool, network: ReXNet, images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frozen in the middle and in training mode, where the fused layers run."""
+    wanted: list[bool] = []
+    real = fused_layers._NormBackward
+
+    def noted(*arguments: Any) -> Any:
+        wanted.extend(arguments[-1])
+        return real(*arguments)
+
+    monkeypatch.setattr(fused_layers, "_NormBackward", noted)
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(not name.startswith(("features.1.", "features.3.")))
+    gradients = trained(fused(network), images, autocast)[1]
+    assert False in wanted
+    assert distance(gradients, trained(network, images, autocast)[1]) < (0.2 if autocast else 1e-5)
 
 
 def test_a_step_in_float32_is_the_same(network: ReXNet, images: Tensor) -> None:

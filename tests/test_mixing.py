@@ -13,7 +13,7 @@ from tests.conftest import Compose
 
 
 @pytest.mark.parametrize(
-    "augment", [AugmentConfig(mixup=0.5), AugmentConfig(cutmix=1.0), AugmentConfig(mixup=0.2, cutmix=1)]
+    "augment", [AugmentConfig(mixup=0.5), AugmentConfig(cutmix=1.0), AugmentConfig(mixup=0.2, cutmix=1.0)]
 )
 def test_images_and_labels_are_mixed_in_the_same_shares(augment: AugmentConfig) -> None:
     torch.manual_seed(0)

@@ -34,6 +34,7 @@ from rexnet_ai_real.train.console import EpochBar, epoch_line
 from rexnet_ai_real.train.failures import LoaderDied
 from rexnet_ai_real.train.feasibility import check_job
 from rexnet_ai_real.train.outcome import metrics_of, warn_of_one_answer
+from rexnet_ai_real.train.recipe import recipe
 from rexnet_ai_real.train.run import train
 from rexnet_ai_real.train.schedule import Plan, learning_rate_factor
 from rexnet_ai_real.train.trainer import new_trainer
@@ -190,6 +191,32 @@ def test_a_schedule_that_ends_before_the_run_is_refused(compose_tiny: Compose, t
     with pytest.raises(ConfigError, match=r"schedule\.epochs=1: one_cycle reaches .* zero with epoch 1"):
         train(compose_tiny("schedule.epochs=1"), RunFolder(tmp_path))
     Plan(1, 1).check(ScheduleConfig("constant"), 5, resumed=False)
+
+
+def test_a_plateau_lowers_the_rate_and_is_remembered(compose_tiny: Compose, tmp_path: Path) -> None:
+    plateau = ("schedule.name=plateau", "schedule.patience=0", "schedule.reduce=0.5", "optimizer.lr=0.5")
+    whole, part = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "part")
+    train(compose_tiny("trainer.max_epochs=5", *plateau), whole)
+    losses, rate, best, expected = pd.read_csv(whole.history_file)["val_loss"], 0.5, float("inf"), []
+    for loss in losses:
+        expected.append(rate)
+        rate = rate if loss < best * (1 - 1e-4) else rate / 2  # PyTorch's threshold
+        best = min(best, loss)
+    assert rates(whole) == pytest.approx(expected)
+    assert expected[-1] < expected[0]
+
+    fallen = next(epoch for epoch, rate in enumerate(expected) if rate < 0.5)  # interrupted just after the plateau
+    train(compose_tiny(f"trainer.max_epochs={fallen}", *plateau), part)
+    train(compose_tiny("trainer.max_epochs=5", *plateau, f"resume={part.path}"), part)
+    assert rates(part) == rates(whole)
+    assert pd.read_csv(part.history_file)["val_loss"].tolist() == losses.tolist()
+
+
+def test_the_header_names_what_a_recipe_adds(compose_tiny: Compose) -> None:
+    assert recipe(compose_tiny()) == ""
+    added = ("model.freeze=3", "optimizer.layer_decay=0.8", "averaging.name=ema", "augment.mixup=0.2")
+    expected = "stem and 3 blocks frozen, layer decay 0.8, mixup 0.2, EMA 0.999"
+    assert recipe(compose_tiny(*added)) == expected
 
 
 # Networks of a fixed input size

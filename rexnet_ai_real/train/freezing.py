@@ -29,9 +29,7 @@ def freeze_first(network: nn.Module, blocks: int) -> None:
 
     matcher: Any = getattr(network, "group_matcher", None)
     if matcher is None:
-        raise ConfigError(
-            f"model.freeze={blocks}: timm knows no order of the layers of {type(network).__name__}; use 0"
-        )
+        raise ConfigError(f"model.freeze={blocks}: {type(network).__name__} has no order of layers in timm; use 0")
     layers: dict[str, int] = group_parameters(network, matcher(coarse=False), reverse=True)
     most = max(layers.values()) - 1
     if blocks > most:
@@ -80,6 +78,6 @@ def run_frozen_as_at_inference(network: nn.Module, *, norm: bool) -> None:
     """
     network.train()
     for module in network.modules():
-        parameters = list(module.parameters())
-        if parameters and not any(p.requires_grad for p in parameters) or norm and isinstance(module, _BatchNorm):
+        trained = [parameter.requires_grad for parameter in module.parameters()]
+        if (trained and not any(trained)) or (norm and isinstance(module, _BatchNorm)):
             module.eval()

@@ -39,9 +39,8 @@ def parameter_groups(network: nn.Module, config: OptimizerConfig) -> list[dict[s
         ]
     from timm.optim import param_groups_layer_decay  # takes seconds, and brings torchvision along
 
-    groups: list[dict[str, Any]] = param_groups_layer_decay(
-        network, config.weight_decay, layer_decay=config.layer_decay
-    )
+    decay, layer_decay = config.weight_decay, config.layer_decay
+    groups: list[dict[str, Any]] = param_groups_layer_decay(network, decay, layer_decay=layer_decay)
     groups.sort(key=lambda group: group["lr_scale"])
     for group in groups:
         group["lr"] = config.lr * group.pop("lr_scale")
