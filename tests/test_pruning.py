@@ -60,7 +60,12 @@ def test_bad_jobs_are_pruned_and_no_failures(multirun: Any, judged: None) -> Non
 def test_without_a_pruner_nobody_judges(multirun: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     seen = []
     original = sweeps.leave_run
-    monkeypatch.setattr(sweeps, "leave_run", lambda run, config: seen.append(current_judge()) or original(run, config))
+
+    def leave_run(run: RunFolder, config: Any) -> float:
+        seen.append(current_judge())
+        return original(run, config)
+
+    monkeypatch.setattr(sweeps, "leave_run", leave_run)
     multirun("+sweep=optuna", "hydra.sweeper.trials=1", RATES)
     assert seen == [None]
 
@@ -108,6 +113,7 @@ def test_a_training_ends_when_it_is_told(compose_tiny: Compose, tmp_path: Path) 
     with judged_by(judge), pytest.raises(Pruned, match="after epoch 1, its validation loss of"):
         train(compose_tiny(), run)
     history = pd.read_csv(run.history_file)
-    assert seen == [(1, pytest.approx(history["val_loss"].item()))]
+    (told,) = seen
+    assert told == pytest.approx((1, history["val_loss"].item()))
     assert not run.metrics_file.exists()
     assert current_judge() is None
