@@ -7,7 +7,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 if TYPE_CHECKING:
     import optuna
@@ -16,12 +16,22 @@ if TYPE_CHECKING:
 class OptunaSweeper(Sweeper):
     """Passes Hydra's launcher to the search in rexnet_ai_real/sweep/optuna_sweeper.py."""
 
-    def __init__(self, trials: int, seed: int | None, journal: str, params: DictConfig) -> None:
+    def __init__(
+        self,
+        trials: int,
+        seed: int | None,
+        journal: str,
+        params: DictConfig,
+        first: ListConfig,
+        pruner: str | None,
+    ) -> None:
         """See conf/hydra/sweeper/optuna.yaml for the meaning of each setting."""
         # Imported here, since Hydra imports every plugin whenever it starts.
         from rexnet_ai_real.sweep.optuna_sweeper import OptunaSearch
 
-        self.search = OptunaSearch(trials, seed, Path(journal), {str(key): value for key, value in params.items()})
+        ranges = {str(key): value for key, value in params.items()}
+        points = [{str(key): value for key, value in point.items()} for point in first]
+        self.search = OptunaSearch(trials, seed, Path(journal), ranges, points, pruner)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before `sweep`."""

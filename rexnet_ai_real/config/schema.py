@@ -293,6 +293,25 @@ class AveragingConfig:
 
 
 @dataclass
+class DistillConfig:
+    """Learning from a trained detector beside the labels, such as one network from those of all folds.
+
+    After Hinton et al. 2015. The loss is (1 - weight) cross-entropy + weight temperature² KL(teacher || student).
+    """
+
+    teacher: str | None = None
+    """The detector: a run folder, a multirun of folds, a saved detector. It sees the same changed images as the network
+    (Beyer et al. 2022), so its data settings (size, resize, mean ...) must be the same. Null: labels alone."""
+    weight: float = field(default=0.5, metadata=PROBABILITY)
+    """Share of the teacher in the loss; the rest is that of the labels."""
+    temperature: float = field(default=2.0, metadata=above(0))
+    """Both answers are softened by it before they are compared: higher tells more of how sure the teacher is."""
+    out_of_fold: bool = False
+    """The teacher is a multirun of all folds, and each image is taught by the network that held it out, by its answer
+    to the unchanged image, read from predictions.csv. Without it, networks teach images that they know by heart."""
+
+
+@dataclass
 class EarlyStoppingConfig:
     """When to end a run that no longer improves."""
 
@@ -370,6 +389,7 @@ class TrainConfig:
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     averaging: AveragingConfig = field(default_factory=AveragingConfig)
+    distill: DistillConfig = field(default_factory=DistillConfig)
 
 
 def preprocessing_of(data: DataConfig) -> Preprocessing:

@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ERROR_FILE: Final = "error.txt"
+PRUNED_FILE: Final = "pruned.txt"
+"""Why a search ended a job before its time."""
 OVERRIDES_FILE: Final = Path(".hydra", "overrides.yaml")
 FOLD: Final = "data.fold"
 PATIENCE: Final = "early_stopping.patience"
 NOT_SETTINGS: Final = ("sweep", "output_dir")
 
-Status = Literal["finished", "failed", "unfinished"]
+Status = Literal["finished", "failed", "pruned", "unfinished"]
 
 
 class NotASweep(UserError, ValueError):
@@ -58,9 +60,14 @@ class Job:
 
     @property
     def status(self) -> Status:
-        """Failed: error.txt exists; finished: metrics.json does; unfinished: still running, or interrupted."""
+        """Failed: error.txt exists; pruned: pruned.txt does; finished: metrics.json does.
+
+        Unfinished: still running, or interrupted.
+        """
         if self.error is not None:
             return "failed"
+        if (self.run.path / PRUNED_FILE).is_file():
+            return "pruned"
         return "finished" if self.metrics else "unfinished"
 
     @cached_property

@@ -15,9 +15,10 @@ from omegaconf import DictConfig, OmegaConf, flag_override, open_dict
 from rexnet_ai_real.cli.ending import ending
 from rexnet_ai_real.files import write_text
 from rexnet_ai_real.runs.claim import claim, missing_folders, remove_empty, system_errors_in_words
-from rexnet_ai_real.runs.jobs import ERROR_FILE, NotASweep
+from rexnet_ai_real.runs.jobs import ERROR_FILE, PRUNED_FILE, NotASweep
 from rexnet_ai_real.runs.record import override
 from rexnet_ai_real.sweep.foresight import check_jobs
+from rexnet_ai_real.sweep.pruning import Pruned
 
 log = logging.getLogger(__name__)
 
@@ -61,17 +62,23 @@ class SweepSummary(Callback):
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Write a failed job's error to its folder, and continue: Hydra would raise it and skip the other jobs.
 
-        The job then counts as one that returned NaN, which no sweeper takes for a good score.
+        The job then counts as one that returned NaN, which no sweeper takes for a good score. One that a search pruned
+        has not failed; its folder says why it ended.
         """
         if config.hydra.mode != RunMode.MULTIRUN or job_return.status != JobStatus.FAILED:
             return
         error: Exception = job_return._return_value  # the public property would raise it
-        first_line = f"{type(error).__name__}: {error}".partition("\n")[0]
-        file = Path(config.hydra.runtime.output_dir) / ERROR_FILE
-        write_text(file, f"{first_line}\n\n{''.join(traceback.format_exception(error))}")
-        log.error("Job %s failed: %s. The traceback is in %s", config.hydra.job.num, first_line, file)
+        folder = Path(config.hydra.runtime.output_dir)
         job_return.status = JobStatus.COMPLETED
         job_return.return_value = float("nan")
+        if isinstance(error, Pruned):
+            write_text(folder / PRUNED_FILE, f"{error}\n")
+            log.info("Job %s ended: %s", config.hydra.job.num, error)
+            return
+        first_line = f"{type(error).__name__}: {error}".partition("\n")[0]
+        file = folder / ERROR_FILE
+        write_text(file, f"{first_line}\n\n{''.join(traceback.format_exception(error))}")
+        log.error("Job %s failed: %s. The traceback is in %s", config.hydra.job.num, first_line, file)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Summarise, and end with exit status 1 if a job failed."""

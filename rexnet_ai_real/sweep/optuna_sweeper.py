@@ -16,6 +16,8 @@ from hydra.core.override_parser.types import IntervalSweep, Override, Transforme
 from hydra.errors import CompactHydraException
 from hydra.plugins.launcher import Launcher
 
+from rexnet_ai_real.sweep.pruning import judged_by
+
 if TYPE_CHECKING:  # importing Optuna takes a second
     import optuna
 
@@ -27,13 +29,17 @@ class OptunaSearch:
     """Runs job after job, each with the settings that Optuna's TPE sampler suggests. Minimises what the jobs return."""
 
     trials: int
-    """Jobs in all, failed ones, earlier ones and those of other processes included."""
+    """Jobs in all, failed and pruned ones, earlier ones and those of other processes included."""
     seed: int | None
     """None: a random one."""
     journal: Path
     """The file that holds the search."""
     params: Mapping[str, Any]
     """Key to sweep, as on the command line."""
+    first: Sequence[Mapping[str, Any]] = ()
+    """Settings of the first jobs, before the search chooses; a key that a point lacks is chosen."""
+    pruner: str | None = None
+    """One of PRUNERS; None: every job runs to its end."""
 
     def run(self, arguments: Sequence[str], launcher: Launcher) -> "optuna.Study":
         """Launch jobs until the study holds `trials` finished ones.
@@ -53,7 +59,11 @@ class OptunaSearch:
         space, fixed = self._parse(arguments)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         study = self._open_study()
-        finished = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.FAIL)
+        for point in self.first:
+            check_point(point, space)
+            study.enqueue_trial(dict(point), skip_if_exists=True)
+        states = optuna.trial.TrialState
+        finished = (states.COMPLETE, states.FAIL, states.PRUNED)
         while len(study.get_trials(deepcopy=False, states=finished)) < self.trials:
             try:
                 trial = study.ask(space)
@@ -64,12 +74,16 @@ class OptunaSearch:
                 ) from error
             chosen = [f"{key}={value}" for key, value in trial.params.items()]
             # The trial's number names the job's folder: unique among all processes and restarts that share the study.
-            (job,) = launcher.launch([[*fixed, *chosen]], initial_job_idx=trial.number)
+            judge = PruningJudge(trial)
+            with judged_by(judge if self.pruner else None):
+                (job,) = launcher.launch([[*fixed, *chosen]], initial_job_idx=trial.number)
             score = job.return_value
-            if isinstance(score, float) and not math.isnan(score):  # a failed job's score is NaN
+            if judge.has_pruned:
+                study.tell(trial, state=states.PRUNED)
+            elif isinstance(score, float) and not math.isnan(score):  # a failed job's score is NaN
                 study.tell(trial, score)
             else:
-                study.tell(trial, state=optuna.trial.TrialState.FAIL)
+                study.tell(trial, state=states.FAIL)
         return study
 
     def _parse(self, arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
@@ -96,7 +110,64 @@ class OptunaSearch:
         # A continued search must not draw its first random trials a second time.
         seed = None if self.seed is None else self.seed + len(study.get_trials(deepcopy=False))
         study.sampler = optuna.samplers.TPESampler(seed=seed)
+        study.pruner = new_pruner(self.pruner)
         return study
+
+
+@dataclass
+class PruningJudge:
+    """Tells the study the loss of each epoch of one job, and whether the job should end."""
+
+    trial: "optuna.Trial"
+    has_pruned: bool = False
+
+    def __call__(self, epoch: int, loss: float) -> bool:
+        """As `pruning.Judge`."""
+        self.trial.report(loss, epoch)
+        self.has_pruned = self.has_pruned or self.trial.should_prune()
+        return self.has_pruned
+
+
+def new_pruner(name: str | None) -> "optuna.pruners.BasePruner":
+    """The pruner of a name.
+
+    median ends a job whose best loss so far is above the median of the earlier jobs at that epoch (Golovin et al.
+    2017); the first 5 jobs and the first 2 epochs of each are spared. hyperband gives most jobs few epochs and the best
+    ones all (Li et al. 2018).
+
+    Raises:
+        CompactHydraException: no such pruner.
+    """
+    import optuna
+
+    pruners: dict[str | None, optuna.pruners.BasePruner] = {
+        None: optuna.pruners.NopPruner(),
+        "median": optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=3),
+        "hyperband": optuna.pruners.HyperbandPruner(min_resource=2),
+    }
+    if name not in pruners:
+        named = ", ".join(str(known) for known in pruners if known)
+        raise CompactHydraException(f"hydra.sweeper.pruner={name}: expected null or one of {named}")
+    return pruners[name]
+
+
+def check_point(point: Mapping[str, Any], space: Mapping[str, "optuna.distributions.BaseDistribution"]) -> None:
+    """Stop where a first point lies outside of the search, which Optuna would only warn of.
+
+    Raises:
+        CompactHydraException: names the key and the value.
+    """
+    for key, value in point.items():
+        if key not in space:
+            raise CompactHydraException(
+                f"hydra.sweeper.first: {key} is not searched; give it a range, or leave it out of the first points"
+            )
+        try:
+            inside = space[key]._contains(space[key].to_internal_repr(value))
+        except ValueError:  # not among the choices
+            inside = False
+        if not inside:
+            raise CompactHydraException(f"hydra.sweeper.first: {key}={value} is outside of its range, {space[key]}")
 
 
 def distribution(override: Override) -> "optuna.distributions.BaseDistribution":

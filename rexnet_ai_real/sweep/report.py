@@ -4,7 +4,7 @@ import math
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import pandas as pd
 from rich.box import SIMPLE_HEAD
@@ -16,7 +16,7 @@ from rexnet_ai_real.files import write_csv, write_text
 from rexnet_ai_real.markdown import markdown_table
 from rexnet_ai_real.metrics import training as metrics
 from rexnet_ai_real.metrics.training import METRICS, columns
-from rexnet_ai_real.runs.jobs import ERROR_FILE, FOLD, PATIENCE, describe, short
+from rexnet_ai_real.runs.jobs import ERROR_FILE, FOLD, PATIENCE, Status, describe, short
 from rexnet_ai_real.runs.record import override
 from rexnet_ai_real.sweep.cross_validation import CrossValidation
 from rexnet_ai_real.sweep.left_out_text import left_out_text
@@ -70,7 +70,7 @@ def draw(summary: Summary) -> list[Path]:
 def markdown(summary: Summary, figures: Sequence[Path]) -> str:
     """The text of summary.md."""
     counts = summary.table["status"].value_counts()
-    states = ", ".join(f"{counts[state]} {state}" for state in ("finished", "failed", "unfinished") if state in counts)
+    states = ", ".join(f"{counts[state]} {state}" for state in get_args(Status) if state in counts)
     parts = [
         f"# Sweep of {len(summary.jobs)} jobs",
         f"{states}. Order: {summary.order}. Epochs are counted from 1.",

@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from rexnet_ai_real.data.datamodule import Batch
 from rexnet_ai_real.files import write_atomically
 from rexnet_ai_real.metrics.training import METRICS, columns
+from rexnet_ai_real.sweep.pruning import Judge, Pruned
 from rexnet_ai_real.train.schedule import MONITOR
 
 
@@ -92,6 +93,24 @@ class History(L.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from the rows of a checkpoint; rows of later epochs are dropped."""
         self.rows = [dict(row) for row in state_dict["rows"]]
+
+
+class Pruning(L.Callback):
+    """Ends a job of a search where the search says so, after the epoch has its row in the history."""
+
+    def __init__(self, judge: Judge) -> None:
+        """`judge`: that of the search."""
+        self.judge = judge
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Tell the loss.
+
+        Raises:
+            Pruned: the search has seen enough.
+        """
+        epoch, loss = trainer.current_epoch + 1, float(trainer.callback_metrics["val/loss"])
+        if math.isfinite(loss) and self.judge(epoch, loss):
+            raise Pruned(f"after epoch {epoch}, its validation loss of {loss:.4f} was worse than that of earlier jobs")
 
 
 class SeedOfEpoch(L.Callback):

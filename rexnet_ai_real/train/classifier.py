@@ -19,6 +19,7 @@ from rexnet_ai_real.data.datamodule import Batch
 from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.metrics.training import METRICS
 from rexnet_ai_real.models import build, load_pretrained, memory_efficient
+from rexnet_ai_real.train.distillation import Distillation
 from rexnet_ai_real.train.freezing import freeze_first
 from rexnet_ai_real.train.mixing import Mixing, new_mixing
 from rexnet_ai_real.train.optimizer import new_optimizer
@@ -110,6 +111,7 @@ class Classifier(L.LightningModule):
         # Set by the caller, as are the weights of the classes. Not in checkpoints: settings and images determine them.
         self.label_smoothing = 0.0
         self.mixing: Mixing | None = None
+        self.distillation: Distillation | None = None
         self.origin = "random (model.weights=null)"
         """Where the initial weights come from, in words."""
         self.class_weights: Tensor | None
@@ -120,7 +122,7 @@ class Classifier(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Cross-entropy of one batch: normalised images (N, 3, H, W) and labels (N,)."""
-        images, labels, _ = batch
+        images, labels, rows = batch
         target = labels
         if self.training and self.mixing:
             images, target = self.mixing(images, labels)
@@ -129,6 +131,8 @@ class Classifier(L.LightningModule):
         smoothing = self.label_smoothing if self.training else 0.0
         loss = weighted_loss(logits, target, self.class_weights, smoothing)
         self._measure(logits.detach().softmax(dim=1)[:, AI], labels, loss)
+        if self.training and self.distillation:
+            loss = self.distillation(loss, logits, images, rows)
         if self.training:
             rate = self.trainer.optimizers[0].param_groups[-1]["lr"]
             self.log_dict({"step/loss": loss.detach(), "step/lr": rate}, on_step=True, on_epoch=False)

@@ -11,6 +11,7 @@ from rexnet_ai_real.data.datamodule import ImageDataModule
 from rexnet_ai_real.detector.engines.device import best_device
 from rexnet_ai_real.train.checks import check_inputs
 from rexnet_ai_real.train.classifier import new_classifier
+from rexnet_ai_real.train.distillation import check_teacher
 from rexnet_ai_real.train.optimizer import new_optimizer
 from rexnet_ai_real.train.schedule import Plan, schedule_of
 
@@ -41,6 +42,7 @@ def check_settings(config: TrainConfig) -> None:
     """
     check_devices(config.trainer)
     check_optimization(config)
+    check_teacher(config)
     if config.model.freeze_epochs and config.trainer.devices * config.trainer.num_nodes > 1:
         raise ConfigError(
             f"model.freeze_epochs={config.model.freeze_epochs}: several devices exchange the gradients of a fixed set "

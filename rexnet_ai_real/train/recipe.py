@@ -5,7 +5,7 @@ from rexnet_ai_real.config import TrainConfig
 
 def recipe(config: TrainConfig) -> str:
     """The ingredients that are on, such as "stem and 3 blocks frozen, EMA 0.999"; empty where none is."""
-    model, averaging = config.model, config.averaging
+    model, averaging, distill = config.model, config.averaging, config.distill
     last = f"EMA {averaging.decay:g}" if averaging.name == "ema" else f"SWA from {averaging.start:.0%} on"
     parts = {
         f"stem and {model.freeze} blocks frozen": model.freeze,
@@ -16,6 +16,7 @@ def recipe(config: TrainConfig) -> str:
         f"mixup {config.augment.mixup:g}": config.augment.mixup,
         f"cutmix {config.augment.cutmix:g}": config.augment.cutmix,
         last: averaging.name,
+        f"taught by {distill.teacher}, weight {distill.weight:g}": distill.teacher,
         f"gradient clipped at {config.trainer.gradient_clip}": config.trainer.gradient_clip,
         f"{config.trainer.accumulate_grad_batches} batches a step": config.trainer.accumulate_grad_batches > 1,
     }

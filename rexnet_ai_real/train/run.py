@@ -23,6 +23,7 @@ from rexnet_ai_real.runs.record import keep_record
 from rexnet_ai_real.train.callbacks import History
 from rexnet_ai_real.train.classifier import class_weights, new_classifier
 from rexnet_ai_real.train.console import dry_run_result, header, log_why_ended, warn_of_imbalance
+from rexnet_ai_real.train.distillation import new_distillation
 from rexnet_ai_real.train.failures import TrainingDiverged, ctrl_c_ends_training, loader_failures_explained
 from rexnet_ai_real.train.feasibility import check_batches, check_settings
 from rexnet_ai_real.train.outcome import write_outcome
@@ -59,6 +60,7 @@ def train(config: TrainConfig, folder: RunFolder) -> float | None:
     check_batches(config, data)
     labels = data.rows("train")["label"]
     classifier.class_weights = class_weights(config.loss.class_weights, labels.astype(int).tolist())
+    classifier.distillation = new_distillation(config, data.manifest)
 
     checkpoint, plan = None, Plan.of_new_run(config.schedule, config.trainer.max_epochs)
     if config.resume:

@@ -11,8 +11,9 @@ from lightning.pytorch.profilers import AdvancedProfiler, Profiler, PyTorchProfi
 from rexnet_ai_real.config import TrainConfig, TrainerConfig
 from rexnet_ai_real.detector.engines.device import best_device, best_precision
 from rexnet_ai_real.runs.folder import RunFolder
+from rexnet_ai_real.sweep.pruning import current_judge
 from rexnet_ai_real.train.averaging import Averaging
-from rexnet_ai_real.train.callbacks import History, PlateauSteps, SeedOfEpoch
+from rexnet_ai_real.train.callbacks import History, PlateauSteps, Pruning, SeedOfEpoch
 from rexnet_ai_real.train.checkpoints import AtomicCheckpoints
 from rexnet_ai_real.train.console import EpochBar, EpochLines, on_terminal
 from rexnet_ai_real.train.dashboard import BestSoFar, Dashboard, TensorBoardImages
@@ -66,6 +67,7 @@ def new_trainer(config: TrainConfig, folder: RunFolder, history: History, callba
             *([PlateauSteps()] if config.schedule.name == "plateau" else []),
             *([Averaging(config.averaging)] if config.averaging.name else []),
             *([EpochBar()] if bar else []),
+            *([Pruning(judge)] if (judge := current_judge()) else []),
         ],
         enable_progress_bar=bar,
         log_every_n_steps=1,
