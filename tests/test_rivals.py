@@ -4,7 +4,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,8 @@ import torch
 from PIL import Image, ImageStat
 from safetensors.torch import save_file
 from sklearn.metrics import roc_auc_score
-from timm.data import create_transform, resolve_data_config
+from timm.data import config as of_timm
+from timm.data.transforms_factory import create_transform
 
 from rexnet_ai_real.config import EvaluateConfig
 from rexnet_ai_real.errors import UserError
@@ -118,7 +119,7 @@ def test_corrupted_images_come_as_files_without_loss(here: Path, images: Path, t
     data = settings("", images, tmp_path).data
     part = read_collection(data, "images").drawn(6)
     detector = open_rival(f"python:{here.stem}:light")
-    chosen = {"cache": tmp_path / "cache", "settings": data, "title": "Corrupted"}
+    chosen: dict[str, Any] = {"cache": tmp_path / "cache", "settings": data, "title": "Corrupted"}
     found = predicted_logits(part, lambda _: detector, corruptions=CORRUPTIONS[:20], **chosen)
     expected = [
         [
@@ -201,18 +202,19 @@ def test_a_run_is_compared_with_a_rival_on_its_own_images(
 def weights(folder: Path, classes: int) -> Path:
     """A network of timm's with random weights, whose batch norm has seen something."""
     torch.manual_seed(0)
-    network = timm.create_model(NETWORK, num_classes=classes)
+    network: Any = timm.create_model(NETWORK, num_classes=classes)
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(module.running_var, 0.5, 2)
+            torch.nn.init.uniform_(cast(torch.Tensor, module.running_var), 0.5, 2)
     save_file(network.state_dict(), folder / f"{classes}.safetensors")
     return folder / f"{classes}.safetensors"
 
 
 def outputs(file: Path, classes: int, image: Image.Image, **changes: Any) -> torch.Tensor:
     """What timm itself makes of an image, (classes,)."""
-    network = timm.create_model(NETWORK, num_classes=classes, checkpoint_path=str(file)).eval()
-    config = resolve_data_config({}, pretrained_cfg=network.pretrained_cfg | changes)
+    network: Any = timm.create_model(NETWORK, num_classes=classes, checkpoint_path=str(file)).eval()
+    resolve: Any = of_timm.resolve_data_config
+    config = resolve({}, pretrained_cfg=network.pretrained_cfg | changes)
     with torch.inference_mode():
         answer: torch.Tensor = network(create_transform(**config)(image)[None])[0]
     return answer

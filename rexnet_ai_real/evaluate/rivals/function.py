@@ -113,7 +113,7 @@ class FunctionEngine:
         return float(np.log(clipped / (1 - clipped)))
 
 
-def function_rival(name: str) -> Detector:
+def open_function(name: str) -> Detector:
     """MODULE:FUNCTION, imported from the current folder or the environment, as a detector.
 
     Raises:

@@ -6,8 +6,8 @@ from typing import Final
 from rexnet_ai_real.detector.detector import Detector
 
 RIVALS: Final = {
-    "timm": "rexnet_ai_real.evaluate.rivals.timm_network:timm_rival",
-    "python": "rexnet_ai_real.evaluate.rivals.function:function_rival",
+    "timm": "rexnet_ai_real.evaluate.rivals.timm_network:open_network",
+    "python": "rexnet_ai_real.evaluate.rivals.function:open_function",
 }
 """What stands before the first colon -> module:function, which takes what stands behind it and gives a `Detector`."""
 

@@ -65,7 +65,7 @@ class TimmPreprocessing(Preprocessing):
         )
 
 
-def timm_rival(name: str) -> Detector:
+def open_network(name: str) -> Detector:
     """NETWORK@WEIGHTS or NETWORK:OUTPUT@WEIGHTS as a detector, in 32 bits.
 
     Args:
