@@ -182,7 +182,7 @@ def test_a_run_with_every_change_to_images_answers_as_its_detector(
     train(settings, folder)
     expected = pd.read_csv(folder.predictions_file)
     root = Path(str(settings.data.root))
-    found = Detector.load(folder.path).predict([root / path for path in expected["path"]])
+    found = Detector.load(folder.path, precision="32-true").predict([root / path for path in expected["path"]])
     assert [verdict.logit for verdict in found] == pytest.approx(expected["logit"].tolist(), abs=1e-5)
     copies = list((tmp_path / "cache" / "reconstructed").rglob("*.webp"))
     manifest = read_manifest(folder.manifest_file)
