@@ -92,7 +92,8 @@ class Preprocessing:
     def to_views(self, image: Image.Image) -> Pixels:
         """The same of every view, (views, size, size, 3)."""
         native = replace(self, resize="native").to_array(image)[None] if "native" in self.views else None
-        return self.views_of(self.to_array(image)[None], native)[0]
+        [views] = self.views_of(self.to_array(image)[None], native)
+        return np.asarray(views)
 
     def views_of(self, frames: Pixels, natives: Pixels | None) -> Pixels:
         """Frames and the same images at native resolution, both (N, size, size, 3) -> (N, views, size, size, 3)."""
