@@ -130,7 +130,7 @@ def test_views_are_averaged_and_part_of_what_a_detector_is(
     assert len({several.fingerprint, detector.fingerprint, alone[0].fingerprint}) == 3
     assert alone[1].fingerprint == detector.fingerprint
     several.save(tmp_path / "saved")
-    again = Detector.load(tmp_path / "saved")
+    again = Detector.load(tmp_path / "saved", precision="32-true")
     assert again.preprocessing.views == ("frame", "native", "flip")
     assert [verdict.logit for verdict in again.predict(images)] == pytest.approx(found, abs=1e-5)
 
