@@ -168,11 +168,9 @@ def _card(row: Row, thumbnail: str, folder: Path) -> str:
     if words := caution(row):
         lead, _, why = words.partition(": ")
         leaning = f'<div class="leaning">{html.escape(lead)}<span class="why">: {html.escape(why)}</span></div>'
-    remark = (
-        f'<div class="remark">{html.escape(row["remark"].capitalize())}</div>'
-        if row["remark"] not in ("", row["reason"])
-        else ""
-    )
+    remark = ""
+    if row["remark"] and row["remark"] != row["reason"]:
+        remark = f'<div class="remark">{html.escape(row["remark"].capitalize())}</div>'
     metadata = ""
     if row.get("provenance_says"):
         metadata = f'<div class="metadata">Metadata: {html.escape(readable(row["provenance"]))}</div>'

@@ -13,8 +13,8 @@ from rexnet_ai_real.labels import OUT_OF_SCOPE, WORDS
 from rexnet_ai_real.provenance import read_provenance
 
 COLUMNS: Final = ("path", "label", "probability", "leaning", "reason", "remark", "logit", "error", "detector")
-"""`leaning` is the answer at the threshold, `reason` why an image is unsure or out of scope, `remark` what makes it hard to judge, and
-`detector` identifies the detector that answered, see `detector_name`."""
+"""`leaning` is the answer at the threshold, `reason` why an image is unsure or out of scope, `remark` what makes it
+hard to judge, and `detector` identifies the detector that answered, see `detector_name`."""
 PROVENANCE: Final = ("provenance_says", "provenance")
 """What the metadata claim (ai, real, edited, unknown or nothing), and why. It does not change the probability."""
 

@@ -92,8 +92,8 @@ def _table(scope: Abstention, redelivery: Abstention) -> Table:
             "Right, nearest out",
         ),
         rows,
-        "Share of right answers at the threshold. Last column: as many images left out as by the rule, those nearest to "
-        "the threshold, which costs no further inference.",
+        "Share of right answers at the threshold. Last column: as many images left out as by the rule, those nearest "
+        "to the threshold, which costs no further inference.",
     )
 
 
