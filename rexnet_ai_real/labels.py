@@ -8,9 +8,14 @@ LABELS: Final[tuple[Label, Label]] = ("real", "ai")
 REAL: Final = 0
 AI: Final = 1
 
-WORDS: Final = {"real": "real", "ai": "AI-generated", "unsure": "unsure"}
+UNSURE: Final = "unsure"
+OUT_OF_SCOPE: Final = "out of scope"
+ABSTENTIONS: Final = (UNSURE, OUT_OF_SCOPE)
+"""Answers that say neither; each has its reason."""
+
+WORDS: Final = {"real": "real", "ai": "AI-generated", UNSURE: UNSURE, OUT_OF_SCOPE: OUT_OF_SCOPE}
 """Each answer as sentences write it."""
-SHORT_WORDS: Final = {"real": "real", "ai": "AI", "unsure": "unsure"}
+SHORT_WORDS: Final = WORDS | {"ai": "AI"}
 """The same where room is scarce: tables and figures."""
 TITLES: Final = {label: word[0].upper() + word[1:] for label, word in WORDS.items()}
 """The same at the beginning of a line."""

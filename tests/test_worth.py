@@ -15,7 +15,7 @@ from rexnet_ai_real.detector.description import UNCALIBRATED, Description, write
 from rexnet_ai_real.detector.verdict import verdicts
 from rexnet_ai_real.detector.worth import Worth, summarised
 from rexnet_ai_real.images.preprocessing import Preprocessing
-from rexnet_ai_real.images.remarks import read_with_remark
+from rexnet_ai_real.images.remarks import read_with_remarks
 from rexnet_ai_real.labels import percent
 
 PREPROCESSING = Preprocessing(64, "squash", "bilinear", (0.5,) * 3, (0.5,) * 3)
@@ -147,7 +147,7 @@ def test_no_right_answer_at_the_threshold_is_an_error_of_1() -> None:
 
 def remark_on(image: Image.Image, tmp_path: Path) -> str | None:
     image.save(tmp_path / "a.png")
-    return read_with_remark(tmp_path / "a.png", PREPROCESSING)[1]
+    return read_with_remarks(tmp_path / "a.png", PREPROCESSING).remark
 
 
 def test_images_that_are_hard_to_judge_earn_a_remark(tmp_path: Path) -> None:

@@ -35,13 +35,14 @@ def add_images(parser: argparse.ArgumentParser) -> None:
 
 
 def add_answer(parser: argparse.ArgumentParser) -> None:
-    """Whether "unsure" is an allowed answer."""
+    """Whether "unsure" and "out of scope" are allowed answers."""
     parser.add_argument(
         "--answer",
         choices=(PROMISED, ALWAYS),
         default=PROMISED,
-        help='promised: "unsure" where the detector cannot keep its promised error rate (default); always: the answer '
-        "at its threshold, without that promise",
+        help='promised: "unsure" where the detector cannot keep its promised error rate, "out of scope" of '
+        "screenshots, text, flat graphics and images too small to judge (default); always: the answer at its threshold, "
+        "without a promise",
     )
 
 

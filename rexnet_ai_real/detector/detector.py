@@ -27,14 +27,23 @@ from rexnet_ai_real.detector.engines.engine import (
     require_exported,
 )
 from rexnet_ai_real.detector.hub import locate
-from rexnet_ai_real.detector.verdict import Verdict, verdicts
+from rexnet_ai_real.detector.verdict import Delivered, Verdict, verdicts
 from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.images.decode import file_bytes
 from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.images.loading import prepared_batches
 from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing
-from rexnet_ai_real.images.remarks import read_with_remark
+from rexnet_ai_real.images.redelivery import REDELIVERIES, read_redelivered
+from rexnet_ai_real.images.remarks import Remarked, read_with_remarks
 from rexnet_ai_real.images.walk import ImageFile, image_files, is_system_file
 from rexnet_ai_real.runs.identify import Saved, identify
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Prepared:
+    image: Remarked
+    copies: tuple[Pixels, ...] = ()
+    """After each of `REDELIVERIES`, where these are wanted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,8 +142,12 @@ class Detector:
         workers: int = 2,
         *,
         max_pixels: int = MAX_PIXELS,
+        redeliver: bool = False,
     ) -> Iterator[Verdict]:
         """A verdict on each file, lazily and in order; a file that gives no image is a verdict with an error.
+
+        Screenshots, text, flat graphics, and images with nothing on them or far fewer pixels than the network sees are
+        "out of scope"; the probability and the way it leans are given all the same.
 
         Memory does not grow with the number of files: at most two batches of prepared images wait for the network.
 
@@ -144,13 +157,14 @@ class Detector:
             batch_size: images that go through the network together.
             workers: threads that decode and prepare images ahead of the network.
             max_pixels: an image with more is a verdict with an error.
+            redeliver: also judge two smaller, re-compressed copies of each image, and be "unsure" where one of them
+                changes the answer. Takes three times as long.
 
         Raises:
             ValueError: a batch size or a number of workers below 1.
         """
-        return self.predict_files(
-            image_files(paths, is_passed_over=is_system_file), batch_size, workers, max_pixels=max_pixels
-        )
+        files = image_files(paths, is_passed_over=is_system_file)
+        return self.predict_files(files, batch_size, workers, max_pixels=max_pixels, redeliver=redeliver)
 
     def predict_files(
         self,
@@ -159,6 +173,7 @@ class Detector:
         workers: int = 2,
         *,
         max_pixels: int = MAX_PIXELS,
+        redeliver: bool = False,
     ) -> Iterator[Verdict]:
         """The same for files that were found already; folders among them are errors.
 
@@ -167,22 +182,41 @@ class Detector:
         """
         if batch_size < 1 or workers < 1:
             raise ValueError(f"batch_size={batch_size}, workers={workers}: expected at least 1 of each")
-        return self._predict(files, batch_size, workers, max_pixels)
+        return self._predict(files, batch_size, workers, max_pixels, redeliver)
 
-    def _predict(self, files: Iterable[ImageFile], batch_size: int, workers: int, max_pixels: int) -> Iterator[Verdict]:
-        def prepare(path: Path) -> tuple[Pixels, str | None]:
-            return read_with_remark(path, self.preprocessing, max_pixels=max_pixels)
+    def _predict(
+        self, files: Iterable[ImageFile], batch_size: int, workers: int, max_pixels: int, redeliver: bool
+    ) -> Iterator[Verdict]:
+        def prepare(path: Path) -> _Prepared:
+            with file_bytes(path) as data:
+                image = read_with_remarks(data, self.preprocessing, max_pixels=max_pixels)
+                if not redeliver:
+                    return _Prepared(image)
+                return _Prepared(image, read_redelivered(data, self.preprocessing, max_pixels=max_pixels))
 
         batch_size = min(batch_size, at_once(self.preprocessing.image_size) or batch_size)
         for batch in prepared_batches(prepare, files, batch_size=batch_size, workers=workers):
             yield from self._verdicts(batch)
 
-    def _verdicts(self, batch: list[tuple[ImageFile, tuple[Pixels, str | None] | str]]) -> list[Verdict]:
-        good = [(file.path, *made) for file, made in batch if not isinstance(made, str)]
+    def _verdicts(self, batch: list[tuple[ImageFile, _Prepared | str]]) -> list[Verdict]:
+        good = [(file.path, made) for file, made in batch if not isinstance(made, str)]
         answers: Iterator[Verdict] = iter(())
         if good:
-            paths, pixels, remarks = zip(*good, strict=True)
             answers = iter(
-                verdicts(paths, logits_of_views(self.engine, np.stack(pixels)).tolist(), self.calibration, remarks)
+                verdicts(
+                    [path for path, _ in good],
+                    logits_of_views(self.engine, np.stack([made.image.pixels for _, made in good])).tolist(),
+                    self.calibration,
+                    [made.image.remark for _, made in good],
+                    [made.image.outside for _, made in good],
+                    self._delivered([made.copies for _, made in good]),
+                )
             )
         return [Verdict.failed(file.path, made) if isinstance(made, str) else next(answers) for file, made in batch]
+
+    def _delivered(self, copies: list[tuple[Pixels, ...]]) -> list[Delivered] | None:
+        """Logits of each image after each of `REDELIVERIES`; None where no copies were made."""
+        if not copies[0]:
+            return None
+        logits = [logits_of_views(self.engine, np.stack(images)).tolist() for images in zip(*copies, strict=True)]
+        return [tuple(zip(REDELIVERIES, of_image, strict=True)) for of_image in zip(*logits, strict=True)]

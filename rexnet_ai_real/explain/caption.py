@@ -6,7 +6,7 @@ from rexnet_ai_real.explain.explanation import Explanation, Scale
 from rexnet_ai_real.images.contact_sheet import FAINT, INK, LABEL_COLOURS, PAPER
 from rexnet_ai_real.images.heat import colour_bar
 from rexnet_ai_real.images.lettering import fitted, font, wrapped
-from rexnet_ai_real.labels import IMAGE_OF_CLASS, TITLES, WORDS, percent
+from rexnet_ai_real.labels import ABSTENTIONS, IMAGE_OF_CLASS, OUT_OF_SCOPE, TITLES, WORDS, percent
 
 
 def caption(width: int, letter: int, explanation: Explanation, scale: Scale, notes: list[str]) -> Image.Image:
@@ -51,7 +51,7 @@ def answer(explanation: Explanation) -> str:
     """The verdict in words, of an image that did not fail."""
     verdict = explanation.verdict
     assert verdict.probability is not None
-    leaning = f", leans {WORDS[verdict.leaning]}" if verdict.label == "unsure" and verdict.leaning else ""
+    leaning = f", leans {WORDS[verdict.leaning]}" if verdict.label in ABSTENTIONS and verdict.leaning else ""
     return f"{TITLES[_label(explanation)]}{leaning}, {percent(verdict.probability)}"
 
 
@@ -59,9 +59,11 @@ def cautions(explanation: Explanation) -> list[str]:
     """Why the verdict is no more certain, a sentence each."""
     verdict = explanation.verdict
     said = []
-    if verdict.reason:
+    if verdict.reason and verdict.label == OUT_OF_SCOPE:
+        said.append(f"Not made to judge this: {verdict.reason}")
+    elif verdict.reason:
         said.append(f"Not sure enough to promise: {verdict.reason}")
-    if verdict.remark:
+    if verdict.remark and verdict.remark != verdict.reason:
         said.append(verdict.remark[0].upper() + verdict.remark[1:])
     return said
 

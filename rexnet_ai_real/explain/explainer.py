@@ -18,7 +18,7 @@ from rexnet_ai_real.images.decode import file_bytes
 from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.images.loading import prepared_batches
 from rexnet_ai_real.images.preprocessing import Pixels
-from rexnet_ai_real.images.remarks import read_with_remark
+from rexnet_ai_real.images.remarks import Remarked, read_with_remarks
 from rexnet_ai_real.images.walk import ImageFile
 from rexnet_ai_real.labels import AI, LABELS
 from rexnet_ai_real.provenance import read_provenance
@@ -28,8 +28,7 @@ Target = Literal["predicted", "ai", "real"]
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    pixels: Pixels
-    remark: str | None
+    image: Remarked
     provenance: str
 
 
@@ -44,7 +43,7 @@ class Explainer:
     """The class that the heat shows evidence for; predicted: the one that the threshold gives."""
     max_pixels: int = MAX_PIXELS
     always: bool = False
-    """Whether the answer at the threshold stands in place of "unsure"."""
+    """Whether the answer at the threshold stands in place of none."""
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -85,16 +84,18 @@ class Explainer:
 
     def _prepare(self, path: Path) -> _Prepared:
         with file_bytes(path) as data:
-            pixels, remark = read_with_remark(data, self.detector.preprocessing, max_pixels=self.max_pixels)
-            return _Prepared(pixels, remark, read_provenance(data).verdict)
+            image = read_with_remarks(data, self.detector.preprocessing, max_pixels=self.max_pixels)
+            return _Prepared(image, read_provenance(data).verdict)
 
     def _explained(self, batch: list[tuple[ImageFile, _Prepared | str]]) -> Iterator[Explanation]:
         good = [(file.path, made) for file, made in batch if isinstance(made, _Prepared)]
         explained: Iterator[Explanation] = iter(())
         if good:
-            logits, heat, targets = self._heat(np.stack([made.pixels for _, made in good]))
-            remarks = [made.remark for _, made in good]
-            answers = verdicts([path for path, _ in good], logits.tolist(), self.detector.calibration, remarks)
+            logits, heat, targets = self._heat(np.stack([made.image.pixels for _, made in good]))
+            remarks = [made.image.remark for _, made in good]
+            outside = [made.image.outside for _, made in good]
+            paths = [path for path, _ in good]
+            answers = verdicts(paths, logits.tolist(), self.detector.calibration, remarks, outside)
             if self.always:
                 answers = [answer.always() for answer in answers]
             explained = (

@@ -10,7 +10,7 @@ INK: Final = "#1a1a1a"
 FAINT: Final = "#6b6b6b"
 GROUND: Final = "#f2f2f2"
 """Behind a thumbnail that does not fill its square."""
-LABEL_COLOURS: Final = {"ai": "#d55e00", "real": "#0072b2", "unsure": "#8c8c8c"}
+LABEL_COLOURS: Final = {"ai": "#d55e00", "real": "#0072b2", "unsure": "#8c8c8c", "out of scope": "#cc79a7"}
 """Distinct with every kind of colour vision (Okabe and Ito 2008)."""
 
 THUMBNAIL: Final = 168

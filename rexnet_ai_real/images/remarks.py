@@ -1,5 +1,6 @@
-"""What makes an image hard to judge: far fewer pixels than the network sees, or nothing on it."""
+"""What makes an image hard to judge: far fewer pixels than the network sees, nothing on it, or no photograph at all."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -8,6 +9,7 @@ from PIL import Image
 from rexnet_ai_real.images.decode import decode_then
 from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing
+from rexnet_ai_real.images.scope import out_of_scope
 
 FAR_BELOW: Final = 4
 """An image whose shorter side is this many times shorter than the side that the network sees earns a remark."""
@@ -15,18 +17,29 @@ _BLANK: Final = 2
 """Grey levels within which a blank image varies: JPEG keeps a single colour that exactly."""
 
 
-def read_with_remark(
-    source: Path | bytes, preprocessing: Preprocessing, *, max_pixels: int = MAX_PIXELS
-) -> tuple[Pixels, str | None]:
-    """What the network sees of an image, as `Preprocessing.to_views` gives it, and a remark, if there is one to make.
+@dataclass(frozen=True, slots=True, eq=False)
+class Remarked:
+    """An image as the network sees it, and what was noticed while it was whole."""
+
+    pixels: Pixels
+    """(views, side, side, 3), before they are normalised."""
+    remark: str | None
+    """As of `remark`."""
+    outside: str | None
+    """Why it is nothing that a detector of AI-generated images can judge: the remark, or as of `out_of_scope`."""
+
+
+def read_with_remarks(source: Path | bytes, preprocessing: Preprocessing, *, max_pixels: int = MAX_PIXELS) -> Remarked:
+    """What the network sees of an image, as `Preprocessing.to_views` gives it, and what is to be said of the image.
 
     Raises:
         UnreadableImage: as `decode`.
     """
 
-    def prepare(image: Image.Image) -> tuple[Pixels, str | None]:
+    def prepare(image: Image.Image) -> Remarked:
         views = preprocessing.to_views(image)
-        return views, remark(image.size, views[0])
+        said = remark(image.size, views[0])
+        return Remarked(views, said, said or out_of_scope(image))
 
     return decode_then(prepare, source, max_pixels=max_pixels, enough=preprocessing.enough)
 

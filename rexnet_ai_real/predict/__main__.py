@@ -43,6 +43,12 @@ def _parser() -> argparse.ArgumentParser:
     add_images(parser)
     add_answer(parser)
     parser.add_argument(
+        "--redeliver",
+        action="store_true",
+        help='also judge two smaller, re-compressed copies of each image: "unsure" where one changes the answer (takes '
+        "three times as long)",
+    )
+    parser.add_argument(
         "-o",
         "--output",
         type=Path,
@@ -100,7 +106,9 @@ def predict(options: argparse.Namespace) -> int:
         keep_freed_memory()
     always = options.answer == ALWAYS
     scan = Scan(
-        detector, listed, options.batch_size, options.workers, options.max_pixels, options.provenance, always=always
+        *(detector, listed, options.batch_size, options.workers, options.max_pixels, options.provenance),
+        always=always,
+        redeliver=options.redeliver,
     )
     is_listed_once = "-" in options.paths
     if options.output is None:
@@ -110,7 +118,7 @@ def predict(options: argparse.Namespace) -> int:
         write_rows(rows, sink, summary)
         sink.close([summary.sentence, *_sentences(worth, options)])
         return _end(scan.passed_over.remarks(), summary.failed)
-    name = detector_name(detector.description, always=always)
+    name = detector_name(detector.description, always=always, redeliver=options.redeliver)
     with Output(options.output, columns(options.provenance), name, resume=options.resume) as output:
         if len(output.known):
             print(f"{len(output.known):,} results are already in {output.records}.", file=sys.stderr)

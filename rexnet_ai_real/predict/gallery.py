@@ -24,7 +24,7 @@ from rexnet_ai_real.detector.worth import Worth
 from rexnet_ai_real.files import write_atomically
 from rexnet_ai_real.images.decode import UnreadableImage, decode_then
 from rexnet_ai_real.images.loading import made_ahead
-from rexnet_ai_real.labels import TITLES, percent
+from rexnet_ai_real.labels import ABSTENTIONS, LABELS, TITLES, percent
 from rexnet_ai_real.predict.row import Row, caution, readable
 from rexnet_ai_real.predict.summary import Summary
 from rexnet_ai_real.progress import track
@@ -47,7 +47,7 @@ class Gallery:
         Args:
             worth: of the detector.
             detector: its name in the rows.
-            always: whether the answers at the threshold stand in place of "unsure".
+            always: whether the answers at the threshold stand in place of none.
             most: images shown at most.
             workers: threads that make thumbnails.
             max_pixels: as for `decode`.
@@ -150,9 +150,9 @@ def _rows(file: BinaryIO, offsets: NDArray[np.int64]) -> Iterator[Row]:
 
 
 def _filters(summary: Summary) -> str:
-    counts = {"all": summary.answered} | {label: summary.labels[label] for label in ("ai", "real", "unsure")}
+    counts = {"all": summary.answered} | {label: summary.labels[label] for label in (*reversed(LABELS), *ABSTENTIONS)}
     return "".join(
-        f'<button type="button" value="{label}" aria-pressed="{str(label == "all").lower()}">'
+        f'<button type="button" value="{_css(label)}" aria-pressed="{str(label == "all").lower()}">'
         f"{TITLES.get(label, 'All')} {count:,}</button>"
         for label, count in counts.items()
         if count or label == "all"
@@ -168,12 +168,14 @@ def _card(row: Row, thumbnail: str, folder: Path) -> str:
     if words := caution(row):
         lead, _, why = words.partition(": ")
         leaning = f'<div class="leaning">{html.escape(lead)}<span class="why">: {html.escape(why)}</span></div>'
-    remark = f'<div class="remark">{html.escape(row["remark"].capitalize())}</div>' if row["remark"] else ""
+    remark = ""
+    if row["remark"] and row["remark"] != row["reason"]:
+        remark = f'<div class="remark">{html.escape(row["remark"].capitalize())}</div>'
     metadata = ""
     if row.get("provenance_says"):
         metadata = f'<div class="metadata">Metadata: {html.escape(readable(row["provenance"]))}</div>'
     return (
-        f'<figure class="{label}"><button type="button" class="thumb" data-p="{row["probability"]}" '
+        f'<figure class="{_css(label)}"><button type="button" class="thumb" data-p="{row["probability"]}" '
         f'data-path="{html.escape(path)}" data-href="{href}" aria-label="Enlarge {html.escape(readable(short))}">'
         f"{image}</button><figcaption>"
         f'<div class="verdict"><span>{TITLES[label]}</span><span>{html.escape(shown)}</span></div>'
@@ -181,6 +183,11 @@ def _card(row: Row, thumbnail: str, folder: Path) -> str:
         f'<div class="path" title="{html.escape(path)}"><a href="{href}" target="_blank">'
         f"{html.escape(readable(short))}</a></div>{remark}{metadata}</figcaption></figure>\n"
     )
+
+
+def _css(label: str) -> str:
+    """The answer as the name of a class of CSS, for colours and filters."""
+    return label.replace(" ", "-")
 
 
 def _link(path: str, folder: Path) -> str:

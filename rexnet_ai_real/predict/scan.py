@@ -34,7 +34,9 @@ class Scan:
     is_left_out: Callable[[str], bool] = lambda path: False
     """Whether a file gets no row."""
     always: bool = False
-    """Whether the answer at the threshold stands in place of "unsure"."""
+    """Whether the answer at the threshold stands in place of none."""
+    redeliver: bool = False
+    """Whether re-compressed copies are judged, too."""
     passed_over: PassedOver = field(default_factory=PassedOver)
     """What `rows` has passed over so far."""
 
@@ -53,11 +55,13 @@ class Scan:
         files = self.files(self.passed_over)
         # The first image goes alone: its answer took 0.7 s, and 2 to 4 s when two batches were read ahead first.
         verdicts = chain(self._verdicts(islice(files, 1), 1), self._verdicts(files, self.batch_size))
-        name = detector_name(self.detector.description, always=self.always)
+        name = detector_name(self.detector.description, always=self.always, redeliver=self.redeliver)
         return rows(verdicts, name, provenance=self.provenance)
 
     def _verdicts(self, files: Iterable[ImageFile], batch_size: int) -> Iterator[Verdict]:
-        verdicts = self.detector.predict_files(files, batch_size, self.workers, max_pixels=self.max_pixels)
+        verdicts = self.detector.predict_files(
+            files, batch_size, self.workers, max_pixels=self.max_pixels, redeliver=self.redeliver
+        )
         return (verdict.always() for verdict in verdicts) if self.always else verdicts
 
 

@@ -9,15 +9,15 @@ from rich.text import Text
 
 from rexnet_ai_real.cli.ending import close_stdout
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.labels import SHORT_WORDS, percent
+from rexnet_ai_real.labels import ABSTENTIONS, OUT_OF_SCOPE, SHORT_WORDS, percent
 from rexnet_ai_real.predict.records import CSV, JSON_LINES, Format
 from rexnet_ai_real.predict.row import Row
 from rexnet_ai_real.provenance.block import printable
 
-_STYLES = {"ai": "bold dark_orange3", "real": "bold blue", "unsure": "bold"}
+_STYLES = {"ai": "bold dark_orange3", "real": "bold blue", "unsure": "bold", "out of scope": "bold magenta"}
 
 
-_VERDICT = len("unsure, leans real")
+_VERDICT = len("out of scope, leans real")
 _PERCENT = len("> 99 % AI")
 
 
@@ -38,11 +38,13 @@ class Table:
         else:
             label = row["label"]
             words = SHORT_WORDS[label]
-            if label == "unsure" and row["leaning"]:
+            if label in ABSTENTIONS and row["leaning"]:
                 words += f", leans {SHORT_WORDS[row['leaning']]}"
             line.append(f"{words:<{_VERDICT}}", _STYLES[label]).append(f"  {percent(row['probability']):>{_PERCENT}}  ")
             line.append(printable(row["path"], 4000))
-        if row["remark"]:
+        if row["label"] == OUT_OF_SCOPE:
+            line.append(f"  {row['reason']}", "dim")
+        elif row["remark"]:
             line.append(f"  {row['remark']}", "dim")
         if row.get("provenance_says"):
             line.append(f"  metadata {row['provenance']}", "dim")

@@ -4,6 +4,7 @@ from typing import Final
 
 from rexnet_ai_real.evaluate.report.section_entry import SectionEntry
 from rexnet_ai_real.evaluate.report.sections import (
+    abstention,
     calibration,
     collections,
     comparison,
@@ -24,6 +25,7 @@ SECTIONS: Final[dict[str, SectionEntry]] = {
         shortcuts,
         robustness,
         delivery,
+        abstention,
         collections,
         mistakes,
         explanations,
