@@ -41,8 +41,8 @@ def add_answer(parser: argparse.ArgumentParser) -> None:
         choices=(PROMISED, ALWAYS),
         default=PROMISED,
         help='promised: "unsure" where the detector cannot keep its promised error rate, "out of scope" of '
-        "screenshots, text, flat graphics and images too small to judge (default); always: the answer at its threshold, "
-        "without a promise",
+        "screenshots, text, flat graphics and images too small to judge (default); always: the answer at its "
+        "threshold, without a promise",
     )
 
 
