@@ -110,7 +110,7 @@ def test_an_unknown_key_in_a_file_is_named_with_the_file(
     [
         ("optimizer.lr=abc", "optimizer.lr=abc: Value 'abc' of type 'str' could not be converted to Float"),
         ("experiment=baseline", "put a + before it, +experiment=NAME"),
-        ("+experiment=basline", "expected one of baseline, debug, demo, fast, transfer (baseline?)"),
+        ("+experiment=basline", "expected one of baseline, best, debug, demo, fast, general, transfer (baseline?)"),
         ("model=rexnet_15", "(rexnet_150?)"),
         ("optimizer.options.momentun=1", "optimizer.options.momentun is not set: check its spelling"),
         ("data.root=a,b=c", "needs quotes"),
