@@ -45,8 +45,8 @@ class EvaluateConfig:
     """Folders of other collections, in any layout that data=folder, kaggle or cifake reads: does the result hold there
     too?"""
     against: str | None = None
-    """A second run, multirun of folds or checkpoint that held out the same images, to compare with; or timm:... or
-    python:..., as for `run`, which then judges the same images."""
+    """A second run, multirun of folds or checkpoint that held out the same images, to compare with; with images of
+    `data` any detector, as for `run`. Or timm:... or python:..., which judges the same images."""
     sections: list[str] | None = None
     """Which sections to make. Null: all. [metrics,calibration] takes seconds, since no image is predicted again."""
     sample: int | None = field(default=192, metadata=at_least(2))
