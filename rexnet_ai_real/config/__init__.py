@@ -19,6 +19,8 @@ from rexnet_ai_real.config.schema import (
     SyntheticConfig,
     TrainConfig,
     TrainerConfig,
+    all_settings,
+    differing_keys,
     preprocessing_of,
     to_plain,
 )
@@ -46,6 +48,8 @@ __all__ = [
     "SyntheticConfig",
     "TrainConfig",
     "TrainerConfig",
+    "all_settings",
+    "differing_keys",
     "load",
     "load_evaluation",
     "preprocessing_of",

@@ -29,8 +29,20 @@ class Remarked:
     """Why it is nothing that a detector of AI-generated images can judge: the remark, or as of `out_of_scope`."""
 
 
-def read_with_remarks(source: Path | bytes, preprocessing: Preprocessing, *, max_pixels: int = MAX_PIXELS) -> Remarked:
+def read_with_remarks(
+    source: Path | bytes,
+    preprocessing: Preprocessing,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    familiar_side: int | None = None,
+) -> Remarked:
     """What the network sees of an image, as `Preprocessing.to_views` gives it, and what is to be said of the image.
+
+    Args:
+        source: the file, or its bytes.
+        preprocessing: of the detector.
+        max_pixels: an image with more is not read.
+        familiar_side: as of `remark`.
 
     Raises:
         UnreadableImage: as `decode`.
@@ -38,7 +50,7 @@ def read_with_remarks(source: Path | bytes, preprocessing: Preprocessing, *, max
 
     def prepare(image: Image.Image) -> Remarked:
         views = preprocessing.to_views(image)
-        said = remark(image.size, views[0])
+        said = remark(image.size, views[0], familiar_side)
         return Remarked(views, said, said or out_of_scope(image))
 
     enough = preprocessing.enough
@@ -47,10 +59,15 @@ def read_with_remarks(source: Path | bytes, preprocessing: Preprocessing, *, max
     return decode_then(prepare, source, max_pixels=max_pixels, enough=enough)
 
 
-def remark(size: tuple[int, int], pixels: Pixels) -> str | None:
-    """A remark on an image of a size (width, height) that the network sees as `pixels` (side, side, 3)."""
+def remark(size: tuple[int, int], pixels: Pixels, familiar_side: int | None = None) -> str | None:
+    """A remark on an image of a size (width, height) that the network sees as `pixels` (side, side, 3).
+
+    An image is not called too small whose shorter side is as long as that of the images that the network was trained
+    on, `familiar_side`, where that is known.
+    """
     if int((pixels.max(axis=(0, 1)).astype(int) - pixels.min(axis=(0, 1))).max()) <= _BLANK:
         return "blank or fully transparent: there is nothing to judge"
-    if FAR_BELOW * min(size) <= len(pixels):
+    is_familiar = familiar_side is not None and min(size) >= familiar_side
+    if FAR_BELOW * min(size) <= len(pixels) and not is_familiar:
         return f"only {size[0]} x {size[1]} pixels, and the detector expects {len(pixels)} a side: too few to judge by"
     return None

@@ -43,8 +43,8 @@ def findings(evaluation: Evaluation) -> Findings:
     real, ai = by_class(sample.rows["label"], outside)
     words = Paragraph(
         f"Out of scope are screenshots, text, flat graphics, and images that are blank or far smaller than what the "
-        f"network sees: {scope.left_out:,} of {scope.n:,} {sample.title} ({real:,} real, {ai:,} AI-generated). The other "
-        "sections measure them like all others."
+        f"network sees: {scope.left_out:,} of {scope.n:,} {sample.title} ({real:,} real, {ai:,} AI-generated). The "
+        "other sections measure them like all others."
     )
     blocks: list[Block] = [words, about_flips, _table([("Out of scope", scope), (_FLIPS, redelivery)])]
     if outside.any():
@@ -68,12 +68,15 @@ def _reasons(evaluation: Evaluation, part: Part) -> list[str | None]:
     Raises:
         UnreadableImage, ChangedImage: an image is gone, damaged, or another than was measured.
     """
-    preprocessing, data = evaluation.detector(part.folds[0]).preprocessing, evaluation.settings.data
+    detector, data = evaluation.detector(part.folds[0]), evaluation.settings.data
+    side = evaluation.subject.detector().description.familiar_side
 
     def reason(image: LabelledImage) -> str | None:
         content = image.read()
         try:
-            return read_with_remarks(content, preprocessing, max_pixels=data.max_pixels).outside
+            return read_with_remarks(
+                content, detector.preprocessing, max_pixels=data.max_pixels, familiar_side=side
+            ).outside
         except UnreadableImage as error:
             raise UnreadableImage(f"{image.path}: {error}") from error
 
