@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from rexnet_ai_real.config.evaluation import OWN, THRESHOLDS, EvaluateConfig, EvaluationDataConfig
+from rexnet_ai_real.config.evaluation import OWN, THRESHOLDS, WORST_TIER, EvaluateConfig, EvaluationDataConfig
 from rexnet_ai_real.config.rules import ConfigError
 from rexnet_ai_real.config.schema import (
     SOURCES,
@@ -32,6 +32,7 @@ __all__ = [
     "OWN",
     "SOURCES",
     "THRESHOLDS",
+    "WORST_TIER",
     "AugmentConfig",
     "AveragingConfig",
     "ConfigError",

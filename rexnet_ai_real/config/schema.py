@@ -413,7 +413,7 @@ def all_settings(plain: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def differing_keys(one: Mapping[str, Any], other: Mapping[str, Any], *, may_differ: tuple[str, ...]) -> list[str]:
-    """Keys whose values differ between `all_settings` of two runs, but for those that begin with one of `may_differ`."""
+    """Keys that differ between `all_settings` of two runs, but for those that begin with one of `may_differ`."""
     keys = sorted({*one, *other})
     return [key for key in keys if one.get(key) != other.get(key) and not key.startswith(may_differ)]
 

@@ -77,9 +77,9 @@ def _names_a_detector(argument: str) -> bool:
             return True
         if trace := next((name for name in TRACES if (path / name).exists()), None):
             raise UserError(
-                f"{argument} holds {trace}, but neither {DETECTOR_FILE} nor {RunFolder(path).config_file.name}: it looks "
-                "like a detector that is not complete, and not like a folder of images. Put the missing file back, or "
-                "give the images in it one by one"
+                f"{argument} holds {trace}, but neither {DETECTOR_FILE} nor {RunFolder(path).config_file.name}: it "
+                "looks like a detector that is not complete, and not like a folder of images. Put the missing file "
+                "back, or give the images in it one by one"
             )
         return False
     if os.path.isfile(argument):

@@ -34,16 +34,8 @@ COLUMNS: Final = ("collection", "repository", "commit", "licence", "trust")
 MOST_BYTES: Final = 5_000_000
 """Of the folder: it is part of what everyone installs."""
 MAY_DIFFER: Final = (
-    *(
-        "data.root",
-        "data.fold",
-        "data.split_by",
-        "data.val_fraction",
-        "data.test_fraction",
-        "data.workers",
-        "data.cache",
-    ),
-    *("output_dir", "seed", "name", "figures", "resume", "trainer.threads"),
+    *("data.root", "data.fold", "data.split_by", "data.val_fraction", "data.test_fraction"),
+    *("data.workers", "data.cache", "output_dir", "seed", "name", "figures", "resume", "trainer.threads"),
 )
 """Beginnings of keys: the multirun leaves images out, and may have run elsewhere."""
 _SEEN: Final = ("train", "val")
