@@ -191,3 +191,19 @@ def test_bad_input_is_refused_by_name() -> None:
         fit_calibration(labels, np.where(np.arange(100) == 3, np.nan, logits))
     with pytest.raises(ValueError, match="not be NaN"):
         fit_calibration(labels, logits, rule="balanced_accuracy").decide([0.1, np.nan])
+
+
+def test_a_rule_of_its_own_chooses_on_the_half_that_proves_nothing() -> None:
+    labels, logits = draw(np.random.default_rng(5), 400)
+    asked: list[IntArray] = []
+
+    def rule(rows: IntArray) -> tuple[float, str]:
+        asked.append(rows)
+        return 0.7, "mine"
+
+    found = fit_calibration(labels, logits, rule=rule)
+    assert len(asked[0]) == 200
+    assert found.threshold == pytest.approx(1 / (1 + np.exp(-0.7 / found.temperature)))
+    assert found.threshold_rule == "mine"
+    fit_calibration(labels, logits, rule=rule, error_target=None)
+    assert asked[1].tolist() == list(range(400))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 
-from rexnet_ai_real.evaluate.audits.delivery import largest_loss, measure_tiers, worst_tier
+from rexnet_ai_real.evaluate.audits.delivery import lowest_accuracy, measure_tiers, worst_tier
 from rexnet_ai_real.evaluate.corruptions import DELIVERIES
 from rexnet_ai_real.images.tiers import TIERS
 from rexnet_ai_real.metrics.scores import FloatArray
@@ -54,7 +54,7 @@ def test_every_tier_is_measured_at_the_same_threshold() -> None:
         assert score.fpr.value == pytest.approx((column[labels == 0] >= 0.7).mean())
         assert score.fpr.low <= score.fpr.value <= score.fpr.high
     assert found[0].change.low == found[0].change.high == 0
-    assert largest_loss(found).accuracy.value == min(accuracies)
+    assert lowest_accuracy(found).accuracy.value == min(accuracies)
 
 
 def test_changes_are_paired() -> None:

@@ -286,7 +286,15 @@ def test_an_evaluation_brings_its_operating_point_and_intervals(sure_run: RunFol
     Detector.load(run).with_calibration(fitted).save(run / "report" / "detector")
     estimate = {"value": 0.7351, "low": 0.6012, "high": 0.8013}
     part = dict.fromkeys(("accuracy", "f1", "auroc", "balanced_accuracy"), estimate)
-    report = {"test": {"n": 20, "n_real": 9, "n_ai": 11, **part}, "elsewhere": {"n_real": 3, "n_ai": 4, **part}}
+    report: dict[str, Any] = {
+        "test": {"n": 20, "n_real": 9, "n_ai": 11, **part},
+        "elsewhere": {"n_real": 3, "n_ai": 4, **part},
+    }
+    rates = dict.fromkeys(("accuracy_at_threshold", "accuracy", "tpr", "fpr", "auroc"), estimate)
+    report["test"]["collections"] = {name: {"n_real": 4, "n_ai": 5, **rates} for name in ("one", "two")}
+    report["test"]["false_alarms"] = {"phone": {"n": 40, "fpr": estimate}}
+    tiers = {"clean": rates, "web": rates}
+    report["delivery"] = {"n": 6, "threshold": {"probability": 0.812}, "tiers": tiers, "at_detector_threshold": tiers}
     (run / "report" / "metrics.json").write_text(json.dumps(report))
     for model in (run, run / "report" / "detector", run / "checkpoints" / "best.ckpt"):
         out = tmp_path / f"out-{model.name}"
@@ -295,6 +303,11 @@ def test_an_evaluation_brings_its_operating_point_and_intervals(sure_run: RunFol
         card = (out / "README.md").read_text()
         assert "0.735 [0.601, 0.801]" in card
         assert "| elsewhere | 3 + 4 |" in card
+        assert "Each collection, on its held-out images, the lowest AUROC first" in card
+        assert "Real images, held out from training, that it calls AI most often: phone 0.735" in card
+        assert "left out" not in card
+        assert "At the detector's threshold:" in card
+        assert "set on the worst way, P(AI) 0.812, which is not the detector's own:" in card
         assert yaml.safe_load(card.split("---\n")[1])["model-index"][0]["results"][0]["metrics"][0]["value"] == 0.7351
         assert not (out / "model.onnx").exists()
 
@@ -339,6 +352,16 @@ def test_names_from_outside_reach_the_card_as_words_and_undefined_metrics_as_das
     row = next(line for line in card.splitlines() if "img src" in line)
     assert row.replace("\\|", "").count("|") == 6  # five columns
     assert "| 4 | 0.500 | – | – |" in card
+
+
+@pytest.mark.parametrize("strange", ["x", ["x"], 3, {"x": "y"}, {"train": {"real": 3}}, {"a": ["b"]}])
+def test_what_a_stranger_says_of_the_training_does_not_stop_the_card(strange: Any, tmp_path: Path) -> None:
+    made = stored(network())
+    keys = ("collections", "images", "test", "networks", "settings", "measured", "name", "version")
+    model = tmp_path / "model"
+    write_detector(model, replace(made, description=replace(made.description, training=dict.fromkeys(keys, strange))))
+    assert export.main([str(model), str(tmp_path / "out"), "--formats", "safetensors", "--count", "4"]) == 0
+    assert "left out of training" not in (tmp_path / "out" / "README.md").read_text()
 
 
 # Refusals

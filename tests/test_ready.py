@@ -25,6 +25,7 @@ from rexnet_ai_real.detector.worth import Worth
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluate.__main__ import run as evaluate
 from rexnet_ai_real.explain.__main__ import main as explain
+from rexnet_ai_real.export import release as release_module
 from rexnet_ai_real.export.__main__ import main as export
 from rexnet_ai_real.export.release import released
 from rexnet_ai_real.export.request import Release
@@ -203,6 +204,17 @@ def another_collection(folder: Path, table: Path) -> None:
     (folder / "report" / "metrics.json").write_text(json.dumps(report))
 
 
+def another_setting(folder: Path, table: Path) -> None:
+    for job in map(RunFolder, (folder / "0", folder / "1")):
+        config = job.read_config()
+        config["optimizer"]["lr"], config["seed"] = 0.5, 77
+        job.write_config(config)
+
+
+def a_fold_less(folder: Path, table: Path) -> None:
+    (folder / "1" / "metrics.json").unlink()
+
+
 def a_short_table(folder: Path, table: Path) -> None:
     table.write_text("".join(table.read_text().splitlines(keepends=True)[:2]))
 
@@ -213,6 +225,8 @@ def a_short_table(folder: Path, table: Path) -> None:
         (lost("report/metrics.json"), "has no report with figures by collection: python -m rexnet_ai_real"),
         (another_split, "is no multirun of folds with data.split_by=collection"),
         (another_collection, "were not trained on the same collections: three is in one of them only"),
+        (another_setting, r"were trained with other settings \(optimizer.lr \S+ and 0.5\)"),
+        (a_fold_less, "fold 1 of 2 is not finished"),
         (a_short_table, "does not say where wild/two come from"),
         (lambda folder, table: table.write_text("a,b\n1,2\n"), "cannot be read as a table with collection, repository"),
     ],
@@ -318,7 +332,10 @@ def test_the_first_argument_is_a_detector_only_where_it_is_one(
     Path("checkpoint").write_bytes(b"PK\x03\x04...")
     for detector in ("run", "exported", "sweep", "last.ckpt", "checkpoint", "owner/name", "owner/name@v1", "gone.ckpt"):
         assert model_and_images([detector, "a.png"]) == (detector, ["a.png"]), detector
-        with pytest.raises(UserError, match="is taken for the detector: give images after it"):
+        there = (
+            "is taken for the detector: give" if Path(detector).exists() else "does not exist here. If it is a detec"
+        )
+        with pytest.raises(UserError, match=f"{there}.*images after it"):
             model_and_images([detector])
     for images in (["a.png"], ["photos"], ["photos", "run"], ["-"], ["*.png"], ["a.png", "gone.png"]):
         assert model_and_images(images) == (None, images), images
@@ -328,6 +345,27 @@ def test_the_first_argument_is_a_detector_only_where_it_is_one(
     for gone in ("gone", "gone.jpg", "gone/a.jpg", "gone/b.webp", "photos/gone"):
         with pytest.raises(UserError, match=f"{gone} does not exist: expected a run folder, .*, or images"):
             model_and_images([gone, "a.png"])
+
+
+@pytest.mark.parametrize("trace", ["model.onnx", "openvino/model.xml", "checkpoints", "manifest.csv"])
+def test_what_is_left_of_a_detector_is_no_folder_of_images(trace: str, tmp_path: Path) -> None:
+    (tmp_path / trace).mkdir(parents=True)
+    with pytest.raises(UserError, match=f"holds {trace}, but neither detector.json nor config.yaml"):
+        model_and_images([str(tmp_path)])
+
+
+def test_a_release_that_is_too_large_is_not_written(
+    trained: RunFolder,
+    left_out: Path,
+    table: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(release_module, "MOST_BYTES", 1000)
+    assert release(trained, left_out, table, tmp_path / "out") == 2
+    assert "comes with this program at most 0 MB" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()
 
 
 # The one that ships

@@ -286,3 +286,15 @@ def test_a_strange_config_is_refused(config: str, tmp_path: Path) -> None:
     write_text(tmp_path / "config.json", config)
     with pytest.raises(UserError, match=r"config\.json|cannot be made"):
         open_rival(f"timm:{NETWORK}@{tmp_path}")
+
+
+def test_a_function_is_told_what_redelivery_costs_and_may_import_when_it_is_called(
+    here: Path, images: Path, tmp_path: Path
+) -> None:
+    write_text(here.parent / f"late_{here.stem}.py", "value = 0.5")
+    write_text(here, f"{FUNCTIONS}\ndef late(path):\n    import late_{here.stem} as late\n    return late.value\n")
+    chosen = settings(f"python:{here.stem}:late", images, tmp_path / "report", sections=["metrics", "abstention"])
+    assert write_report(chosen) == []
+    found = json.loads((tmp_path / "report" / "metrics.json").read_text())["abstention"]
+    assert list(found) == ["redelivery"]
+    assert (found["redelivery"]["n"], found["redelivery"]["left_out"]) == (6, 0)

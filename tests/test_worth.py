@@ -13,7 +13,8 @@ from PIL import Image
 from rexnet_ai_real.detector.calibration import NEVER_AI
 from rexnet_ai_real.detector.description import UNCALIBRATED, Description, write_description
 from rexnet_ai_real.detector.verdict import verdicts
-from rexnet_ai_real.detector.worth import Worth, summarised
+from rexnet_ai_real.detector.worth import Worth, collections_of, summarised
+from rexnet_ai_real.images import remarks
 from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.images.remarks import read_with_remarks
 from rexnet_ai_real.labels import percent
@@ -160,3 +161,44 @@ def test_images_that_are_hard_to_judge_earn_a_remark(tmp_path: Path) -> None:
     noise.putalpha(0)
     blank = "blank or fully transparent: there is nothing to judge"
     assert remark_on(noise, tmp_path) == remark_on(Image.new("RGB", (300, 300), "teal"), tmp_path) == blank
+
+
+def test_images_as_small_as_those_of_the_training_are_judged(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (15, 15, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a.png")
+    for side, is_judged in ((None, False), (16, False), (15, True), (8, True)):
+        found = read_with_remarks(tmp_path / "a.png", PREPROCESSING, familiar_side=side)
+        assert (found.outside is None) == is_judged
+    folds = {"networks": {"0": {"short_side": 20}, "1": {"short_side": 30}, "2": "?"}}
+    sides = [description(training).familiar_side for training in ({}, {"short_side": 9}, folds, {"short_side": "9"})]
+    assert sides == [None, 9, 30, None]
+
+
+def test_the_size_of_a_photograph_does_not_change_what_is_out_of_scope(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int]] = []
+    monkeypatch.setattr(remarks, "out_of_scope", lambda image: seen.append(image.size))
+    Image.effect_noise((1600, 1560), 64).convert("RGB").save(tmp_path / "a.jpg")
+    read_with_remarks(tmp_path / "a.jpg", PREPROCESSING)
+    assert seen == [(1600, 1560)]
+
+
+def test_collections_that_were_left_out_are_told_as_such() -> None:
+    own = REPORT["out_of_fold"] | {"collections": {"a": {"auroc": estimate(0.8)}, "b": {"auroc": {"value": None}}}}
+    by_group, by_collection = (summarised({"out_of_fold": own | {"split_by": by}}) for by in ("group", "collection"))
+    assert by_group == {"error": pytest.approx(0.3), "n": 100, "elsewhere": None}
+    assert by_collection == by_group | {"elsewhere": {"a": 0.8}, "left_out": True}
+    said = Worth.of(description({"measured": by_collection}), Path("nowhere")).sentences
+    assert "images of collections left out of its training" in said[1]
+    assert "AUROC 0.80 on a" in said[2]
+
+
+@pytest.mark.parametrize("strange", ["many", ["a"], 3, None])
+def test_strange_facts_of_collections_are_passed_over(strange: Any) -> None:
+    assert collections_of({"collections": strange}) == {}
+    assert collections_of({"collections": {"a": strange}}) == {}
+    assert collections_of({"collections": {"a": {"real": strange or "3", "licence": [strange]}}})["a"] | {"ai": 0} == {
+        **{"real": strange if type(strange) is int else 0, "ai": 0, "generators": []},
+        **dict.fromkeys(("repository", "commit", "licence", "trust", "sha256"), ""),
+    }

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from rexnet_ai_real.config.evaluation import OWN, THRESHOLDS, EvaluateConfig, EvaluationDataConfig
+from rexnet_ai_real.config.evaluation import OWN, THRESHOLDS, WORST_TIER, EvaluateConfig, EvaluationDataConfig
 from rexnet_ai_real.config.rules import ConfigError
 from rexnet_ai_real.config.schema import (
     SOURCES,
@@ -19,6 +19,8 @@ from rexnet_ai_real.config.schema import (
     SyntheticConfig,
     TrainConfig,
     TrainerConfig,
+    all_settings,
+    differing_keys,
     preprocessing_of,
     to_plain,
 )
@@ -30,6 +32,7 @@ __all__ = [
     "OWN",
     "SOURCES",
     "THRESHOLDS",
+    "WORST_TIER",
     "AugmentConfig",
     "AveragingConfig",
     "ConfigError",
@@ -46,6 +49,8 @@ __all__ = [
     "SyntheticConfig",
     "TrainConfig",
     "TrainerConfig",
+    "all_settings",
+    "differing_keys",
     "load",
     "load_evaluation",
     "preprocessing_of",

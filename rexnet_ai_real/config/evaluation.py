@@ -7,7 +7,8 @@ from rexnet_ai_real.config.schema import MISSING, SOURCES, DataConfig
 
 OWN = "own"
 """As data.name of an evaluation: the images that the run itself held out."""
-THRESHOLDS = ("fpr", "balanced_accuracy")
+WORST_TIER = "worst_tier"
+THRESHOLDS = ("fpr", "balanced_accuracy", WORST_TIER)
 
 
 @dataclass
@@ -45,8 +46,8 @@ class EvaluateConfig:
     """Folders of other collections, in any layout that data=folder, kaggle or cifake reads: does the result hold there
     too?"""
     against: str | None = None
-    """A second run, multirun of folds or checkpoint that held out the same images, to compare with; or timm:... or
-    python:..., as for `run`, which then judges the same images."""
+    """A second run, multirun of folds or checkpoint that held out the same images, to compare with; with images of
+    `data` any detector, as for `run`. Or timm:... or python:..., which judges the same images."""
     sections: list[str] | None = None
     """Which sections to make. Null: all. [metrics,calibration] takes seconds, since no image is predicted again."""
     sample: int | None = field(default=192, metadata=at_least(2))
@@ -54,7 +55,9 @@ class EvaluateConfig:
     the delivery tiers, the swap test and the test of the heat maps. Null: all; the time grows with it (192: about ten
     minutes on two cores)."""
     threshold: str = field(default="fpr", metadata=one_of(*THRESHOLDS))
-    """fpr: false alarms on at most `fpr` of real images; balanced_accuracy: best mean of both classes."""
+    """fpr: false alarms on at most `fpr` of real images; balanced_accuracy: best mean of both classes; worst_tier: as
+    fpr, and on each delivery tier (as it is, from the web, from a messenger), for which `sample` of the real images
+    that may choose are predicted again."""
     fpr: float = field(default=0.05, metadata=inside(0, 1))
     """False-positive rate for which the threshold is chosen."""
     error_target: float | None = field(default=0.10, metadata=inside(0, 1))

@@ -3,6 +3,7 @@
 YAML files under conf/ only say what differs from these defaults.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
@@ -404,3 +405,21 @@ def to_plain(config: Any) -> dict[str, Any]:
     return {
         f.name: to_plain(value) if is_dataclass(value := getattr(config, f.name)) else value for f in fields(config)
     }
+
+
+def all_settings(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a run by their full keys. One that is younger than the run had the effect of its default."""
+    return _flat(to_plain(TrainConfig())) | _flat(plain)
+
+
+def differing_keys(one: Mapping[str, Any], other: Mapping[str, Any], *, may_differ: tuple[str, ...]) -> list[str]:
+    """Keys that differ between `all_settings` of two runs, but for those that begin with one of `may_differ`."""
+    keys = sorted({*one, *other})
+    return [key for key in keys if one.get(key) != other.get(key) and not key.startswith(may_differ)]
+
+
+def _flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in plain.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat

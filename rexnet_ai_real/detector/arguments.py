@@ -25,6 +25,8 @@ CHOICE: Final = (
     f"Where the first of PATHS is a detector, it is the MODEL ({MODEL}); otherwise the detector that comes with this "
     "program answers, which is called ready."
 )
+TRACES: Final = (*(backend.file for backend in BACKENDS.values()), "checkpoints", "manifest.csv")
+"""In a folder, signs of a detector."""
 _ARCHIVE: Final = b"PK\x03\x04"
 """Begins a checkpoint, whatever its name."""
 
@@ -44,28 +46,42 @@ def model_and_images(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
     """What MODEL and PATHS together stand for: the name of a detector, None for the one that comes along, and images.
 
     Raises:
-        UserError: no image is given, or the first argument is neither there nor a name.
+        UserError: no image is given, or the first argument is neither there nor a name, or a part of a detector.
     """
+    from rexnet_ai_real.detector.ready import NAME
+
     first, *rest = arguments
     if not _names_a_detector(first):
         return None, list(arguments)
     if not rest:
+        if not os.path.lexists(first) and first != NAME:
+            raise UserError(
+                f"{first} does not exist here. If it is a detector, such as one on the Hugging Face Hub, give images "
+                "after it"
+            )
         raise UserError(f"{first} is taken for the detector: give images after it")
-    from rexnet_ai_real.detector.ready import NAME
-
     return None if first == NAME and not os.path.lexists(first) else first, rest
 
 
 def _names_a_detector(argument: str) -> bool:
     from rexnet_ai_real.detector.hub import FILES, hub_name  # NumPy too: --help needs none of it
     from rexnet_ai_real.detector.ready import NAME
-    from rexnet_ai_real.runs.identify import EXPECTED, is_a_detector
+    from rexnet_ai_real.runs.folder import RunFolder
+    from rexnet_ai_real.runs.identify import DETECTOR_FILE, EXPECTED, is_a_detector
 
     if argument == "-" or is_pattern(argument):
         return False
     path = Path(argument)
     if os.path.isdir(argument):
-        return is_a_detector(path)
+        if is_a_detector(path):
+            return True
+        if trace := next((name for name in TRACES if (path / name).exists()), None):
+            raise UserError(
+                f"{argument} holds {trace}, but neither {DETECTOR_FILE} nor {RunFolder(path).config_file.name}: it "
+                "looks like a detector that is not complete, and not like a folder of images. Put the missing file "
+                "back, or give the images in it one by one"
+            )
+        return False
     if os.path.isfile(argument):
         return path.suffix in FILES or _is_archive(path)
     if os.path.lexists(argument):

@@ -24,6 +24,8 @@ VERSION: Final = 1
 MOST_BYTES: Final = 1 << 20
 """Of detector.json, which takes 2 kB for one network."""
 MOST_NETWORKS: Final = 100
+SHORT_SIDE: Final = "short_side"
+"""Key in `Description.training` of the shorter side of its training images in pixels, the median."""
 _MOST_CHARACTERS: Final = 200
 """Of a text in what is known of the training."""
 _NESTED: Final = "lists inside lists without end"
@@ -60,6 +62,14 @@ class Description:
     """What is known of its training, for people to read: images, epochs, metrics."""
     fingerprint: str
     """SHA-256 over architecture, weights and preprocessing: all that the uncalibrated logits depend on."""
+
+    @property
+    def familiar_side(self) -> int | None:
+        """Pixels of the shorter side of images like those it was trained on; None: not recorded."""
+        networks = self.training.get("networks")
+        runs = (self.training, *(networks.values() if isinstance(networks, Mapping) else ()))
+        sides = [run.get(SHORT_SIDE) for run in runs if isinstance(run, Mapping)]
+        return max((side for side in sides if type(side) is int and side > 0), default=None)
 
 
 def read_description(folder: Path) -> Description:

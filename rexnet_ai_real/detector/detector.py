@@ -189,7 +189,8 @@ class Detector:
     ) -> Iterator[Verdict]:
         def prepare(path: Path) -> _Prepared:
             with file_bytes(path) as data:
-                image = read_with_remarks(data, self.preprocessing, max_pixels=max_pixels)
+                side = self.description.familiar_side
+                image = read_with_remarks(data, self.preprocessing, max_pixels=max_pixels, familiar_side=side)
                 if not redeliver:
                     return _Prepared(image)
                 return _Prepared(image, read_redelivered(data, self.preprocessing, max_pixels=max_pixels))

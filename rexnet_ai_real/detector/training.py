@@ -6,6 +6,7 @@ No paths, since it is passed on.
 from pathlib import Path
 from typing import Any
 
+from rexnet_ai_real.detector.description import SHORT_SIDE
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.files import require_plain
 from rexnet_ai_real.labels import LABELS
@@ -51,6 +52,9 @@ def _summary(run: RunFolder) -> dict[str, Any]:
             for split in ("train", "val", "test")
             if split in counts.index
         }
+        train = manifest.loc[manifest["split"] == "train", ["width", "height"]]
+        if len(train):
+            summary[SHORT_SIDE] = int(train.min(axis=1).median())
     if run.metrics_file.is_file():
         metrics = run.read_metrics()
         summary |= {key: metrics[key] for key in ("epochs", "best_epoch", "seconds", "val", "test")}

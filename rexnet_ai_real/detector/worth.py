@@ -20,6 +20,11 @@ LEFT_OUT: Final = "left_out"
 """Key in what was measured: true where it is of collections that were left out of training."""
 COLLECTIONS: Final = "collections"
 """Key in `Description.training` of the images of each collection."""
+_FACTS: Final[Mapping[str, Any]] = {
+    **{"real": 0, "ai": 0, "generators": []},
+    **dict.fromkeys(("repository", "commit", "licence", "trust", "sha256"), ""),
+}
+"""What is recorded of a collection, and what stands where nothing is."""
 VERSION: Final = "version"
 """Key in `Description.training` beside its name, of a detector that is released."""
 _MOST_LISTED: Final = 6
@@ -58,7 +63,7 @@ class Worth:
         training = description.training
         first = next(iter(_networks(training)), training)
         data = first.get("data")
-        collections = _mapping(training.get(COLLECTIONS))
+        collections = collections_of(training)
         data = f"{len(collections):,} collections" if collections else data
         title = " ".join(str(first[key]) for key in ("name", VERSION) if first.get(key))
         name = f"{title}, trained on {data}" if data and title else str(data or "")
@@ -76,7 +81,7 @@ class Worth:
             n,
             {name: auroc for name, auroc in elsewhere.items() if auroc is not None} or None,
             page if page and page.is_file() else None,
-            found.get(LEFT_OUT) is True,
+            is_left_out(training | {MEASURED: found}),
         )
 
     @property
@@ -128,6 +133,23 @@ class Worth:
         return f"On images from elsewhere it can be {words}: AUROC {listed} (0.5 is a coin toss, 1 is without error)."
 
 
+def collections_of(training: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What is recorded of each collection that a detector was trained on, every key of `_FACTS`.
+
+    What does not fit, as in a stranger's file, is left out.
+    """
+    return {
+        str(name): {key: facts[key] if type(facts.get(key)) is type(no) else no for key, no in _FACTS.items()}
+        for name, facts in _mapping(training.get(COLLECTIONS)).items()
+        if isinstance(facts, Mapping)
+    }
+
+
+def is_left_out(training: Mapping[str, Any]) -> bool:
+    """Whether what was measured is of collections that were left out of training."""
+    return _mapping(training.get(MEASURED)).get(LEFT_OUT) is True
+
+
 def summarised(report: Mapping[str, Any]) -> dict[str, Any]:
     """Of the metrics.json of a report: the share of wrong answers, on how many images, and AUROC elsewhere."""
     own = next((name for name in ("out_of_fold", "test") if name in report), None)
@@ -142,8 +164,17 @@ def summarised(report: Mapping[str, Any]) -> dict[str, Any]:
         for name, part in report.items()
         if name != own and "n_real" in _mapping(part) and (auroc := _value(part.get("auroc"))) is not None
     }
+    is_of_others = found.get("split_by") == "collection"
+    if is_of_others:
+        left_out = _mapping(found.get(COLLECTIONS)).items()
+        elsewhere |= {
+            one_line(name, 200): auroc
+            for name, part in left_out
+            if (auroc := _value(_mapping(part).get("auroc"))) is not None
+        }
     n = sum(int(_number(found.get(key), _MOST_IMAGES) or 0) for key in ("n_real", "n_ai"))
-    return {"error": 1 - accuracy, "n": n, "elsewhere": elsewhere or None}
+    measured = {"error": 1 - accuracy, "n": n, "elsewhere": elsewhere or None}
+    return measured | ({LEFT_OUT: True} if is_of_others else {})
 
 
 def _of_training(training: Mapping[str, Any]) -> tuple[float | None, int]:

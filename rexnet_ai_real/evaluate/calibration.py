@@ -18,6 +18,7 @@ target 10 % they answered 21 % of images, Chow's 57 % (means of 100 simulations)
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,9 +31,11 @@ from rexnet_ai_real.detector.calibration import NEVER_AI, Calibration
 from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.metrics.scores import FloatArray, IntArray, Scores
 
-__all__ = ["Calibration", "ThresholdRule", "fit_calibration", "fit_temperature", "fpr_threshold"]
+__all__ = ["Calibration", "Chooser", "ThresholdRule", "fit_calibration", "fit_temperature", "fpr_threshold"]
 
-ThresholdRule = Literal["fpr", "balanced_accuracy"]
+Chooser = Callable[[IntArray], tuple[float, str]]
+"""Rows of the images that may choose -> threshold on the logit, and how it was chosen, in words."""
+ThresholdRule = Literal["fpr", "balanced_accuracy"] | Chooser
 TEMPERATURES = (0.05, 20.0)
 _CANDIDATES = 50  # bands tried: 2 points of coverage apart
 
@@ -54,7 +57,8 @@ def fit_calibration(
         labels: (n,) 0 real, 1 AI-generated.
         logits: (n,) log-odds of "AI-generated", before any temperature.
         groups: (n,) duplicate groups; None: each image stands alone.
-        rule: "fpr": a false-positive rate of at most `fpr_target`; "balanced_accuracy": the best on these images.
+        rule: "fpr": a false-positive rate of at most `fpr_target`; "balanced_accuracy": the best on these images; or a
+            function that chooses.
         fpr_target: used by the rule "fpr".
         error_target: promised largest error rate among answered images; None: no unsure band, and all images
             choose the threshold instead of half.
@@ -73,10 +77,16 @@ def fit_calibration(
     scores = Scores.of(labels, logits, groups)
     _need_both_classes(scores, "calibration")
     temperature, notes = fit_temperature(scores)
-    choosing, proving = (scores, None) if error_target is None else _halves(scores, seed)
+    rows, others = (np.arange(len(scores)), None) if error_target is None else _halves(scores, seed)
+    choosing, proving = scores.rows(rows), None if others is None else scores.rows(others)
     _need_both_classes(choosing, "the half of the images that chooses the threshold")
-    if rule == "fpr":
-        cut, words = fpr_threshold(choosing, fpr_target)
+    if callable(rule):
+        cut, words = rule(rows)
+    elif rule == "fpr":
+        try:
+            cut, words = fpr_threshold(choosing, fpr_target)
+        except ValueError as error:
+            raise ValueError(f"{error}, or the rule 'balanced_accuracy'") from error
     else:
         cut, words = _balanced_threshold(choosing)
     band = _Band(cut, cut, "no unsure band was asked for: every image is answered")
@@ -143,8 +153,7 @@ def fpr_threshold(scores: Scores, target: float) -> tuple[float, str]:
     if k > n:
         raise ValueError(
             f"a false-positive rate of {target:.1%} needs at least {math.ceil(1 / target - 1 - 1e-9)} independent real "
-            f"images to choose the threshold on, got {n}; add real images, or choose a higher rate or the rule "
-            "'balanced_accuracy'"
+            f"images to choose the threshold on, got {n}; add real images, or choose a higher rate"
         )
     cut = _just_above(float(np.sort(real)[k - 1]), scores.logits)
     low, high = betaincinv(n + 1 - k, k, [0.025, 0.975])
@@ -228,11 +237,11 @@ def _p_value(answered: int, wrong: int, target: float) -> float:
     return float(bdtr(wrong, answered, target)) if answered else 1.0
 
 
-def _halves(scores: Scores, seed: int) -> tuple[Scores, Scores]:
-    """Two parts with half of the duplicate groups each, drawn without a look at labels or logits."""
+def _halves(scores: Scores, seed: int) -> tuple[IntArray, IntArray]:
+    """The rows of two parts with half of the duplicate groups each, drawn without a look at labels or logits."""
     shuffled = np.random.default_rng(seed).permutation(scores.n_groups)
     first = np.isin(scores.groups, shuffled[: (scores.n_groups + 1) // 2])
-    return scores.rows(np.flatnonzero(first)), scores.rows(np.flatnonzero(~first))
+    return np.flatnonzero(first), np.flatnonzero(~first)
 
 
 def _one_per_group(scores: Scores, among: npt.NDArray[np.bool_]) -> IntArray:

@@ -83,11 +83,6 @@ class Part:
         return locate(self.data)
 
     @property
-    def collections(self) -> "pd.Series[str]":
-        """(n,) the collection of each image; empty where none is named."""
-        return self.rows.get("collection", pd.Series("", self.rows.index))
-
-    @property
     def folds(self) -> list[int]:
         """In order; `[ONE]` where there are none."""
         return sorted(self.rows["fold"].unique().tolist())
@@ -145,7 +140,7 @@ class Part:
         rows = self.rows[columns].copy()
         rows.insert(0, "set", self.name)
         rows = rows.assign(probability=self.scores.probabilities, verdict=self.verdicts)
-        return rows.assign(collection=self.collections)
+        return rows.assign(collection=self.rows["collection"])
 
     def images(self) -> list[LabelledImage]:
         """For predicting them again.

@@ -306,4 +306,4 @@ def read_collection(data: DataConfig, name: str, learned: pd.DataFrame | None = 
 
 
 def _columns(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.assign(collection=rows.get("collection", ""))[list(ROWS)]
+    return rows[list(ROWS)]

@@ -84,7 +84,12 @@ class Explainer:
 
     def _prepare(self, path: Path) -> _Prepared:
         with file_bytes(path) as data:
-            image = read_with_remarks(data, self.detector.preprocessing, max_pixels=self.max_pixels)
+            image = read_with_remarks(
+                data,
+                self.detector.preprocessing,
+                max_pixels=self.max_pixels,
+                familiar_side=self.detector.description.familiar_side,
+            )
             return _Prepared(image, read_provenance(data).verdict)
 
     def _explained(self, batch: list[tuple[ImageFile, _Prepared | str]]) -> Iterator[Explanation]:

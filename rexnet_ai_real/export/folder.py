@@ -20,7 +20,7 @@ from rexnet_ai_real.export.int8 import CALIBRATION
 from rexnet_ai_real.export.making import Making, exact_engine
 from rexnet_ai_real.export.model_card import model_card
 from rexnet_ai_real.export.parity import Parity
-from rexnet_ai_real.export.release import released
+from rexnet_ai_real.export.release import released, require_small
 from rexnet_ai_real.export.request import Request, check_request
 from rexnet_ai_real.export.sample import Sample
 from rexnet_ai_real.export.source import ExportSource
@@ -101,6 +101,8 @@ def _export(model: Path, out: Path, request: Request) -> Exported:
         write_text(folder / PARITY_FILE, _parity_json(source.stored, sample, parities, sizes))
         card = model_card(source, sample, parities, sizes, request.license, request.pixel_type)
         write_text(folder / CARD_FILE, card)
+        if request.release:
+            require_small(folder)
     return Exported(out, sample.title, tuple(parities), sizes)
 
 

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from rexnet_ai_real.detector.backends import BACKENDS
 from rexnet_ai_real.detector.description import Description
-from rexnet_ai_real.detector.worth import COLLECTIONS
+from rexnet_ai_real.detector.worth import COLLECTIONS, VERSION, collections_of, is_left_out
 from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS
 from rexnet_ai_real.evaluate.report.formatting import visible
 from rexnet_ai_real.evaluate.report.markdown import inline
@@ -48,6 +48,7 @@ def model_card(
         pixel_type: of the graphs' input.
     """
     description = source.stored.description
+    learned = collections_of(description.training)
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, finalize=_harmless
     )
@@ -75,7 +76,11 @@ def model_card(
         groups=_by_auroc(_measured(source.report).get(COLLECTIONS, {})),
         alarms=_most_alarms(_measured(source.report).get("false_alarms", {})),
         tiers=_tiers(source.report),
-        unlicensed=_unlicensed(description.training),
+        unlicensed=_unlicensed(learned),
+        learned=learned,
+        left_out=is_left_out(description.training),
+        title=_title(description),
+        settings=_list(description.training.get("settings")),
         sample=sample,
         calibrated_on=min(CALIBRATION, len(sample.training_like)),
         parities=parities,
@@ -123,14 +128,42 @@ def _front_matter(source: ExportSource, license: str | None) -> str:
     return text
 
 
+def _title(description: Description) -> str:
+    """Name and version of a release; otherwise the network."""
+    named = [description.training.get(key) for key in ("name", VERSION)]
+    return " ".join(map(str, named)) if all(named) else str(description.architecture["name"])
+
+
 def _trainings(description: Description) -> list[tuple[str, Mapping[str, Any]]]:
     """Each network's name and what is known of its training."""
-    networks = description.training.get("networks")
-    named = networks.items() if isinstance(networks, Mapping) else ()
-    folds: list[tuple[str, Mapping[str, Any]]] = [
-        (f"fold {fold}", training) for fold, training in named if isinstance(training, Mapping)
-    ]
-    return folds or [("", description.training)]
+    named = _mapping(description.training.get("networks")).items()
+    folds = [(f"fold {fold}", _fitting(training)) for fold, training in named if isinstance(training, Mapping)]
+    return folds or [("", _fitting(description.training))]
+
+
+def _fitting(training: Mapping[str, Any]) -> dict[str, Any]:
+    """What the card tells of a training; what does not fit, as in a stranger's file, is left out."""
+    images = {
+        part: counts
+        for part, counts in _mapping(training.get("images")).items()
+        if isinstance(counts, Mapping) and {"real", "ai"} <= counts.keys()
+    }
+    test = _mapping(training.get("test"))
+    figures = {key: test[key] if type(test.get(key)) in (int, float) else None for key in ("accuracy", "f1", "auroc")}
+    return {
+        "data": training.get("data", "unknown"),
+        "images": images,
+        "best_epoch": training.get("best_epoch", "unknown"),
+        "test": {"n": test["n"], **figures} if "n" in test else None,
+    }
+
+
+def _mapping(plain: object) -> Mapping[str, Any]:
+    return plain if isinstance(plain, Mapping) else {}
+
+
+def _list(plain: object) -> list[str]:
+    return [str(entry) for entry in plain] if isinstance(plain, list) else []
 
 
 def _own(report: Mapping[str, Any]) -> str | None:
@@ -162,16 +195,26 @@ def _most_alarms(kinds: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]
     return sorted(large, key=lambda item: -item[1]["fpr"]["value"])[:_MOST_KINDS]
 
 
-def _tiers(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """The title of each way of delivery, and its figures."""
-    found = report.get("delivery", {}).get("tiers", {})
-    return [(tier.title, found[name]) for name, tier in TIERS.items() if name in found]
+def _tiers(report: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, Mapping[str, Any]]]]]:
+    """At each threshold, in words: the title of each way of delivery, and its figures."""
+    found = report.get("delivery", {})
+    chosen = found.get("threshold")
+    by_threshold = {
+        "At the detector's threshold": found.get("at_detector_threshold", {} if chosen else found.get("tiers"))
+    }
+    if chosen:
+        words = f"At one threshold that was set on the worst way, P(AI) {chosen['probability']:.3f}"
+        by_threshold[f"{words}, which is not the detector's own"] = found["tiers"]
+    return [
+        (words, [(tier.title, tiers[name]) for name, tier in TIERS.items() if name in tiers])
+        for words, tiers in by_threshold.items()
+        if tiers
+    ]
 
 
-def _unlicensed(training: Mapping[str, Any]) -> list[str]:
+def _unlicensed(collections: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Collections that state no licence, or of which none is recorded."""
-    named = training.get(COLLECTIONS, {}).items()
-    return [name for name, facts in named if facts.get("licence", "").partition(" ")[0] in ("", "none", "not")]
+    return [name for name, facts in collections.items() if facts["licence"].partition(" ")[0] in ("", "none", "not")]
 
 
 def _worst_corruption(report: Mapping[str, Any]) -> tuple[str, Mapping[str, Any], Mapping[str, Any]] | None:

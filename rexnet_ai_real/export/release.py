@@ -18,6 +18,7 @@ from typing import Any, Final
 import pandas as pd
 import yaml
 
+from rexnet_ai_real.config import all_settings, differing_keys
 from rexnet_ai_real.data.manifest import read_manifest
 from rexnet_ai_real.detector.worth import COLLECTIONS, LEFT_OUT, MEASURED, VERSION
 from rexnet_ai_real.errors import UserError
@@ -30,6 +31,13 @@ from rexnet_ai_real.runs.jobs import OVERRIDES_FILE, Job
 
 COLUMNS: Final = ("collection", "repository", "commit", "licence", "trust")
 """Of the table that says where collections come from."""
+MOST_BYTES: Final = 5_000_000
+"""Of the folder: it is part of what everyone installs."""
+MAY_DIFFER: Final = (
+    *("data.root", "data.fold", "data.split_by", "data.val_fraction", "data.test_fraction"),
+    *("data.workers", "data.cache", "output_dir", "seed", "name", "figures", "resume", "trainer.threads"),
+)
+"""Beginnings of keys: the multirun leaves images out, and may have run elsewhere."""
 _SEEN: Final = ("train", "val")
 """Parts that weights and their choice have learned from."""
 
@@ -48,7 +56,7 @@ def released(source: ExportSource, release: Release) -> ExportSource:
     if source.origin is None or not RunFolder(source.origin).config_file.is_file():
         raise UserError("--release takes the folder of one run, trained on all collections")
     run = RunFolder(source.origin)
-    left_out = _evaluated(release.left_out, source)
+    left_out = _evaluated(release.left_out, run)
     collections = made_of(read_manifest(run.manifest_file))
     figures: Mapping[str, Any] = left_out.report["out_of_fold"][COLLECTIONS]
     if different := sorted(set(figures) ^ set(collections)):
@@ -73,6 +81,20 @@ def released(source: ExportSource, release: Release) -> ExportSource:
     calibration = left_out.stored.description.calibration
     stored = replace(source.stored, description=replace(description, calibration=calibration, training=training))
     return replace(source, stored=stored, report=left_out.report)
+
+
+def require_small(folder: Path) -> None:
+    """Refuse a release that is too large to come along.
+
+    Raises:
+        UserError: it takes more than `MOST_BYTES`.
+    """
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    if size > MOST_BYTES:
+        raise UserError(
+            f"the detector takes {size / 1e6:.1f} MB, and one that comes with this program at most "
+            f"{MOST_BYTES / 1e6:.0f} MB: give --formats onnx-int8 alone, or train a smaller network"
+        )
 
 
 def made_of(manifest: pd.DataFrame) -> dict[str, dict[str, Any]]:
@@ -119,22 +141,30 @@ def read_origins(file: Path, collections: Iterable[str]) -> dict[str, dict[str, 
     return {name: origin for name, origin in found.items() if origin is not None}
 
 
-def _evaluated(folder: Path, source: ExportSource) -> ExportSource:
-    """The multirun with its report."""
+def _evaluated(folder: Path, run: RunFolder) -> ExportSource:
+    """The multirun with its report; it must have the settings of the run."""
     found = identify(folder)
     if not isinstance(found, Folds) or not _leaves_collections_out(found.finished):
         raise UserError(
             f"{folder} is no multirun of folds with data.split_by=collection: train one, +sweep=collections"
+        )
+    folds = int(found.finished[0].config["data"]["folds"])
+    if missing := sorted(set(range(folds)) - {job.config["data"]["fold"] for job in found.finished}):
+        raise UserError(
+            f"{folder}: fold {', '.join(map(str, missing))} of {folds} is not finished, so that not every collection "
+            "was judged: wait for it, or train it, and evaluate the multirun again"
         )
     left_out = ExportSource.open(folder)
     if COLLECTIONS not in left_out.report.get("out_of_fold", {}):
         raise UserError(
             f"{folder} has no report with figures by collection: python -m rexnet_ai_real.evaluate run={folder}"
         )
-    ours, theirs = (of.stored.description for of in (source, left_out))
-    if (ours.architecture, ours.preprocessing) != (theirs.architecture, theirs.preprocessing):
+    ours, theirs = (all_settings(config) for config in (run.read_config(), found.finished[0].config))
+    if differing := differing_keys(ours, theirs, may_differ=MAY_DIFFER):
+        changes = ", ".join(f"{key} {ours.get(key)} and {theirs.get(key)}" for key in differing)
         raise UserError(
-            f"{folder} is of another network or image size than {source.origin}: its figures say nothing about that run"
+            f"{run.path} and {folder} were trained with other settings ({changes}): its figures say nothing "
+            "about that run"
         )
     return left_out
 

@@ -9,7 +9,7 @@ from PIL import Image
 from rexnet_ai_real.images.decode import decode_then
 from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing
-from rexnet_ai_real.images.scope import out_of_scope
+from rexnet_ai_real.images.scope import SIDE, out_of_scope
 
 FAR_BELOW: Final = 4
 """An image whose shorter side is this many times shorter than the side that the network sees earns a remark."""
@@ -29,8 +29,20 @@ class Remarked:
     """Why it is nothing that a detector of AI-generated images can judge: the remark, or as of `out_of_scope`."""
 
 
-def read_with_remarks(source: Path | bytes, preprocessing: Preprocessing, *, max_pixels: int = MAX_PIXELS) -> Remarked:
+def read_with_remarks(
+    source: Path | bytes,
+    preprocessing: Preprocessing,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    familiar_side: int | None = None,
+) -> Remarked:
     """What the network sees of an image, as `Preprocessing.to_views` gives it, and what is to be said of the image.
+
+    Args:
+        source: the file, or its bytes.
+        preprocessing: of the detector.
+        max_pixels: an image with more is not read.
+        familiar_side: as of `remark`.
 
     Raises:
         UnreadableImage: as `decode`.
@@ -38,16 +50,24 @@ def read_with_remarks(source: Path | bytes, preprocessing: Preprocessing, *, max
 
     def prepare(image: Image.Image) -> Remarked:
         views = preprocessing.to_views(image)
-        said = remark(image.size, views[0])
+        said = remark(image.size, views[0], familiar_side)
         return Remarked(views, said, said or out_of_scope(image))
 
-    return decode_then(prepare, source, max_pixels=max_pixels, enough=preprocessing.enough)
+    enough = preprocessing.enough
+    if enough is not None:  # the scope is measured on the image itself, whatever the network's size
+        enough = max(enough, 2 * SIDE)
+    return decode_then(prepare, source, max_pixels=max_pixels, enough=enough)
 
 
-def remark(size: tuple[int, int], pixels: Pixels) -> str | None:
-    """A remark on an image of a size (width, height) that the network sees as `pixels` (side, side, 3)."""
+def remark(size: tuple[int, int], pixels: Pixels, familiar_side: int | None = None) -> str | None:
+    """A remark on an image of a size (width, height) that the network sees as `pixels` (side, side, 3).
+
+    An image is not called too small whose shorter side is as long as that of the images that the network was trained
+    on, `familiar_side`, where that is known.
+    """
     if int((pixels.max(axis=(0, 1)).astype(int) - pixels.min(axis=(0, 1))).max()) <= _BLANK:
         return "blank or fully transparent: there is nothing to judge"
-    if FAR_BELOW * min(size) <= len(pixels):
+    is_familiar = familiar_side is not None and min(size) >= familiar_side
+    if FAR_BELOW * min(size) <= len(pixels) and not is_familiar:
         return f"only {size[0]} x {size[1]} pixels, and the detector expects {len(pixels)} a side: too few to judge by"
     return None

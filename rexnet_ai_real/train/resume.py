@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from rexnet_ai_real.config import ConfigError, TrainConfig, to_plain
+from rexnet_ai_real.config import ConfigError, TrainConfig, all_settings, differing_keys, to_plain
 from rexnet_ai_real.data.manifest import read_manifest, usable
 from rexnet_ai_real.models.checkpoint import read_plain
 from rexnet_ai_real.runs.folder import RunFolder
@@ -36,12 +36,8 @@ def check_same_run(config: TrainConfig, folder: RunFolder, manifest: pd.DataFram
         )
     plan = Plan.of_checkpoint(read_plain(checkpoint)).continued(config.schedule, trained, config.trainer.max_epochs)
     plan.check(config.schedule, config.trainer.max_epochs, resumed=True)
-    # A setting that is younger than the run had the effect of its default.
-    before, now = _flat(to_plain(TrainConfig())) | _flat(folder.read_config()), _flat(to_plain(config))
-    differing = sorted(
-        key for key in before.keys() | now.keys() if before.get(key) != now.get(key) and not key.startswith(MAY_DIFFER)
-    )
-    if differing:
+    before, now = all_settings(folder.read_config()), all_settings(to_plain(config))
+    if differing := differing_keys(before, now, may_differ=MAY_DIFFER):
         changes = ", ".join(f"{key} was {before.get(key)}, now {now.get(key)}" for key in differing)
         raise ConfigError(f"resume={resume}: give the settings with which the run began ({changes})")
     # A file more or less may move others to another split: images used in training would be used in the test.
@@ -67,10 +63,3 @@ def _manifest(folder: RunFolder) -> pd.DataFrame:
 def _images(manifest: pd.DataFrame) -> set[tuple[str, str, str]]:
     used = manifest[usable(manifest)]
     return set(zip(used["path"], used["sha256"], used["split"], strict=True))
-
-
-def _flat(plain: dict[str, object], prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for key, value in plain.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat

@@ -20,7 +20,7 @@ from rexnet_ai_real.metrics.scores import FloatArray, Scores
 
 @dataclass(frozen=True, slots=True)
 class WorstTier:
-    """The threshold that keeps the false-positive rate on every tier."""
+    """The threshold that keeps the false-positive rate on every tier of the images that chose it."""
 
     cut: float
     """On the logit; at or above it an image is called AI."""
@@ -108,6 +108,6 @@ def _change(before: Estimate, after: Estimate, samples: FloatArray) -> Estimate:
     return Estimate(after.value - before.value, float(low[0]), float(high[0]))
 
 
-def largest_loss(scores: Sequence[TierScore]) -> TierScore:
+def lowest_accuracy(scores: Sequence[TierScore]) -> TierScore:
     """The tier with the lowest accuracy."""
     return min(scores, key=lambda score: score.accuracy.value)

@@ -73,7 +73,7 @@ class Evaluation:
             TemporaryFile(dir=folder).close()
         if settings.data.name != OWN:
             part = _predicted(part, subject, settings, folder / "cache")
-        fitted = fit(subject, settings)
+        fitted = fit(subject, settings, folder / "cache")
         finite = np.isfinite(part.logits)
         measured = Part(part.name, part.title, part.rows[finite].reset_index(drop=True), part.data, fitted.calibrations)
         return cls(settings, folder, subject, fitted, measured, int((~finite).sum()), Gallery(folder / "figures"))

@@ -4,8 +4,7 @@ import hashlib
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
@@ -122,16 +121,18 @@ def open_function(name: str) -> Detector:
     module_name, _, function_name = name.partition(":")
     if not (all(part.isidentifier() for part in module_name.split(".")) and function_name.isidentifier()):
         raise NoFunction(f"python:{name}: expected python:MODULE:FUNCTION, such as python:my_detector:probability")
-    with _current_folder_first():
-        try:
-            module = importlib.import_module(module_name)
-        except Exception as error:  # whatever the module does when it is imported
-            raise NoFunction(
-                one_line(
-                    f"python:{name}: {module_name} cannot be imported ({type(error).__name__}: {error}). Start from "
-                    "the folder that holds it, and with the Python that has what it needs"
-                )
-            ) from error
+    folder = str(Path.cwd())
+    if folder not in sys.path:  # as with python -m, and it stays: a function may import when it is called
+        sys.path.insert(0, folder)
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # whatever the module does when it is imported
+        raise NoFunction(
+            one_line(
+                f"python:{name}: {module_name} cannot be imported ({type(error).__name__}: {error}). Start from "
+                "the folder that holds it, and with the Python that has what it needs"
+            )
+        ) from error
     function = getattr(module, function_name, None)
     if not callable(function):
         raise NoFunction(f"python:{name}: {module_name} has no function {function_name}")
@@ -200,14 +201,3 @@ def _source(module: str | None, function: Callable[..., Any]) -> str | None:
         return hashlib.sha256(b"\0".join(file.read_bytes() for file in sorted(files))).hexdigest()
     except (OSError, TypeError):
         return None
-
-
-@contextmanager
-def _current_folder_first() -> Iterator[None]:
-    """As with python -m: a console script has its own folder there."""
-    folder = str(Path.cwd())
-    sys.path.insert(0, folder)
-    try:
-        yield
-    finally:
-        sys.path.remove(folder)

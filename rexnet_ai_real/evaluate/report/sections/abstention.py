@@ -2,7 +2,7 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -13,46 +13,52 @@ from rexnet_ai_real.evaluate.report.document import Block, Findings, Paragraph, 
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
 from rexnet_ai_real.evaluate.report.formatting import percent
 from rexnet_ai_real.evaluate.report.section_entry import SectionEntry
+from rexnet_ai_real.evaluate.rivals.function import FunctionEngine
+from rexnet_ai_real.images.decode import UnreadableImage
 from rexnet_ai_real.images.remarks import read_with_remarks
 from rexnet_ai_real.progress import track
 
 SHOWN: Final = 24
 """Images out of scope that are listed."""
+_FLIPS: Final = "Changes when re-compressed"
 
 
 def findings(evaluation: Evaluation) -> Findings:
     """Two rules that leave images without an answer: what each costs and gains."""
-    part, sample = evaluation.part, evaluation.sample
-    reasons = _reasons(evaluation, part)
-    outside = np.array([reason is not None for reason in reasons])
+    sample = evaluation.sample
     changing = flips(sample.margins(evaluation.logits(sample, DELIVERIES, "Delivered images")))
-    scope, redelivery = _measured(evaluation, part, outside), _measured(evaluation, sample, changing)
-    real, ai = by_class(part.rows["label"], outside)
-    words = (
-        f"Out of scope are screenshots, text, flat graphics, and images that are blank or far smaller than what the "
-        f"network sees: {scope.left_out:,} of {scope.n:,} {part.title} ({real:,} real, {ai:,} AI-generated). The other "
-        "sections measure them like all others."
-    )
-    about_flips = (
+    redelivery = _measured(evaluation, changing)
+    metrics: dict[str, Any] = {"redelivery": redelivery.plain() | {"inference": len(DELIVERIES)}}
+    about_flips = Paragraph(
         f"With predict --redeliver the answer is “unsure” where it is not the same for an image as it is and for its "
         f"re-compressed copies; that takes three times as long. So it is of {redelivery.left_out:,} of "
         f"{redelivery.n:,} images.{evaluation.sample_words}"
     )
-    blocks: list[Block] = [Paragraph(words), Paragraph(about_flips), _table(scope, redelivery)]
+    if isinstance(evaluation.detector().engine, FunctionEngine):
+        words = Paragraph("A function in Python answers every image: no image is out of scope.")
+        return Findings(_about_flips(redelivery), (words, about_flips, _table([(_FLIPS, redelivery)])), metrics)
+    reasons = _reasons(evaluation, sample)
+    outside = np.array([reason is not None for reason in reasons])
+    scope = _measured(evaluation, outside)
+    real, ai = by_class(sample.rows["label"], outside)
+    words = Paragraph(
+        f"Out of scope are screenshots, text, flat graphics, and images that are blank or far smaller than what the "
+        f"network sees: {scope.left_out:,} of {scope.n:,} {sample.title} ({real:,} real, {ai:,} AI-generated). The "
+        "other sections measure them like all others."
+    )
+    blocks: list[Block] = [words, about_flips, _table([("Out of scope", scope), (_FLIPS, redelivery)])]
     if outside.any():
-        blocks.append(_listed(part, reasons))
+        blocks.append(_listed(sample, reasons))
+    kinds = dict(Counter(map(_kind, reasons)))
     return Findings(
-        _finding(scope, redelivery),
+        f"{percent(scope.share)} of the images are out of scope. {_about_flips(redelivery)}",
         tuple(blocks),
-        {
-            "out_of_scope": scope.plain() | {"real": real, "ai": ai, "kinds": dict(Counter(map(_kind, reasons)))},
-            "redelivery": redelivery.plain() | {"inference": len(DELIVERIES)},
-        },
+        {"out_of_scope": scope.plain() | {"real": real, "ai": ai, "kinds": kinds}} | metrics,
     )
 
 
 SECTION: Final = SectionEntry(
-    "abstention", "What does it cost and gain to give no answer?", findings, costly="re-delivered copies"
+    "abstention", "What does it cost and gain to give no answer?", findings, costly="abstention"
 )
 
 
@@ -62,24 +68,32 @@ def _reasons(evaluation: Evaluation, part: Part) -> list[str | None]:
     Raises:
         UnreadableImage, ChangedImage: an image is gone, damaged, or another than was measured.
     """
-    preprocessing, data = evaluation.detector(part.folds[0]).preprocessing, evaluation.settings.data
+    detector, data = evaluation.detector(part.folds[0]), evaluation.settings.data
+    side = evaluation.subject.detector().description.familiar_side
 
     def reason(image: LabelledImage) -> str | None:
-        return read_with_remarks(image.read(), preprocessing, max_pixels=data.max_pixels).outside
+        content = image.read()
+        try:
+            return read_with_remarks(
+                content, detector.preprocessing, max_pixels=data.max_pixels, familiar_side=side
+            ).outside
+        except UnreadableImage as error:
+            raise UnreadableImage(f"{image.path}: {error}") from error
 
     with ThreadPoolExecutor(max(1, data.workers), thread_name_prefix="scope") as pool:
         return list(track(pool.map(reason, part.images()), "Looking for images out of scope", len(part)))
 
 
-def _measured(evaluation: Evaluation, part: Part, left_out: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> Abstention:
+def _measured(evaluation: Evaluation, left_out: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> Abstention:
     settings = evaluation.settings
-    return measure_abstention(part.margin_scores, left_out, resamples=settings.resamples, seed=settings.seed)
+    return measure_abstention(
+        evaluation.sample.margin_scores, left_out, resamples=settings.resamples, seed=settings.seed
+    )
 
 
-def _table(scope: Abstention, redelivery: Abstention) -> Table:
+def _table(measured: list[tuple[str, Abstention]]) -> Table:
     rows = tuple(
-        (title, found.n, found.share, found.all, found.kept, found.lost, found.nearest)
-        for title, found in (("Out of scope", scope), ("Changes when re-compressed", redelivery))
+        (title, found.n, found.share, found.all, found.kept, found.lost, found.nearest) for title, found in measured
     )
     return Table(
         (
@@ -107,12 +121,11 @@ def _kind(reason: str | None) -> str:
     return "in scope" if reason is None else reason.partition(":")[0]
 
 
-def _finding(scope: Abstention, redelivery: Abstention) -> str:
-    words = f"{percent(scope.share)} of the images are out of scope."
+def _about_flips(redelivery: Abstention) -> str:
     if not redelivery.left_out:
-        return f"{words} No answer changes when an image is re-compressed."
+        return "No answer changes when an image is re-compressed."
     return (
-        f"{words} The answer changes with re-compression on {percent(redelivery.share)} of them; without these it is "
+        f"The answer changes with re-compression on {percent(redelivery.share)} of the images; without these it is "
         f"right on {percent(redelivery.kept)} instead of {percent(redelivery.all)}, and without as many that are "
         f"nearest to the threshold on {percent(redelivery.nearest)}."
     )

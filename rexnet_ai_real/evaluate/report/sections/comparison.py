@@ -7,6 +7,8 @@ from typing import Final
 import pandas as pd
 
 from rexnet_ai_real.config import OWN
+from rexnet_ai_real.detector.engines.engine import AUTO
+from rexnet_ai_real.detector.hub import locate
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluate.part import ONE, Part
 from rexnet_ai_real.evaluate.prediction import predicted_logits
@@ -59,13 +61,14 @@ SECTION: Final = SectionEntry(
 
 def _by_other(evaluation: Evaluation, against: str) -> tuple[Part, str]:
     """What another detector of this program says of the same images, or of those that it held out itself."""
-    path, settings = Path(against).expanduser(), evaluation.settings
-    backend = settings.backend if isinstance(identify(path), Saved) else "auto"  # of exports alone
+    settings = evaluation.settings
+    path = locate(against, settings.backend).path
+    backend = settings.backend if isinstance(identify(path), Saved) else AUTO  # of exports alone
     folder = evaluation.folder / "against" / path.name
     other = Evaluation.open(replace(settings, run=str(path), backend=backend, output_dir=str(folder)))
     if settings.data.name == OWN and other.part.name != evaluation.part.name:
         raise UserError(
-            f"against={path}: {other.part.title} of {other.subject.title} cannot be compared with "
+            f"against={against}: {other.part.title} of {other.subject.title} cannot be compared with "
             f"{evaluation.part.title}: give two runs, or two cross-validations"
         )
     return other.part, ""

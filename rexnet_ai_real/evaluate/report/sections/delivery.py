@@ -1,15 +1,16 @@
 """Does one threshold serve images as they are, from the web and from a messenger."""
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from scipy.special import expit
 
+from rexnet_ai_real.config import WORST_TIER
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.evaluate.audits.delivery import TierScore, WorstTier, largest_loss, measure_tiers, worst_tier
+from rexnet_ai_real.evaluate.audits.delivery import TierScore, WorstTier, lowest_accuracy, measure_tiers, worst_tier
 from rexnet_ai_real.evaluate.corruptions import DELIVERIES
+from rexnet_ai_real.evaluate.fitting import choosing, delivered_logits
 from rexnet_ai_real.evaluate.part import ONE, Part
 from rexnet_ai_real.evaluate.report.document import Block, Caution, Findings, Paragraph, Risk, Signed, Table
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
@@ -25,8 +26,8 @@ class _Threshold:
 
     cuts: FloatArray
     """(n, 1) on the logits of the measured images."""
-    stored: WorstTier
-    """The one that a user would get: from all images that may choose."""
+    worst: WorstTier
+    """The threshold of all images that may choose together. It is not stored: see settings.threshold."""
     whose: str
     """On which images it was chosen, a sentence."""
 
@@ -40,29 +41,35 @@ def findings(evaluation: Evaluation) -> Findings:
         f"Each of {len(part):,} {part.title} is delivered in three ways before the network sees it; a tier shrinks "
         f"images, and never enlarges them.{evaluation.sample_words}"
     )
-    own_words = "At the detector's own threshold, which was set on images as they are."
+    at_own = _table(own, f"At the detector's own threshold ({evaluation.calibration.threshold_rule}).")
+    plain = _plain(part, own) | {"at_detector_threshold": _plain(part, own)["tiers"]}
+    alone = Findings(_finding(own, "the detector's own threshold"), (Paragraph(intro), at_own), plain, _risks(own))
+    if evaluation.settings.threshold == WORST_TIER and evaluation.fitted.is_new:
+        return alone
     try:
         chosen = _threshold(evaluation, part, logits)
     except (UserError, ValueError) as error:
         caution = Caution(f"No threshold could be set on the worst tier: {error}.")
-        words = _finding(own, "the detector's own threshold")
-        return Findings(words, (Paragraph(intro), caution, _table(own, own_words)), _plain(part, own), _risks(own))
+        return replace(alone, blocks=(Paragraph(intro), caution, at_own))
     found = _measured(evaluation, part, logits, logits - chosen.cuts)
     temperature = evaluation.calibration.temperature
-    at = float(expit(chosen.stored.cut / temperature))
+    at = float(expit(chosen.worst.cut / temperature))
     blocks: list[Block] = [
         Paragraph(intro),
-        Paragraph(f"{chosen.whose} {_reason(evaluation, chosen.stored, at)}"),
-        _table(found, f"At the one threshold, set on the worst tier ({chosen.stored.tier.title})."),
-        _table(own, own_words),
+        Paragraph(f"{chosen.whose} {_reason(evaluation, chosen.worst, at)}"),
+        _table(found, f"At the one threshold, set on the worst tier ({chosen.worst.tier.title})."),
+        at_own,
     ]
-    metrics = _plain(part, found) | {
-        "threshold": {
-            **{"probability": at, "logit": chosen.stored.cut, "worst_tier": chosen.stored.tier.name},
-            **{"rule": chosen.stored.words, "chosen_on": chosen.whose},
-        },
-        "at_detector_threshold": _plain(part, own)["tiers"],
-    }
+    metrics = (
+        plain
+        | _plain(part, found)
+        | {
+            "threshold": {
+                **{"probability": at, "logit": chosen.worst.cut, "worst_tier": chosen.worst.tier.name},
+                **{"rule": chosen.worst.words, "chosen_on": chosen.whose},
+            },
+        }
+    )
     return Findings(_finding(found, f"one threshold, P(AI) {at:.2f}"), tuple(blocks), metrics, _risks(found))
 
 
@@ -77,11 +84,11 @@ SECTION: Final = SectionEntry(
 def _threshold(evaluation: Evaluation, part: Part, logits: FloatArray) -> _Threshold:
     """Raises UserError where the images that may choose it are gone, ValueError where they are too few."""
     fpr = evaluation.settings.fpr
-    fitting = _fitting(evaluation)
+    fitting = choosing(evaluation.subject, evaluation.settings)
     if fitting is None:  # a detector that knows no images: each half of those measured chooses for the other
         half = np.unique(part.scores.groups, return_inverse=True)[1] % 2
         is_real = (part.rows["label"] == REAL).to_numpy()
-        stored = worst_tier(logits[is_real], part.rows["group"][is_real], fpr=fpr)
+        worst = worst_tier(logits[is_real], part.rows["group"][is_real], fpr=fpr)
         cuts = np.empty((len(part), 1))
         for side in (0, 1):
             others = is_real & (half != side)
@@ -91,14 +98,14 @@ def _threshold(evaluation: Evaluation, part: Part, logits: FloatArray) -> _Thres
             "cut into two halves, near-duplicates together, and the real images of each half choose the threshold of "
             "the other."
         )
-        return _Threshold(cuts, stored, whose)
-    drawn = evaluation.logits(fitting, DELIVERIES, "Delivered images that choose the threshold")
+        return _Threshold(cuts, worst, whose)
+    drawn = delivered_logits(fitting, evaluation.subject, evaluation.settings, evaluation.cache)
     groups = fitting.rows["group"].astype(str)
-    stored = worst_tier(drawn, groups, fpr=fpr)
+    worst = worst_tier(drawn, groups, fpr=fpr)
     if not evaluation.subject.is_cross_validation:
         whose = f"The threshold was chosen on {len(fitting):,} real validation images; none of them is measured here."
-        return _Threshold(np.full((len(part), 1), stored.cut), stored, whose)
-    by_fold = {ONE: stored.cut}
+        return _Threshold(np.full((len(part), 1), worst.cut), worst, whose)
+    by_fold = {ONE: worst.cut}
     for fold in part.folds:
         others = (fitting.rows["fold"] != fold).to_numpy()
         by_fold[fold] = worst_tier(drawn[others], groups[others], fpr=fpr).cut
@@ -108,26 +115,7 @@ def _threshold(evaluation: Evaluation, part: Part, logits: FloatArray) -> _Thres
     )
     if part.folds == [ONE]:
         whose = f"The threshold was chosen on {len(fitting):,} real out-of-fold images."
-    return _Threshold(part.rows["fold"].map(by_fold).to_numpy(dtype=np.float64)[:, None], stored, whose)
-
-
-def _fitting(evaluation: Evaluation) -> Part | None:
-    """Real images that may choose: out-of-fold, or for validation; None where the detector knows none.
-
-    As many as settings.sample, and at least three times what the rate needs, so that other folds alone suffice.
-    """
-    subject = evaluation.subject
-    if subject.held_out is None or subject.manifest is None:
-        return None
-    part = subject.held_out
-    if not subject.is_cross_validation:
-        if subject.fitting is None:
-            return None
-        rows = subject.manifest.merge(subject.fitting[["path", "logit"]], on="path").assign(fold=ONE)
-        part = replace(part, title="validation images", rows=rows)
-    real = part.only((part.rows["label"] == REAL) & np.isfinite(part.rows["logit"]))
-    count, least = evaluation.settings.sample, 3 * math.ceil(1 / evaluation.settings.fpr)
-    return real.drawn(None if count is None else max(count, least))
+    return _Threshold(part.rows["fold"].map(by_fold).to_numpy(dtype=np.float64)[:, None], worst, whose)
 
 
 def _measured(evaluation: Evaluation, part: Part, logits: FloatArray, margins: FloatArray) -> tuple[TierScore, ...]:
@@ -141,13 +129,16 @@ def _measured(evaluation: Evaluation, part: Part, logits: FloatArray, margins: F
     )
 
 
-def _reason(evaluation: Evaluation, stored: WorstTier, at: float) -> str:
+def _reason(evaluation: Evaluation, worst: WorstTier, at: float) -> str:
     own = evaluation.calibration.threshold
-    return (
-        f"Of the tiers, “{stored.tier.title}” needs the highest threshold for false alarms on at most "
-        f"{evaluation.settings.fpr:.0%} of real images: P(AI) {at:.3f}, where the detector's own is {own:.3f}. A rate "
-        f"that is kept there is kept on the other tiers too. The rule: {stored.words}."
+    words = (
+        f"Of the tiers, “{worst.tier.title}” needs the highest threshold for false alarms on at most "
+        f"{evaluation.settings.fpr:.0%} of real images: P(AI) {at:.3f}, where the detector's own is {own:.3f}. On the "
+        f"images that chose it, the rate is kept on every tier. The rule: {worst.words}."
     )
+    if evaluation.fitted.is_new:
+        words += " The detector keeps its own: with threshold=worst_tier it gets one that is chosen in this way."
+    return words
 
 
 def _table(found: tuple[TierScore, ...], caption: str) -> Table:
@@ -159,7 +150,7 @@ def _table(found: tuple[TierScore, ...], caption: str) -> Table:
 
 
 def _finding(found: tuple[TierScore, ...], threshold: str) -> str:
-    worst, alarms = largest_loss(found), max(found, key=lambda score: score.fpr.value if score.fpr.defined else -1)
+    worst, alarms = lowest_accuracy(found), max(found, key=lambda score: score.fpr.value if score.fpr.defined else -1)
     words = f"At {threshold}, it is right on {percent(found[0].accuracy)} of the images as they are"
     if worst is found[0]:
         words += ", and no tier costs accuracy."
@@ -179,7 +170,7 @@ def _plain(part: Part, found: tuple[TierScore, ...]) -> dict[str, Any]:
 
 
 def _risks(found: tuple[TierScore, ...]) -> tuple[Risk, ...]:
-    worst = largest_loss(found)
+    worst = lowest_accuracy(found)
     if not worst.change.high < 0:
         return ()
     words = f"delivered otherwise ({worst.tier.title}) its accuracy changes by {signed(worst.change)}"

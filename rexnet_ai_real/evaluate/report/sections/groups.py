@@ -77,9 +77,9 @@ def real_kinds(part: Part, *, resamples: int, seed: int) -> list[KindScore]:
     A kind is a source; where there are several collections, a source of one of them.
     """
     names = part.rows["source"].replace("", NO_SOURCE)
-    if part.collections.nunique() > 1:
+    if part.rows["collection"].nunique() > 1:
         named = part.rows["source"].where(part.rows["source"] == "", " / " + part.rows["source"])
-        names = part.collections + named
+        names = part.rows["collection"] + named
     margins, bootstrap = part.margin_scores, {"resamples": resamples, "seed": seed}
     found = [
         KindScore(name, len(here), evaluate_scores(margins.rows(here), **bootstrap).specificity.complement)
@@ -95,7 +95,7 @@ def collections_of(part: Part, *, resamples: int, seed: int) -> list[CollectionS
     """
     scores, margins = part.scores, part.margin_scores
     found = []
-    for name, here in _by(part.collections):
+    for name, here in _by(part.rows["collection"]):
         labels = set(scores.labels[here].tolist())
         others = np.flatnonzero(~np.isin(scores.labels, list(labels))) if len(labels) == 1 else here[:0]
         ranked = evaluate_scores(scores.rows(np.concatenate([here, others])), resamples=resamples, seed=seed)

@@ -4,6 +4,7 @@ from typing import Final
 
 import pandas as pd
 
+from rexnet_ai_real.config import OWN
 from rexnet_ai_real.evaluate.part import Part
 from rexnet_ai_real.evaluate.report.document import Block, Caution, Findings, Paragraph, Risk, Table
 from rexnet_ai_real.evaluate.report.evaluation import Evaluation
@@ -36,7 +37,7 @@ def findings(evaluation: Evaluation) -> Findings:
     return Findings(
         _finding(at_half),
         (*blocks, *found.blocks),
-        {part.name: metrics_of(at_half, at_threshold) | found.metrics},
+        {part.name: metrics_of(at_half, at_threshold) | found.metrics | _held_out_by(evaluation)},
         (*_risks(at_half), *found.risks),
         failed,
         found.worst,
@@ -54,6 +55,12 @@ def metrics_of(at_half: Metrics, at_threshold: Metrics) -> dict[str, object]:
         if metric.at_threshold
     }
     return at_half.plain() | chosen
+
+
+def _held_out_by(evaluation: Evaluation) -> dict[str, object]:
+    """For metrics.json: what the run held out whole, where its own images are measured."""
+    data = evaluation.subject.config.get("data", {})
+    return {"split_by": data["split_by"]} if evaluation.settings.data.name == OWN and "split_by" in data else {}
 
 
 def majority(metrics: Metrics) -> tuple[str, float]:

@@ -65,7 +65,7 @@ SECTION: Final = SectionEntry("mistakes", "Where is it surely wrong?", findings)
 
 def _origins(part: Part) -> "pd.Series[str]":
     """Collection and source of each image; empty where neither is named."""
-    return (part.collections + "/" + part.rows["source"]).str.strip("/")
+    return (part.rows["collection"] + "/" + part.rows["source"]).str.strip("/")
 
 
 def _pictures(evaluation: Evaluation, kind: _Kind, surest: pd.DataFrame, total: int) -> list[Block]:
@@ -101,5 +101,5 @@ def _table(kind: _Kind, surest: pd.DataFrame) -> Table:
 
 def _plain(surest: pd.DataFrame) -> list[dict[str, Any]]:
     columns = ("path", "source", "collection", "probability")
-    rows = surest.assign(collection=surest.get("collection", ""))[list(columns)]
-    return [dict(zip(columns, row, strict=True)) for row in zip(*(rows[c].tolist() for c in columns), strict=True)]
+    rows = zip(*(surest[column].tolist() for column in columns), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
