@@ -38,7 +38,7 @@ from rexnet_ai_real.runs.record import override
 FILE: Final = Path("docs/learning_curve.md")
 VAL_FRACTION: Final = 0.15
 TEXT: Final = (
-    "AUROC abroad is the mean over collections that no training holds, with one network for all of them. "
+    "AUROC abroad is the mean over collections that no training holds. One network judges them all: they are one fold. "
     f"{RANKED_AGAINST}. Every training takes the same number of steps. The line is error = a + b "
     "log10(size), by least squares; in brackets 95 % intervals from resampling test images, near-duplicates together, "
     "which leave out how much one training differs from the next. A collection that does not name its generators "

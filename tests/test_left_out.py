@@ -21,7 +21,10 @@ threshold is a little higher, half-way to the next one."""
 
 
 def job_of(folder: Path, fold: int, *, validation: int = 39, copies: int = 0) -> Job:
-    """A job with real validation images: 38 with a logit of 0.7 or less, the others above; and copies of the last, which lie higher."""
+    """A job with real validation images: 38 with a logit of 0.7 or less, the others above.
+
+    Near-duplicates of the last, `copies` of them, lie higher.
+    """
     run = RunFolder(folder / str(fold))
     logits = np.r_[np.linspace(-3, CUT, min(validation, 38)), [0.8] * max(validation - 38, 0), [5.0] * copies]
     run.path.mkdir(parents=True)
