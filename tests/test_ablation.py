@@ -16,7 +16,7 @@ from benchmarks.marked import write_between_marks
 from benchmarks.paired_rows import MEAN, abroad, at_home, groups_of, step
 from rexnet_ai_real.config import DataConfig
 from rexnet_ai_real.data.manifest import COLUMNS, write_manifest
-from rexnet_ai_real.detector.calibration import UNCALIBRATED
+from rexnet_ai_real.detector.description import UNCALIBRATED
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluate.part import Part
 from rexnet_ai_real.evaluate.report.sections.groups import collections_of

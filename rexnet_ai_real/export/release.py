@@ -24,8 +24,8 @@ from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.export.request import Release
 from rexnet_ai_real.export.source import ExportSource
 from rexnet_ai_real.labels import AI, REAL
-from rexnet_ai_real.runs.folds import split_by
 from rexnet_ai_real.runs.folder import RunFolder
+from rexnet_ai_real.runs.folds import split_by
 from rexnet_ai_real.runs.identify import Folds, identify
 from rexnet_ai_real.runs.jobs import OVERRIDES_FILE, Job
 

@@ -141,8 +141,7 @@ def _collection_table(collections: list[CollectionScore]) -> Table:
     return Table(
         ("Collection", "AI + real", "AUROC", "Accuracy at threshold", "TPR", "FPR"),
         rows,
-        "Each collection, the lowest AUROC first, those with fewer than "
-        f"{FEW} images last. {RANKED_AGAINST}.",
+        f"Each collection, the lowest AUROC first, those with fewer than {FEW} images last. {RANKED_AGAINST}.",
         bars=2,
         folded=len(collections) > _OPEN_ROWS,
     )
