@@ -6,6 +6,7 @@ row. The tables are written into docs/ablation.md between marks; what stands aro
 """
 
 import argparse
+import json
 import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -14,19 +15,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.marked import write_between_marks
-from benchmarks.paired_rows import HOME, MEAN, Measured, abroad, at_home, step
+from benchmarks.paired_rows import HOME, MEAN, Measured, abroad, at_home, groups_of, step
 from rexnet_ai_real.cli.ending import ending
+from rexnet_ai_real.config import DataConfig, ModelConfig
 from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.images.tiers import REDELIVERIES, TIERS
 from rexnet_ai_real.markdown import markdown_table
 from rexnet_ai_real.metrics.bootstrap import Estimate
+from rexnet_ai_real.metrics.left_out import RANKED_AGAINST
 from rexnet_ai_real.models.factory import build
 from rexnet_ai_real.progress import track
-from rexnet_ai_real.runs.folds import out_of_fold
+from rexnet_ai_real.runs.folds import out_of_fold, split_by
 from rexnet_ai_real.runs.identify import Folds, identify
 
 FILE: Final = Path("docs/ablation.md")
@@ -41,13 +46,15 @@ TEXT: Final = (
     "the images that both rows have, paired: the same images are drawn for both. An interval that holds 0 shows no "
     "effect."
 )
-ABROAD: Final = (
-    "AUROC of what was left out of the training as a whole, in the mean and of the worst. What has one class is held "
-    "against the left-out images of the other class."
+ABROAD: Final = f"AUROC of what was left out of training as a whole, in the mean and of the worst. {RANKED_AGAINST}."
+DELIVERY: Final = (
+    "The same images as they are, from the web and from a messenger: accuracy at one threshold for all, that of the "
+    "worst tier (see the report of `rexnet_ai_real.evaluate`, here of a row's first multirun that has one), and the "
+    "paired change of the worse of the last two against the images as they are."
 )
 COST: Final = (
-    "Training: all folds of a multirun, on the machine that trained, in the mean over a row's multiruns. The rest is "
-    "of one network and one image; the networks of five folds together take five times as much."
+    "Training: all folds of a multirun, on the machine that trained, the mean over seeds. The rest is of one network "
+    "and one image, with all its views; the networks of five folds together take five times as much."
 )
 
 
@@ -65,6 +72,8 @@ class Multirun:
     """Of the first job."""
     folds: str
     """How many are finished: "5", or "3 of 5"."""
+    tiers: Mapping[str, Any]
+    """Figures of each delivery tier, of its report; empty without one."""
 
 
 @dataclass
@@ -128,11 +137,19 @@ def read_multirun(folder: Path) -> Multirun:
     count = int(config["data"]["folds"])
     return Multirun(
         predictions=out_of_fold(jobs),
-        split_by=config["data"].get("split_by", "group"),
+        split_by=split_by(jobs[0]),
         seconds=sum(float(job.metrics["seconds"]) for job in jobs),
         config=config,
         folds=str(count) if len(jobs) == count else f"{len(jobs)} of {count}",
+        tiers=_tiers(folder),
     )
+
+
+def _tiers(folder: Path) -> Mapping[str, Any]:
+    file = folder / "report" / "metrics.json"
+    report: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    tiers: Mapping[str, Any] = report.get("delivery", {}).get("tiers", {})
+    return tiers
 
 
 def tables(rows: Sequence[Row], *, resamples: int = 2000) -> str:
@@ -141,7 +158,7 @@ def tables(rows: Sequence[Row], *, resamples: int = 2000) -> str:
     for kind, heading in KINDS.items():
         if chosen := [row for row in rows if row.seeds(kind)]:
             made = _home(chosen, resamples) if kind == "group" else _abroad(chosen, kind, resamples)
-            parts += [f"## {heading}", *made]
+            parts += [f"## {heading}", *made, *_delivery(chosen, kind)]
     parts += ["## Cost", COST, _cost_table(rows)]
     parts.append("`python -m benchmarks.ablation NAME=FOLDER ...` writes these tables.")
     return "\n\n".join(parts)
@@ -167,7 +184,7 @@ def _abroad(rows: Sequence[Row], kind: str, resamples: int) -> list[str]:
 def _stepwise(
     rows: Sequence[Row],
     kind: str,
-    measure: Callable[[Sequence[pd.DataFrame], Sequence[str]], Measured],
+    measure: Callable[[Sequence[pd.DataFrame], Sequence[str], "pd.Series[str]"], Measured],
     of: Sequence[str],
 ) -> list[tuple[list[str], Measured, list[str]]]:
     """Opening cells, metrics on all images, and changes of the metrics `of` against the row above, of each row."""
@@ -175,16 +192,16 @@ def _stepwise(
     images = [_common(seeds) for seeds in tables]
     made: list[tuple[list[str], Measured, list[str]]] = []
     for k in track(range(len(rows)), "Resampling", len(rows), shown=sys.stderr.isatty()):
-        found = measure(tables[k], images[k])
+        groups = groups_of(tables[k][0])
+        found = measure(tables[k], images[k], groups)
         changes = ["–"] * len(of)
         shared = sorted(set(images[k]) & set(images[k - 1])) if k else []
         if shared:
-            pair, note = (found, made[-1][1]), ""
-            if not len(shared) == len(images[k]) == len(images[k - 1]):  # a resample is one of certain images
-                pair, note = (
-                    (measure(tables[k], shared), measure(tables[k - 1], shared)),
-                    f" (of {len(shared):,} images)",
-                )
+            same = len(shared) == len(images[k]) == len(images[k - 1])
+            note = "" if same else f" (of {len(shared):,} images)"
+            pair = (found, made[-1][1])
+            if not (same and np.array_equal(pair[0].groups, pair[1].groups)):  # a resample is one of certain groups
+                pair = (measure(tables[k], shared, groups), measure(tables[k - 1], shared, groups))
             changes = [_signed(step(*pair, name)) + note for name in of]
         made.append((_opening(rows[k], kind, found), found, changes))
     return made
@@ -217,32 +234,65 @@ def _signed(found: Estimate) -> str:
     return f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
 
 
+def _delivery(rows: Sequence[Row], kind: str) -> list[str]:
+    """Accuracy of each tier; nothing where no row has a report."""
+    found = [next((run.tiers for run in row.seeds(kind) if run.tiers), {}) for row in rows]
+    if not any(found):
+        return []
+    lines = []
+    for row, tiers in zip(rows, found, strict=True):
+        accuracies = {name: _read(tiers.get(name, {}).get("accuracy")) for name in TIERS}
+        worst = min(REDELIVERIES, key=lambda tier: accuracies[tier.name].value).name
+        change = _read(tiers.get(worst, {}).get("change"))
+        cells = [str(accuracy) if accuracy.defined else "–" for accuracy in accuracies.values()]
+        lines.append([row.name, *cells, _signed(change) if change.defined else "–"])
+    return [DELIVERY, markdown_table(["", *TIERS, "change of the worst"], lines)]
+
+
+def _read(plain: Mapping[str, Any] | None) -> Estimate:
+    """What `Estimate.plain` wrote."""
+    if plain is None or plain["value"] is None:
+        return Estimate.undefined("not measured")
+    return Estimate(*(np.nan if plain[key] is None else float(plain[key]) for key in ("value", "low", "high")))
+
+
 def _cost_table(rows: Sequence[Row]) -> str:
+    kinds = {kind: heading for kind, heading in KINDS.items() if any(row.seeds(kind) for row in rows)}
     lines = []
     for row in rows:
-        minutes = statistics.mean(run.seconds for run in row.runs) / 60
+        spent = [[run.seconds / 60 for run in row.seeds(kind)] for kind in kinds]
+        minutes = [f"{statistics.mean(seeds):,.0f}" if seeds else "–" for seeds in spent]
         config = row.runs[0].config
         parameters, products = network_cost(config)
-        size = config["data"]["image_size"]
-        lines.append([row.name, f"{minutes:,.0f}", str(size), f"{parameters / 1e6:.2f} M", f"{products / 1e9:.2f} G"])
-    columns = ["", "training, minutes", "px", "parameters", "multiplications"]
-    return markdown_table(columns, lines, right=range(1, 5))
+        size = str(_setting(config, "data", "image_size"))
+        lines.append([row.name, *minutes, size, f"{parameters / 1e6:.2f} M", f"{products / 1e9:.2f} G"])
+    trained = [f"{heading.lower()}, minutes" for heading in kinds.values()]
+    columns = ["", *trained, "px", "parameters", "multiplications"]
+    return markdown_table(columns, lines, right=range(1, len(columns)))
 
 
 def network_cost(config: Mapping[str, Any]) -> tuple[int, int]:
     """Parameters of a run's network, and the multiplications (with an addition each) that one image takes.
 
     Args:
-        config: of the run.
+        config: of the run; runs of older versions lack settings, which are at their defaults.
     """
-    model, size = config["model"], int(config["data"]["image_size"])
-    wanted = {key: model[key] for key in ("library", "width", "depth", "dropout", "drop_path")}
-    sized: dict[str, Any] = {"image_size": size} if model["library"] == "timm" else {}
+    size, views = int(_setting(config, "data", "image_size")), len(_setting(config, "data", "views"))
+    keys = ("library", "width", "depth", "dropout", "drop_path")
+    wanted = {key: _setting(config, "model", key) for key in keys}
+    sized: dict[str, Any] = {"image_size": size} if wanted["library"] == "timm" else {}
     with torch.device("meta"):  # shapes alone: neither memory nor time
-        network = build(model["name"], **wanted, **sized).eval()
+        network = build(config["model"]["name"], **wanted, **sized).eval()
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             network(torch.empty(1, 3, size, size))
-    return sum(parameter.numel() for parameter in network.parameters()), counter.get_total_flops() // 2
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return parameters, views * counter.get_total_flops() // 2
+
+
+def _setting(config: Mapping[str, Any], section: str, key: str) -> Any:
+    """A setting of a run, or its default where the run is of a version that did not have it."""
+    defaults = {"data": DataConfig, "model": ModelConfig}[section]()
+    return config[section].get(key, getattr(defaults, key))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ import pandas as pd
 
 from benchmarks.curve_fit import Curve, draw
 from benchmarks.marked import write_between_marks
-from benchmarks.paired_rows import MEAN, Measured, abroad
+from benchmarks.paired_rows import MEAN, Measured, abroad, groups_of
 from benchmarks.subsets import AXES, Subset, read_collections, subsets, write_list
 from rexnet_ai_real.cli.arguments import positive
 from rexnet_ai_real.cli.ending import ending
@@ -31,14 +31,15 @@ from rexnet_ai_real.data.manifest import read_manifest
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.markdown import markdown_table
 from rexnet_ai_real.metrics.bootstrap import Estimate
+from rexnet_ai_real.metrics.left_out import RANKED_AGAINST
 from rexnet_ai_real.runs.folder import RunFolder
 from rexnet_ai_real.runs.record import override
 
 FILE: Final = Path("docs/learning_curve.md")
 VAL_FRACTION: Final = 0.15
 TEXT: Final = (
-    "AUROC abroad is the mean over collections that no training holds; one with a single class is held against the "
-    "left-out images of the other. Every training takes the same number of steps. The line is error = a + b "
+    "AUROC abroad is the mean over collections that no training holds. One network judges them all: they are one fold. "
+    f"{RANKED_AGAINST}. Every training takes the same number of steps. The line is error = a + b "
     "log10(size), by least squares; in brackets 95 % intervals from resampling test images, near-duplicates together, "
     "which leave out how much one training differs from the next. A collection that does not name its generators "
     "counts as one."
@@ -77,18 +78,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(plan(planned, options.steps, options.batch, options.seeds))
         if options.dry:
             return
-        curves = {}
-        for axis, chosen in planned.items():
-            points = [
-                measure(
-                    [
-                        train(subset, test, options.work, seed, options.steps, options.batch, options.settings)
-                        for seed in range(options.seeds)
-                    ],
-                    test,
-                )
+        runs = {
+            axis: [
+                [
+                    train(subset, test, options.work, seed, options.steps, options.batch, options.settings)
+                    for seed in range(options.seeds)
+                ]
                 for subset in chosen
             ]
+            for axis, chosen in planned.items()
+        }
+        curves = {}
+        for axis, chosen in planned.items():
+            # The groups of one manifest for all points: others may join test images by way of a training image.
+            groups = groups_of(read_manifest(runs[axis][0][0].manifest_file))
+            points = [measure(of_subset, test, groups) for of_subset in runs[axis]]
             curves[axis] = Curve(tuple(subset.size for subset in chosen), tuple(points))
         figure = options.out.with_suffix(".png")
         draw(curves, figure)
@@ -159,19 +163,22 @@ def train(
     return run
 
 
-def measure(runs: Sequence[RunFolder], test: pd.DataFrame) -> Measured:
-    """AUROC of each collection of the test, in the mean over runs."""
+def measure(runs: Sequence[RunFolder], test: pd.DataFrame, groups: "pd.Series[str]") -> Measured:
+    """AUROC of each collection of the test, in the mean over runs.
+
+    Args:
+        runs: trainings of one subset.
+        test: as `read_collections` gives it.
+        groups: near-duplicate group of each path.
+    """
     names = test.set_index("path")["collection"]
     tables = []
     for run in runs:
-        groups = read_manifest(run.manifest_file).set_index("path")["group"]
         rows = pd.read_csv(run.predictions_file, keep_default_na=False)
         rows = rows[rows["split"] == "test"]
-        tables.append(
-            rows.assign(group=groups.loc[rows["path"]].to_numpy(), collection=names.loc[rows["path"]].to_numpy())
-        )
+        tables.append(rows.assign(fold=0, collection=names.loc[rows["path"]].to_numpy()))
     images = sorted(set.intersection(*(set(table["path"]) for table in tables)))
-    return abroad(tables, images, by="collection")
+    return abroad(tables, images, groups, by="collection")
 
 
 def page(planned: dict[str, list[Subset]], curves: dict[str, Curve], figure: str) -> str:

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from rexnet_ai_real.config import DataConfig
+from rexnet_ai_real.data.left_out import generators
 from rexnet_ai_real.data.sources import listing, locate
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.images.layouts import plain_name
 from rexnet_ai_real.labels import AI, LABELS, REAL
 
 AXES: Final = ("collections", "generators", "images")
@@ -54,10 +54,10 @@ def read_collections(roots: Sequence[Path]) -> pd.DataFrame:
         data = DataConfig(name="folder", root=str(root))
         for file in listing(data, locate(data)):
             if file.label is not None:
-                generator = plain_name(file.source.rpartition("/")[2]) or collection
                 path = str((root if root.is_dir() else root.parent).absolute() / file.path)
-                rows.append((path, file.label, collection, generator))
-    return pd.DataFrame(rows, columns=["path", "label", "collection", "generator"])
+                rows.append((path, file.label, collection, file.source))
+    images = pd.DataFrame(rows, columns=["path", "label", "collection", "source"])
+    return images.assign(generator=generators(images)).drop(columns="source")
 
 
 def subsets(images: pd.DataFrame, axis: str, *, count: int, points: int, seed: int = 0) -> list[Subset]:
@@ -82,8 +82,9 @@ def subsets(images: pd.DataFrame, axis: str, *, count: int, points: int, seed: i
         return [Subset(axis, size, _balanced(shuffled, size)) for size in _sizes(count, 2 * smaller, points, step=2)]
     column = axis.removesuffix("s")
     grown = shuffled if axis == "collections" else shuffled[shuffled["label"] == AI]
+    wanted = (REAL, AI) if axis == "collections" else (AI,)
     order = _largest_first(grown, column)
-    first = next(k for k in range(1, len(order) + 1) if _has(grown[grown[column].isin(order[:k])], count))
+    first = next(k for k in range(1, len(order) + 1) if _has(grown[grown[column].isin(order[:k])], count, wanted))
     made = []
     for size in _sizes(first, len(order), points):
         chosen = shuffled[column].isin(order[:size])
@@ -110,10 +111,9 @@ def _largest_first(images: pd.DataFrame, column: str) -> list[str]:
     return [str(name) for name in ordered[column]]
 
 
-def _has(images: pd.DataFrame, count: int) -> bool:
-    """Whether each class that is to be drawn from has its half of the images."""
+def _has(images: pd.DataFrame, count: int, wanted: Sequence[int]) -> bool:
+    """Whether each of the classes wanted has its half of the images."""
     classes = images["label"].value_counts()
-    wanted = [AI] if set(images["label"]) == {AI} else [REAL, AI]
     return all(int(classes.get(label, 0)) >= count // 2 for label in wanted)
 
 

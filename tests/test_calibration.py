@@ -12,8 +12,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
 
 from rexnet_ai_real.detector.calibration import NEVER_AI, Calibration
-from rexnet_ai_real.evaluate.calibration import fit_calibration, fit_temperature, fpr_threshold
+from rexnet_ai_real.evaluate.calibration import fit_calibration, fit_temperature
 from rexnet_ai_real.metrics.scores import FloatArray, IntArray, Scores
+from rexnet_ai_real.metrics.threshold import fpr_threshold
 
 SEPARATION = 1.9  # AUROC 0.91, accuracy 83 %
 SCALE = 3.8  # the calibrated logit of normals 1.9 apart is 1.9 x: these are twice too sure

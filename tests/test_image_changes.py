@@ -8,8 +8,8 @@ from PIL import Image
 
 from rexnet_ai_real.config import AugmentConfig
 from rexnet_ai_real.data.image_changes import ImageChange, is_by_image
-from rexnet_ai_real.images.delivery import redelivered
 from rexnet_ai_real.images.preprocessing import Preprocessing
+from rexnet_ai_real.images.random_delivery import randomly_delivered
 
 PREPROCESSING = Preprocessing(32, "squash", "bilinear", (0.5,) * 3, (0.5,) * 3)
 
@@ -81,7 +81,7 @@ def test_the_shares_of_changed_images_are_those_asked_for() -> None:
 
 def test_a_delivered_frame_is_delivery_and_then_preprocessing(noise: Image.Image) -> None:
     found = change(5, delivery=1.0)
-    expected = redelivered(noise, np.random.default_rng([0, 5, 1]))
+    expected = randomly_delivered(noise, np.random.default_rng([0, 5, 1]))
     assert np.array_equal(found(noise), PREPROCESSING.to_array(expected))
     assert found.enough is None
 

@@ -64,6 +64,24 @@ def test_subsets_grow_in_one_thing_alone(data: Path, axis: str) -> None:
         assert all(paths == reals[0] for paths in reals)
 
 
+def test_the_first_collections_hold_both_classes(data: Path) -> None:
+    """Though that of AI images alone is the largest, and has as many images as are wanted."""
+    images = pool(data)
+    images = images[images["collection"].isin(["c", "d"])]
+    (chosen,) = subsets(images, "collections", count=20, points=2)
+    assert chosen.size == 2
+    assert sorted(chosen.images["label"].value_counts()) == [10, 10]
+
+
+def test_generators_are_those_of_the_splits(data: Path) -> None:
+    """All folders name one, not the last alone."""
+    for folder in ("e/ai/xl/sd_1", "e/ai/turbo/sd_1"):
+        (data / folder).mkdir(parents=True)
+        (data / folder / "0.png").touch()
+    images = read_collections([data / "e"])
+    assert set(images.loc[images["label"] == 1, "generator"]) == {"e", "xl/sd1", "turbo/sd1"}
+
+
 def test_more_images_than_there_are(data: Path) -> None:
     with pytest.raises(UserError, match="--images 400: with both classes alike there are 124"):
         subsets(pool(data), "images", count=400, points=2)
@@ -88,7 +106,8 @@ def test_every_size_takes_about_the_same_steps(images: int) -> None:
 
 def measured(error: float) -> Measured:
     samples = 1 - error + np.linspace(-0.01, 0.01, 101)[:, None]
-    return Measured((MEAN, "x"), ("1.png",), np.array([[1 - error, 1 - error]]), np.concatenate([samples, samples], 1))
+    values = np.array([[1 - error, 1 - error]])
+    return Measured((MEAN, "x"), ("1.png",), np.zeros(1, int), values, np.concatenate([samples, samples], 1))
 
 
 def test_the_line_is_that_of_least_squares() -> None:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from rexnet_ai_real.data.manifest import COLUMNS, write_manifest
 from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.runs.folder import RunFolder
 from rexnet_ai_real.runs.jobs import Job
@@ -15,16 +16,27 @@ from rexnet_ai_real.sweep.left_out import LeftOut, left_out
 from rexnet_ai_real.sweep.left_out_text import left_out_text
 
 CUT = 0.7
-"""The 38th smallest logit of the 39 real validation images: the next real one lies above with probability 2 / 40."""
+"""The 38th smallest logit of the 39 real validation images: the next real one lies above with probability 2 / 40. The
+threshold is a little higher, half-way to the next one."""
 
 
-def job_of(folder: Path, fold: int, *, validation: int = 39) -> Job:
-    """A job with real validation images: 38 with a logit of 0.7 or less, the others above."""
+def job_of(folder: Path, fold: int, *, validation: int = 39, copies: int = 0) -> Job:
+    """A job with real validation images: 38 with a logit of 0.7 or less, the others above.
+
+    Near-duplicates of the last, `copies` of them, lie higher.
+    """
     run = RunFolder(folder / str(fold))
-    logits = np.r_[np.linspace(-3, CUT, min(validation, 38)), [5.0] * max(validation - 38, 0)]
-    run.path.mkdir()
-    rows = pd.DataFrame({"path": "x", "label": REAL, "split": "val", "logit": logits, "probability": 0.5})
-    run.write_predictions(pd.concat([rows, rows.assign(label=AI, logit=9.0), rows.assign(split="test", logit=9.0)]))
+    logits = np.r_[np.linspace(-3, CUT, min(validation, 38)), [0.8] * max(validation - 38, 0), [5.0] * copies]
+    run.path.mkdir(parents=True)
+    groups = [f"g{min(n, validation - 1)}" for n in range(len(logits))]
+    rows = pd.DataFrame({"path": [f"v{n}" for n in range(len(logits))], "group": groups, "logit": logits})
+    rows = rows.assign(label=REAL, split="val", probability=0.5)
+    generated = rows.assign(path="ai-" + rows["path"], group="ai", label=AI, logit=9.0)
+    everything = pd.concat([rows, generated, generated.assign(path="test", label=REAL, split="test")[:1]])
+    run.write_predictions(everything.drop(columns="group"))
+    write_manifest(
+        everything.reindex(columns=list(COLUMNS), fill_value="").assign(width=1, height=1, bytes=1), run.manifest_file
+    )
     run.write_config({"data": {"fold": fold, "folds": 2}, "model": {}, "optimizer": {}, "trainer": {}})
     return Job(run, ())
 
@@ -76,6 +88,15 @@ def test_shares_at_both_thresholds(images: pd.DataFrame, tmp_path: Path) -> None
     assert by_name(found).loc["photos", "fpr_at_fpr"] == pytest.approx(1 / 2)
     assert found.total["fpr_at_half"] == pytest.approx(3 / 7)
     assert found.total["tpr_at_fpr"] == pytest.approx(3 / 6)
+
+
+def test_near_duplicates_count_once_for_the_threshold(images: pd.DataFrame, tmp_path: Path) -> None:
+    """The 38th smallest of 39 + 40 logits would be a higher one."""
+    one, other = (
+        left_out([job_of(tmp_path / str(n), 0, copies=n), job_of(tmp_path / str(n), 1)], images, "collection")
+        for n in (0, 40)
+    )
+    assert other.total["fpr_at_fpr"] == one.total["fpr_at_fpr"]
 
 
 def test_too_few_validation_images_give_no_threshold(images: pd.DataFrame, tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image
 
 from rexnet_ai_real.config import AugmentConfig
-from rexnet_ai_real.images.delivery import redelivered
 from rexnet_ai_real.images.preprocessing import Box, Pixels, Preprocessing, resized
+from rexnet_ai_real.images.random_delivery import randomly_delivered
 
 CROP_ASPECT: Final = (3 / 4, 4 / 3)
 """Of the crop of a whole frame, as width to height in shares of it (Szegedy et al. 2015)."""
@@ -48,7 +48,7 @@ class ImageChange:
         """RGB image of any size -> pixels (size, size, 3)."""
         random = np.random.default_rng([*self.seed, 1])  # not the numbers that decided what is done
         if self.is_delivered:
-            image = redelivered(image, random)
+            image = randomly_delivered(image, random)
         side = self.preprocessing.image_size
         if self.is_native:
             box = _any_square(image.size, side, random)

@@ -33,8 +33,8 @@ from rexnet_ai_real.images.decode import file_bytes
 from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.images.loading import prepared_batches
 from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing
-from rexnet_ai_real.images.redelivery import REDELIVERIES, read_redelivered
 from rexnet_ai_real.images.remarks import Remarked, read_with_remarks
+from rexnet_ai_real.images.tiers import REDELIVERIES, read_redelivered
 from rexnet_ai_real.images.walk import ImageFile, image_files, is_system_file
 from rexnet_ai_real.runs.identify import Saved, identify
 

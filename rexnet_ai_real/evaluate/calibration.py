@@ -25,13 +25,14 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
-from scipy.special import bdtr, betaincinv, expit
+from scipy.special import bdtr, expit
 
 from rexnet_ai_real.detector.calibration import NEVER_AI, Calibration
 from rexnet_ai_real.labels import AI, REAL
-from rexnet_ai_real.metrics.scores import FloatArray, IntArray, Scores
+from rexnet_ai_real.metrics.scores import Scores
+from rexnet_ai_real.metrics.threshold import fpr_threshold
 
-__all__ = ["Calibration", "Chooser", "ThresholdRule", "fit_calibration", "fit_temperature", "fpr_threshold"]
+__all__ = ["Calibration", "Chooser", "ThresholdRule", "fit_calibration", "fit_temperature"]
 
 Chooser = Callable[[IntArray], tuple[float, str]]
 """Rows of the images that may choose -> threshold on the logit, and how it was chosen, in words."""
@@ -137,32 +138,6 @@ def fit_temperature(scores: Scores) -> tuple[float, tuple[str, ...]]:
     return temperature, ()
 
 
-def fpr_threshold(scores: Scores, target: float) -> tuple[float, str]:
-    """The lowest logit at which to say "AI" such that a new real image is called AI with probability <= target.
-
-    The conformal quantile (Vovk et al. 2005): above the ceil((n + 1)(1 - target))-th smallest of n real logits, one per
-    duplicate group. The promise is an average over calibration sets; the rate of the one at hand follows a Beta law,
-    whose central 95 % the words give.
-
-    Raises:
-        ValueError: too few real images, fewer than 1 / target - 1.
-    """
-    real = scores.logits[_one_per_group(scores, scores.labels == REAL)]
-    n = real.size
-    k = math.ceil((n + 1) * (1 - target) - 1e-9)  # 1e-9: 20 * 0.95 is 19.000000000000004 in floating point
-    if k > n:
-        raise ValueError(
-            f"a false-positive rate of {target:.1%} needs at least {math.ceil(1 / target - 1 - 1e-9)} independent real "
-            f"images to choose the threshold on, got {n}; add real images, or choose a higher rate"
-        )
-    cut = _just_above(float(np.sort(real)[k - 1]), scores.logits)
-    low, high = betaincinv(n + 1 - k, k, [0.025, 0.975])
-    return cut, (
-        f"false-positive rate of at most {target:.1%} on average (conformal quantile of {n} real images); "
-        f"the rate at this very threshold lies between {low:.1%} and {high:.1%} with 95% probability"
-    )
-
-
 def _balanced_threshold(scores: Scores) -> tuple[float, str]:
     """Between two neighbouring logits, where balanced accuracy is best; of equals the one nearest to logit 0."""
     values = np.unique(scores.logits)
@@ -193,7 +168,7 @@ def _proven_band(choosing: Scores, proving: Scores, cut: float, target: float, c
     allowed = np.unique(np.quantile(doubt, np.linspace(1 / _CANDIDATES, 1, _CANDIDATES)))
     edges = [(min(cut, c), max(cut, -c)) for c in (*allowed.tolist(), math.inf)]
     start = int(np.argmin([_p_value(*_answered_and_wrong(choosing, *edge), target) for edge in edges]))
-    independent = proving.rows(_one_per_group(proving, np.ones(len(proving), dtype=np.bool_)))
+    independent = proving.rows(proving.one_per_group(np.ones(len(proving), dtype=np.bool_)))
     passed: tuple[float, float] | None = None
     for edge in edges[start:]:
         if _p_value(*_answered_and_wrong(independent, *edge), target) > 1 - confidence:
@@ -242,18 +217,6 @@ def _halves(scores: Scores, seed: int) -> tuple[IntArray, IntArray]:
     shuffled = np.random.default_rng(seed).permutation(scores.n_groups)
     first = np.isin(scores.groups, shuffled[: (scores.n_groups + 1) // 2])
     return np.flatnonzero(first), np.flatnonzero(~first)
-
-
-def _one_per_group(scores: Scores, among: npt.NDArray[np.bool_]) -> IntArray:
-    """Rows of one image of each group, the first: near-duplicates are not independent trials."""
-    rows = np.flatnonzero(among)
-    return rows[np.unique(scores.groups[rows], return_index=True)[1]]
-
-
-def _just_above(value: float, logits: FloatArray) -> float:
-    """Half-way to the next higher logit, so that a rounding difference between machines flips no verdict."""
-    higher = logits[logits > value]
-    return (value + float(higher.min())) / 2 if higher.size else value + 1e-3
 
 
 def _need_both_classes(scores: Scores, what: str) -> None:

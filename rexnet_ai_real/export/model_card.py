@@ -14,7 +14,6 @@ from rexnet_ai_real.detector.worth import COLLECTIONS, VERSION, collections_of, 
 from rexnet_ai_real.evaluate.corruptions import CORRUPTIONS
 from rexnet_ai_real.evaluate.report.formatting import visible
 from rexnet_ai_real.evaluate.report.markdown import inline
-from rexnet_ai_real.evaluate.report.sections.sources import MIN_SOURCE_SIZE
 from rexnet_ai_real.export.graph import has_exact_map
 from rexnet_ai_real.export.int8 import CALIBRATION
 from rexnet_ai_real.export.parity import ACCURACY, AUROC, LOGIT, Parity
@@ -22,6 +21,8 @@ from rexnet_ai_real.export.sample import Sample
 from rexnet_ai_real.export.source import ExportSource
 from rexnet_ai_real.images.tiers import TIERS
 from rexnet_ai_real.metrics.binary import METRICS
+from rexnet_ai_real.metrics.bootstrap import FEW
+from rexnet_ai_real.metrics.left_out import RANKED_AGAINST
 from rexnet_ai_real.models.factory import build_trained
 
 TEMPLATE: Final = "model_card.md.jinja"
@@ -73,6 +74,7 @@ def model_card(
         headlines=[metric for metric in METRICS.values() if metric.headline],
         collections=_collections(source.report),
         worst=_worst_corruption(source.report),
+        ranked_against=RANKED_AGAINST,
         groups=_by_auroc(_measured(source.report).get(COLLECTIONS, {})),
         alarms=_most_alarms(_measured(source.report).get("false_alarms", {})),
         tiers=_tiers(source.report),
@@ -191,7 +193,7 @@ def _by_auroc(groups: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
 
 def _most_alarms(kinds: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     """The kinds of real image that are called AI most often, among those with enough images to say so."""
-    large = [(name, kind) for name, kind in kinds.items() if kind["n"] >= MIN_SOURCE_SIZE and _known(kind["fpr"])]
+    large = [(name, kind) for name, kind in kinds.items() if kind["n"] >= FEW and _known(kind["fpr"])]
     return sorted(large, key=lambda item: -item[1]["fpr"]["value"])[:_MOST_KINDS]
 
 

@@ -26,6 +26,7 @@ from rexnet_ai_real.export.request import Release
 from rexnet_ai_real.export.source import ExportSource
 from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.runs.folder import RunFolder
+from rexnet_ai_real.runs.folds import split_by
 from rexnet_ai_real.runs.identify import Folds, identify
 from rexnet_ai_real.runs.jobs import OVERRIDES_FILE, Job
 
@@ -170,7 +171,7 @@ def _evaluated(folder: Path, run: RunFolder) -> ExportSource:
 
 
 def _leaves_collections_out(jobs: Iterable[Job]) -> bool:
-    return all(job.config["data"].get("split_by") == "collection" for job in jobs)
+    return all(split_by(job) == "collection" for job in jobs)
 
 
 def _settings(run: RunFolder) -> list[str]:

@@ -6,6 +6,10 @@ from typing import Final
 
 from PIL import Image
 
+from rexnet_ai_real.images.decode import decode_then
+from rexnet_ai_real.images.limits import MAX_PIXELS
+from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing
+
 
 @dataclass(frozen=True, slots=True)
 class Tier:
@@ -30,6 +34,8 @@ TIERS: Final[dict[str, Tier]] = {
     )
 }
 """By name, the gentlest first."""
+REDELIVERIES: Final[tuple[Tier, ...]] = tuple(TIERS.values())[1:]
+"""All tiers but the first, the image as it is."""
 
 
 def deliver(image: Image.Image, tier: Tier) -> Image.Image:
@@ -43,3 +49,20 @@ def deliver(image: Image.Image, tier: Tier) -> Image.Image:
     image.save(memory, "JPEG", quality=tier.quality)
     with Image.open(memory) as opened:
         return opened.convert("RGB")
+
+
+def read_redelivered(
+    source: bytes, preprocessing: Preprocessing, *, max_pixels: int = MAX_PIXELS
+) -> tuple[Pixels, ...]:
+    """What the network sees of an image after each way of passing it on: does the answer survive them?
+
+    (views, size, size, 3) for each of `REDELIVERIES`; they are made from the image at its full size.
+
+    Raises:
+        UnreadableImage: as `decode`.
+    """
+
+    def prepare(image: Image.Image) -> tuple[Pixels, ...]:
+        return tuple(preprocessing.to_views(deliver(image, tier)) for tier in REDELIVERIES)
+
+    return decode_then(prepare, source, max_pixels=max_pixels)

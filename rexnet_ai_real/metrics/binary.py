@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rexnet_ai_real.labels import AI, REAL
-from rexnet_ai_real.metrics.bootstrap import Estimate, percentile_interval, perfect_bound, resampling_weights
+from rexnet_ai_real.metrics.bootstrap import FEW, Estimate, percentile_interval, perfect_bound, resampling_weights
 from rexnet_ai_real.metrics.definitions import METRICS, Metric, Summation
 from rexnet_ai_real.metrics.scores import FloatArray, Scores
 
@@ -174,6 +174,6 @@ def _warnings(scores: Scores) -> tuple[str, ...]:
                 f"TPR at {rate:.0%} FPR rests on {real} independent real images, fewer than {needed}: even with no "
                 f"false alarm among them the true FPR could be {min(1.0, 3 / real):.1%} (rule of three)."
             )
-    if 1 < scores.n_groups < 30:
-        texts.append(f"Only {scores.n_groups} independent images: the intervals are rough below 30.")
+    if 1 < scores.n_groups < FEW:
+        texts.append(f"Only {scores.n_groups} independent images: the intervals are rough below {FEW}.")
     return tuple(texts)

@@ -20,6 +20,8 @@ import numpy as np
 from rexnet_ai_real.metrics.scores import FloatArray, IntArray
 
 LEVEL = 0.95
+FEW = 30
+"""Images below which a figure says little: the 95 % interval of a rate then spans 20 points and more."""
 _CHUNK_ELEMENTS = (
     1_000_000  # 4 MB at a time. A quarter of it took 2.8 times as long: small products starve BLAS threads
 )

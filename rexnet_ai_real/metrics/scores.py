@@ -81,5 +81,10 @@ class Scores:
         """How many groups the chosen images (mask, (n,)) come from: the number of independent observations."""
         return int(np.unique(self.groups[chosen]).size)
 
+    def one_per_group(self, among: BoolArray) -> IntArray:
+        """Rows of the first image of each group among some (mask, (n,)): near-duplicates are not independent trials."""
+        rows = np.flatnonzero(among)
+        return rows[np.unique(self.groups[rows], return_index=True)[1]]
+
     def __len__(self) -> int:
         return self.labels.size

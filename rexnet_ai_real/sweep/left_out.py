@@ -9,13 +9,17 @@ import numpy as np
 import pandas as pd
 
 from rexnet_ai_real.data.left_out import generators
+from rexnet_ai_real.data.manifest import read_manifest
 from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.metrics.binary import evaluate
 from rexnet_ai_real.metrics.bootstrap import Estimate, percentile_interval
+from rexnet_ai_real.metrics.left_out import ranked_against
+from rexnet_ai_real.metrics.scores import BoolArray, Scores
+from rexnet_ai_real.metrics.threshold import fpr_threshold
 from rexnet_ai_real.runs.jobs import Job
 
 FALSE_ALARMS: Final = 0.05
-"""Of the real validation images of a fold, at its second threshold."""
+"""Of new real images like those of the validation part of a fold, at its second threshold."""
 RATES: Final = ("accuracy", "tpr", "fpr")
 AT: Final = ("at_half", "at_fpr")
 COLUMNS: Final = (
@@ -34,7 +38,7 @@ class LeftOut:
     table: pd.DataFrame
     """One row each (COLUMNS), the worst AUROC first: counts of its images, `against` how many images of the other class
     it is compared with, AUROC with its 95 % interval, and shares of its images, at probability 0.5 and at the threshold
-    with FALSE_ALARMS of the validation images. What needs a class that it lacks is NaN."""
+    with FALSE_ALARMS, chosen on the validation images. What needs a class that it lacks is NaN."""
     total: Mapping[str, float]
     """The same shares (accuracy_at_half ...) of all the images together."""
 
@@ -55,8 +59,7 @@ class LeftOut:
 def left_out(jobs: Sequence[Job], out_of_fold: pd.DataFrame, by: str) -> LeftOut:
     """Measure each collection or generator.
 
-    One with a single class is compared with the images of the other class that the same fold held out, and generators
-    always with the real ones: logits of one network alone can be compared.
+    Each is ranked as `metrics.left_out` says; generators, which are AI images alone, so always against real ones.
 
     Args:
         jobs: finished folds.
@@ -67,23 +70,22 @@ def left_out(jobs: Sequence[Job], out_of_fold: pd.DataFrame, by: str) -> LeftOut
     rows = out_of_fold.assign(above=out_of_fold["logit"] - out_of_fold["fold"].map(thresholds))
     units = rows[rows["label"] == AI] if by == "source" else rows
     names = generators(units) if by == "source" else units["collection"]
-    table = pd.DataFrame([_row(own, rows, by) for _, own in units.groupby(names)], columns=list(COLUMNS))
+    found = [_row(rows, rows.index.isin(own.index), by) for _, own in units.groupby(names)]
+    table = pd.DataFrame(found, columns=list(COLUMNS))
     return LeftOut(by, table.sort_values(["auroc", "name"], ignore_index=True), _rates(rows))
 
 
-def _row(own: pd.DataFrame, rows: pd.DataFrame, by: str) -> dict[str, object]:
-    fold, labels = int(own["fold"].iloc[0]), own["label"]
-    missing = [label for label in (REAL, AI) if not (labels == label).any()]
-    others = rows[(rows["fold"] == fold) & rows["label"].isin(missing)]
-    compared = pd.concat([own, others])
+def _row(rows: pd.DataFrame, here: BoolArray, by: str) -> dict[str, object]:
+    own, others = rows[here], ranked_against(here, rows["label"], rows["fold"])
+    compared = rows[here | others]
     auroc = evaluate(compared["label"], compared["logit"], compared["group"], resamples=_RESAMPLES).auroc
     source, collection = sorted(zip(own["source"], own["collection"], strict=True))[0]
     return {
         "name": (source or collection) if by == "source" else collection,
-        "fold": fold,
-        "ai": int((labels == AI).sum()),
-        "real": int((labels == REAL).sum()),
-        "against": len(others),
+        "fold": int(own["fold"].iloc[0]),
+        "ai": int((own["label"] == AI).sum()),
+        "real": int((own["label"] == REAL).sum()),
+        "against": int(others.sum()),
         **{"auroc": auroc.value, "auroc_low": auroc.low, "auroc_high": auroc.high},
         **_rates(own),
     }
@@ -101,12 +103,11 @@ def _rates(rows: pd.DataFrame) -> dict[str, float]:
 
 
 def _threshold(job: Job) -> float:
-    """The logit that a new real image reaches with probability FALSE_ALARMS at most; NaN with too few to tell.
-
-    The conformal quantile of the real validation images of the fold (Vovk et al. 2005).
-    """
+    """The logit that a new real image reaches with probability FALSE_ALARMS at most; NaN with too few to tell."""
     rows = pd.read_csv(job.run.predictions_file, keep_default_na=False)
-    is_real = (rows["split"] == "val") & (rows["label"] == REAL)
-    real = np.sort(rows.loc[is_real, "logit"].to_numpy(dtype=float))
-    rank = math.ceil((len(real) + 1) * (1 - FALSE_ALARMS) - 1e-9)
-    return float(np.nextafter(real[rank - 1], np.inf)) if rank <= len(real) else math.nan
+    rows = rows[rows["split"] == "val"].merge(read_manifest(job.run.manifest_file)[["path", "group"]], on="path")
+    scores = Scores.of(rows["label"], rows["logit"], rows["group"])
+    try:
+        return fpr_threshold(scores, FALSE_ALARMS)[0]
+    except ValueError:
+        return math.nan

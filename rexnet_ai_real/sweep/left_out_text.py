@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from rexnet_ai_real.markdown import markdown_table
-from rexnet_ai_real.metrics.bootstrap import Estimate
+from rexnet_ai_real.metrics.bootstrap import FEW, Estimate
+from rexnet_ai_real.metrics.left_out import RANKED_AGAINST
 from rexnet_ai_real.runs.jobs import FOLD, short
 from rexnet_ai_real.sweep.cross_validation import CrossValidation
 from rexnet_ai_real.sweep.left_out import AT, FALSE_ALARMS, RATES, LeftOut
@@ -14,8 +15,6 @@ _RATES: Final = [f"{rate}_{at}" for at in AT for rate in RATES]
 _HEADINGS: Final = [
     f"{heading} at {at}" for at in ("0.5", f"{FALSE_ALARMS:.0%}") for heading in ("accuracy", "TPR", "FPR")
 ]
-_FEW: Final = 30
-"""Images of the smaller class below which one AUROC says little."""
 
 
 def left_out_text(folds: Sequence[CrossValidation], keys: Sequence[str]) -> list[str]:
@@ -51,7 +50,7 @@ def _row(row: Mapping[Any, Any]) -> list[str]:
     """One collection or generator; counts of images that it is compared with are in brackets."""
     ai, real, against = (int(row[column]) for column in ("ai", "real", "against"))
     counts = f"{ai or f'({against})'} + {real or f'({against})'}"
-    few = " (few)" if min(ai or against, real or against) < _FEW else ""
+    few = " (few)" if min(ai or against, real or against) < FEW else ""
     auroc = Estimate(row["auroc"], row["auroc_low"], row["auroc_high"])
     return [str(row["name"]), str(row["fold"]), counts, f"{auroc}{few}", *(_share(row[rate]) for rate in _RATES)]
 
@@ -61,12 +60,10 @@ def _share(value: float) -> str:
 
 
 def _meaning(whole: LeftOut) -> str:
-    against = "generators" if whole.by == "source" else "collections with one class"
     return (
         f"No network saw an image of a {whole.noun} that it judges. AUROC has a 95 % interval from resampling images, "
-        f"near-duplicates together; that of the mean comes from resampling the {whole.noun}s. {against.capitalize()} "
-        "are compared with the images of the other class that the same fold held out (their number in brackets); "
-        f"(few): fewer than {_FEW} images of a class. "
+        f"near-duplicates together; that of the mean comes from resampling the {whole.noun}s. "
+        f"{RANKED_AGAINST} (their number in brackets); (few): fewer than {FEW} images of a class. "
         f"Accuracy, TPR and FPR are shares of the {whole.noun}'s own images, above of all images held out: at "
         f"probability 0.5, and at the threshold of each fold that a new real image would pass with a probability of "
         f"{FALSE_ALARMS:.0%}, were it like those of the validation part. All figures: `{whole.noun}s.csv`."

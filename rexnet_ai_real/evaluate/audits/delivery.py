@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rexnet_ai_real.evaluate.calibration import fpr_threshold
 from rexnet_ai_real.images.tiers import TIERS, Tier
 from rexnet_ai_real.labels import REAL
 from rexnet_ai_real.metrics.binary import METRICS, evaluate_scores, resampled_metrics, summarise
 from rexnet_ai_real.metrics.bootstrap import Estimate, percentile_interval
 from rexnet_ai_real.metrics.scores import FloatArray, Scores
+from rexnet_ai_real.metrics.threshold import fpr_threshold
 
 
 @dataclass(frozen=True, slots=True)

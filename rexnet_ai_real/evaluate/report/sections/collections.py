@@ -13,10 +13,9 @@ from rexnet_ai_real.evaluate.report.plots import interval_figure
 from rexnet_ai_real.evaluate.report.section_entry import SectionEntry
 from rexnet_ai_real.evaluate.report.sections.groups import groups_of
 from rexnet_ai_real.evaluate.report.sections.metrics import metrics_of
-from rexnet_ai_real.evaluate.report.sections.sources import MIN_SOURCE_SIZE
 from rexnet_ai_real.evaluate.subject import read_collection
 from rexnet_ai_real.metrics.binary import Metrics
-from rexnet_ai_real.metrics.bootstrap import Estimate
+from rexnet_ai_real.metrics.bootstrap import FEW, Estimate
 
 
 def findings(evaluation: Evaluation) -> Findings:
@@ -90,7 +89,7 @@ def _finding(own: Metrics, found: list[tuple[Part, Metrics, Metrics]]) -> str:
 
 def _worst(found: list[tuple[Part, Metrics, Metrics]]) -> str:
     """For the opening: the worst collection that is large enough."""
-    large = [(part, half) for part, half, _ in found if half.n >= MIN_SOURCE_SIZE and half.auroc.defined]
+    large = [(part, half) for part, half, _ in found if half.n >= FEW and half.auroc.defined]
     if not large:
         return ""
     part, half = large[0]

@@ -10,10 +10,11 @@ import pandas as pd
 from rexnet_ai_real.evaluate.part import Part
 from rexnet_ai_real.evaluate.report.document import Block, Risk, Table
 from rexnet_ai_real.evaluate.report.formatting import percent
-from rexnet_ai_real.evaluate.report.sections.sources import MIN_SOURCE_SIZE, NO_SOURCE, counted, source_blocks
+from rexnet_ai_real.evaluate.report.sections.sources import NO_SOURCE, counted, source_blocks
 from rexnet_ai_real.labels import REAL
 from rexnet_ai_real.metrics.binary import Metrics, evaluate_scores
-from rexnet_ai_real.metrics.bootstrap import Estimate
+from rexnet_ai_real.metrics.bootstrap import FEW, Estimate
+from rexnet_ai_real.metrics.left_out import RANKED_AGAINST, ranked_against
 from rexnet_ai_real.metrics.scores import IntArray
 
 _OPEN_ROWS: Final = 15
@@ -48,7 +49,7 @@ class CollectionScore:
 
     name: str
     ranked: Metrics
-    """Its images; where they are of one class, against all images of the other."""
+    """Its images; where they are of one class, against those of the other, see `metrics.left_out`."""
     decided: Metrics
     """Its images alone, at the threshold."""
 
@@ -85,7 +86,7 @@ def real_kinds(part: Part, *, resamples: int, seed: int) -> list[KindScore]:
         KindScore(name, len(here), evaluate_scores(margins.rows(here), **bootstrap).specificity.complement)
         for name, here in _by(names[part.rows["label"] == REAL])
     ]
-    return sorted(found, key=lambda kind: (kind.n < MIN_SOURCE_SIZE, -kind.false_alarms.value))
+    return sorted(found, key=lambda kind: (kind.n < FEW, -kind.false_alarms.value))
 
 
 def collections_of(part: Part, *, resamples: int, seed: int) -> list[CollectionScore]:
@@ -96,8 +97,7 @@ def collections_of(part: Part, *, resamples: int, seed: int) -> list[CollectionS
     scores, margins = part.scores, part.margin_scores
     found = []
     for name, here in _by(part.rows["collection"]):
-        labels = set(scores.labels[here].tolist())
-        others = np.flatnonzero(~np.isin(scores.labels, list(labels))) if len(labels) == 1 else here[:0]
+        others = np.flatnonzero(ranked_against(part.rows.index.isin(here), scores.labels, part.rows["fold"]))
         ranked = evaluate_scores(scores.rows(np.concatenate([here, others])), resamples=resamples, seed=seed)
         decided = evaluate_scores(margins.rows(here), resamples=resamples, seed=seed)
         found.append(CollectionScore(name, ranked, decided))
@@ -106,7 +106,7 @@ def collections_of(part: Part, *, resamples: int, seed: int) -> list[CollectionS
 
 def _badness(each: CollectionScore) -> tuple[bool, float, float]:
     auroc = each.ranked.auroc
-    return each.decided.n < MIN_SOURCE_SIZE, auroc.value if auroc.defined else 1.0, each.decided.accuracy.value
+    return each.decided.n < FEW, auroc.value if auroc.defined else 1.0, each.decided.accuracy.value
 
 
 def _by(names: "pd.Series[str]") -> Iterator[tuple[str, IntArray]]:
@@ -141,15 +141,14 @@ def _collection_table(collections: list[CollectionScore]) -> Table:
     return Table(
         ("Collection", "AI + real", "AUROC", "Accuracy at threshold", "TPR", "FPR"),
         rows,
-        "Each collection, the lowest AUROC first, those with fewer than "
-        f"{MIN_SOURCE_SIZE} images last. One of a single class is ranked against all images of the other class.",
+        f"Each collection, the lowest AUROC first, those with fewer than {FEW} images last. {RANKED_AGAINST}.",
         bars=2,
         folded=len(collections) > _OPEN_ROWS,
     )
 
 
 def _worst_collection(collections: list[CollectionScore]) -> list[str]:
-    large = [each for each in collections if each.decided.n >= MIN_SOURCE_SIZE and each.ranked.auroc.defined]
+    large = [each for each in collections if each.decided.n >= FEW and each.ranked.auroc.defined]
     if len(large) < 2:
         return []
     worst = large[0]

@@ -10,11 +10,10 @@ from rexnet_ai_real.evaluate.report.document import Block, Caution, Risk, Table
 from rexnet_ai_real.evaluate.report.formatting import percent
 from rexnet_ai_real.figures import NAMES
 from rexnet_ai_real.metrics.binary import evaluate_scores
-from rexnet_ai_real.metrics.bootstrap import Estimate
+from rexnet_ai_real.metrics.bootstrap import FEW, Estimate
+from rexnet_ai_real.metrics.left_out import RANKED_AGAINST, ranked_against
 
 NO_SOURCE: Final = "(no folder)"
-MIN_SOURCE_SIZE: Final = 30
-"""Images below which a source is marked as too small: the 95% interval of a rate then spans 20 points and more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +27,12 @@ class SourceScore:
     """Share called correctly at P(AI) 0.5."""
     correct_at_threshold: Estimate
     auroc: Estimate
-    """Of its images against all images of the other class."""
+    """Of its images against those of the other class, see `metrics.left_out`."""
 
     @property
     def is_small(self) -> bool:
         """Whether it has too few images to be judged."""
-        return self.n < MIN_SOURCE_SIZE
+        return self.n < FEW
 
     @property
     def wrong(self) -> int:
@@ -74,7 +73,7 @@ def source_blocks(part: Part, *, resamples: int, seed: int) -> Sources:
     found = []
     for (label, source), rows in part.rows.groupby(["label", "source"]):
         here = rows.index.to_numpy()
-        against = np.flatnonzero((part.rows["label"] != label).to_numpy())
+        against = np.flatnonzero(ranked_against(part.rows.index.isin(here), part.rows["label"], part.rows["fold"]))
         alone, chosen = (
             evaluate_scores(each.rows(here), resamples=resamples, seed=seed).accuracy for each in (scores, margins)
         )
@@ -86,7 +85,7 @@ def source_blocks(part: Part, *, resamples: int, seed: int) -> Sources:
 
 def counted(n: int) -> str | int:
     """A number of images for a table."""
-    return f"{n} (too small)" if n < MIN_SOURCE_SIZE else n
+    return f"{n} (too small)" if n < FEW else n
 
 
 def _table(found: list[SourceScore]) -> Table:
@@ -103,10 +102,7 @@ def _table(found: list[SourceScore]) -> Table:
         for s in found
     )
     columns = ("Source", "Class", "Images", "Wrong at 0.5", "Correct at 0.5", "Correct at threshold", "AUROC")
-    caption = (
-        "Each source, the worst first and those too small to judge last; AUROC is against all images of the other "
-    )
-    caption += "class."
+    caption = f"Each source, the worst first and those too small to judge last. {RANKED_AGAINST}."
     return Table(columns, rows, caption, bars=4)
 
 
@@ -122,7 +118,7 @@ def _costliest(found: list[SourceScore]) -> tuple[Caution, ...]:
         )
     if small:
         named = ", ".join(f"{s.source} ({s.n})" for s in small)
-        words.append(f"Too small to judge, under {MIN_SOURCE_SIZE} images: {named}.")
+        words.append(f"Too small to judge, under {FEW} images: {named}.")
     return (Caution(" ".join(words)),) if words else ()
 
 

@@ -32,7 +32,7 @@ SHORTEST: Final = 64
 """Pixels of the short side below which none is made smaller."""
 
 
-def redelivered(image: Image.Image, random: np.random.Generator) -> Image.Image:
+def randomly_delivered(image: Image.Image, random: np.random.Generator) -> Image.Image:
     """An RGB image of any size after one or two deliveries: resized once, and stored once or twice.
 
     Images of equal size change alike where `random` is in the same state.
