@@ -189,6 +189,7 @@ class Detector:
     ) -> Iterator[Verdict]:
         def prepare(path: Path) -> _Prepared:
             with file_bytes(path) as data:
+                # Not from the decoding below: the frame is decoded at a reduced size, as in training, copies are not.
                 image = read_with_remarks(data, self.preprocessing, max_pixels=max_pixels)
                 if not redeliver:
                     return _Prepared(image)
