@@ -1,5 +1,7 @@
 """Averaged weights: what is validated is what is kept, and a resumed run goes on as if it had not been interrupted."""
 
+from collections.abc import Callable
+
 import pandas as pd
 import pytest
 import torch
@@ -7,7 +9,7 @@ from torch import Tensor, nn
 
 from rexnet_ai_real.models.checkpoint import read_plain
 from rexnet_ai_real.runs.folder import RunFolder
-from rexnet_ai_real.train.averaging import exponential
+from rexnet_ai_real.train.averaging import Share, exponential, mean_with, plain
 from rexnet_ai_real.train.run import train
 from tests.conftest import Compose
 
@@ -62,19 +64,23 @@ def interrupted_at(epoch: int):  # type: ignore[no-untyped-def]
     return hook
 
 
-def test_the_moving_average_equals_a_loop_written_out() -> None:
+@pytest.mark.parametrize(
+    ("share", "kept"), [(exponential(0.3), lambda n: min(0.3, (1 + n) / (10 + n))), (plain, lambda n: n / (n + 1))]
+)
+def test_means_equal_a_loop_written_out(share: Share, kept: Callable[[int], float]) -> None:
     from torch.optim.swa_utils import AveragedModel
 
-    layer = nn.Linear(1, 1, bias=False)
-    averaged, values = AveragedModel(layer, avg_fn=exponential(0.3)), [1.0, 5.0, -2.0, 4.0]
+    layer = nn.BatchNorm1d(1)  # counts its batches in whole numbers
+    averaged, values = AveragedModel(layer, multi_avg_fn=mean_with(share), use_buffers=True), [1.0, 5.0, -2.0, 4.0]
     for value in values:
         nn.init.constant_(layer.weight, value)
+        layer(torch.full((2, 1), value))
         averaged.update_parameters(layer)
     expected = values[0]
     for n, value in enumerate(values[1:], start=1):
-        kept = min(0.3, (1 + n) / (10 + n))
-        expected = kept * expected + (1 - kept) * value
-    assert next(averaged.parameters()).item() == pytest.approx(expected)
+        expected = kept(n) * expected + (1 - kept(n)) * value
+    assert averaged.module.weight.item() == pytest.approx(expected)
+    assert averaged.module.num_batches_tracked == len(values)
 
 
 def test_a_plain_mean_begins_late_and_is_the_mean(

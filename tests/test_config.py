@@ -112,6 +112,35 @@ def test_a_fold_outside_the_folds_is_refused() -> None:
         composed("data.fold=7", "data.folds=5")
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["data.balance=true", "loss.class_weights=balanced"],
+            r"^data\.balance=true and loss\.class_weights=balanced",
+        ),
+        (["schedule.name=plateau", "early_stopping.patience=3"], r"^schedule\.patience=2: .* at bad validation 3,"),
+        (["schedule.name=plateau", "schedule.patience=4"], r"such as early_stopping\.patience=6"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        composed("+experiment=fast", "early_stopping.patience=5", *overrides)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["data.balance=true", "loss.class_weights=[1,2]"],
+        ["schedule.name=plateau", "early_stopping.patience=4"],
+        ["schedule.name=cosine", "early_stopping.patience=1"],
+        ["schedule.name=plateau", "early_stopping.patience=1", "trainer.overfit_batches=2"],  # never stops early
+    ],
+)
+def test_settings_that_fit_together_pass(overrides: list[str]) -> None:
+    composed(*overrides)
+
+
 def test_shares_must_leave_something_to_train_on() -> None:
     with pytest.raises(ConfigError, match=r"data\.val_fraction"):
         composed("data.val_fraction=0.5", "data.test_fraction=0.5")

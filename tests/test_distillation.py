@@ -1,6 +1,7 @@
 """Distillation: the loss, what teaches, what is refused, and a run that is taught."""
 
 import logging
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 
 from rexnet_ai_real.config import ConfigError, TrainConfig
 from rexnet_ai_real.data.manifest import read_manifest
+from rexnet_ai_real.detector import Detector
 from rexnet_ai_real.detector.storage import read_detector, torch_engine
 from rexnet_ai_real.models.checkpoint import read_plain
 from rexnet_ai_real.runs.folder import RunFolder
@@ -47,6 +49,11 @@ def test_networks_teach_their_mean_on_the_images_given(tiny_run: RunFolder) -> N
     taught = Networks((network, other))(images, torch.arange(3))
     torch.testing.assert_close(taught, torch.stack([x[:, 1] - x[:, 0] for x in logits]).mean(0))
     assert not taught.requires_grad
+
+
+def test_copies_of_the_network_share_the_teacher() -> None:
+    made = Distillation(OutOfFold(torch.zeros(3)), 0.5, 2.0)
+    assert deepcopy({"distillation": made})["distillation"] is made
 
 
 def test_a_taught_run_learns_from_its_teacher_and_resumes(
@@ -90,12 +97,23 @@ def test_test_images_that_the_teacher_has_learned_from_are_counted(
         new_distillation(config, manifest.assign(split=manifest["split"].replace({"val": "test"})))
     seen, test = (int((manifest["split"] == part).sum()) for part in ("val", "test"))
     assert f"{seen} of the {seen + test} test images" in caplog.text
+    assert "distill.teacher='FOLDER/${data.fold}'" in caplog.text
+
+
+def test_what_cannot_be_told_of_a_teacher_is_said(
+    compose_tiny: Compose, tiny_run: RunFolder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Detector.load(tiny_run.path).save(tmp_path / "saved")
+    with caplog.at_level(logging.WARNING):
+        new_distillation(taught_by(compose_tiny, tmp_path / "saved"), read_manifest(tiny_run.manifest_file))
+    assert "it cannot be told whether it was trained on the test images" in caplog.text
 
 
 def test_teachers_that_cannot_teach_are_refused(compose_tiny: Compose, tiny_run: RunFolder, tmp_path: Path) -> None:
     config = taught_by(compose_tiny, tiny_run.path)
     check_teacher(config)
     check_teacher(compose_tiny())
+    check_teacher(taught_by(compose_tiny, tiny_run.path, "data.views=[frame,flip]"))  # training sees the frame alone
     with pytest.raises(ConfigError, match=r"data.image_size=48 here, 32 there"):
         check_teacher(replace(config, data=replace(config.data, image_size=48)))
     with pytest.raises(ConfigError, match=r"distill.teacher=.*does not exist"):
@@ -104,5 +122,7 @@ def test_teachers_that_cannot_teach_are_refused(compose_tiny: Compose, tiny_run:
         check_teacher(taught_by(compose_tiny, tiny_run.path, "distill.out_of_fold=true"))
     folds = leave_multirun(tmp_path / "folds", predictions(1.0, 0))
     check_teacher(taught_by(compose_tiny, folds, "distill.out_of_fold=true"))
+    with pytest.raises(ConfigError, match=r"data\.pairs\.share=0\.5: there are answers to images"):
+        check_teacher(taught_by(compose_tiny, folds, "distill.out_of_fold=true", "data.pairs.share=0.5"))
     with pytest.raises(ConfigError, match=r"augment\.mixup and augment\.cutmix mix two"):
         check_teacher(taught_by(compose_tiny, folds, "distill.out_of_fold=true", "augment.cutmix=1"))

@@ -217,6 +217,10 @@ def test_the_header_names_what_a_recipe_adds(compose_tiny: Compose) -> None:
     added = ("model.freeze=3", "optimizer.layer_decay=0.8", "averaging.name=ema", "augment.mixup=0.2")
     expected = "stem and 3 blocks frozen, layer decay 0.8, mixup 0.2, EMA 0.999"
     assert recipe(compose_tiny(*added)) == expected
+    general = ("data.balance=true", "augment.delivery=0.5", "augment.native=0.25", "data.views=[frame,flip]")
+    expected = "split by source, balanced batches, views frame + flip, pairs 1, delivery 0.5, native 0.25, erasing 0.1"
+    images = ("data.split_by=source", "data.pairs.share=1", "augment.erasing=0.1")
+    assert recipe(compose_tiny(*general, *images)) == expected
 
 
 # Networks of a fixed input size
@@ -347,6 +351,11 @@ def test_balanced_weights_are_those_of_scikit_learn() -> None:
     assert weights is not None
     assert weights.tolist() == pytest.approx(compute_class_weight("balanced", classes=np.array([0, 1]), y=labels))
     assert weights[torch.tensor(labels)].mean() == pytest.approx(1)
+    copied = class_weights("balanced", labels, copied=0.5)
+    assert copied is not None
+    with_copies = labels + [1] * 10
+    expected = compute_class_weight("balanced", classes=np.array([0, 1]), y=with_copies)
+    assert copied.tolist() == pytest.approx(expected)
     assert class_weights([1, 20], labels).tolist() == [1, 20]  # type: ignore[union-attr]
     assert class_weights(None, labels) is None
 
@@ -385,8 +394,11 @@ def test_imbalance_and_a_network_of_one_answer_earn_warnings(
     rows = pd.DataFrame({"logit": [-1.0, -2.0], "label": [0, 1]})
     warn_of_one_answer(rows, compose_tiny())
     assert "All 2 validation images are called real" in said.messages[-1]
+    warn_of_one_answer(rows, compose_tiny("data.balance=true"))
+    assert "class_weights" not in said.messages[-1]
     said.clear()
     console.warn_of_imbalance(rare, compose_tiny("loss.class_weights=balanced"))
+    console.warn_of_imbalance(rare, compose_tiny("data.balance=true"))
     console.warn_of_imbalance(pd.Series([0, 1] * 50), compose_tiny())
     warn_of_one_answer(rows.assign(logit=[-1.0, 1.0]), compose_tiny())
     assert not said.messages

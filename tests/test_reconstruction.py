@@ -110,7 +110,10 @@ def test_a_cache_that_cannot_be_written_is_one_sentence(network: Identity, root:
 
 def test_a_photograph_and_its_copy_change_alike(network: Identity, root: Path) -> None:
     module = module_of(root, **STRONG, **FIXED)
-    module.trainer = type("InTraining", (), {"training": True, "overfit_batches": 0, "current_epoch": 0})()
+    assert not network.sizes  # not before the settings are checked
+    module.trainer = type(
+        "InTraining", (), {"training": True, "overfit_batches": 0, "fast_dev_run": False, "current_epoch": 0}
+    )()
     seen = 0
     for batch in module.train_dataloader():
         torch.manual_seed(seen)
@@ -138,7 +141,15 @@ def test_the_share_of_copies_is_that_asked_for(network: Identity, root: Path) ->
     pixels, labels, rows = dataset.__getitems__(draws)  # type: ignore[attr-defined]
     assert len(pixels) == len(labels) == len(rows)
     assert 60 < (labels == AI).sum() < 100
-    assert module_of(root, share=0.0)._pairs is None
+    without = module_of(root, share=0.0)
+    assert without.reconstruct(without.rows("train")) is None
+
+
+def test_a_try_reconstructs_one_batch(network: Identity, root: Path) -> None:
+    module = module_of(root)
+    module.trainer = type("Trying", (), {"overfit_batches": 0, "fast_dev_run": True, "current_epoch": 0})()
+    (_, labels, rows), *_ = module.train_dataloader()
+    assert len(network.sizes) == (rows < 0).sum() == (labels == REAL).sum() < 6
 
 
 def test_blends_lie_between_the_two() -> None:

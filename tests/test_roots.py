@@ -91,10 +91,20 @@ def test_the_data_command_shows_collections(tmp_path: Path) -> None:
         Image.radial_gradient("L").rotate(50 * number).save(tmp_path / path)
     out = tmp_path / "out"
     roots = [str(tmp_path / "one"), str(tmp_path / "two")]
-    assert main(["--name", "collections", "--roots", *roots, "--out", str(out)]) == 0
+    assert main(["--roots", *roots, "--out", str(out)]) == 0
     assert read_manifest(out / "manifest.csv")["collection"].tolist() == ["one", "one", "two", "two"]
     summary = (out / "summary.md").read_text()
     assert re.search(r"\| one +\| +1 +\| +1 +\|\n\| two +\| +0 +\| +2 +\|", summary)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--name", "folder", "--roots", "one"], ["--name", "collections"], ["--roots", "one", "--root", "two"]],
+)
+def test_the_data_command_ignores_no_root(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert "--roots PATH ... goes with --name collections" in capsys.readouterr().err
 
 
 def test_real_collections_are_all_read(shared_data: Path) -> None:

@@ -307,6 +307,25 @@ def test_weights_in_the_cache_need_no_network(offline: Path) -> None:
         checks.check_inputs(composed("data=folder", "data.root=images", "model=rexnet_200"))
 
 
+def test_an_autoencoder_that_is_missing_is_named_before_the_work(offline: Path) -> None:
+    pairs = ("data=synthetic", "model.weights=null", "data.pairs.share=1")
+    with pytest.raises(ConfigError, match=r"^data\.pairs\.share=1\.0: the autoencoder is not on this machine"):
+        checks.check_inputs(composed(*pairs))
+    with pytest.raises(ConfigError, match=r"^data\.pairs\.weights=gone: no autoencoder at gone"):
+        checks.check_inputs(composed(*pairs, "data.pairs.weights=gone"))
+    (offline / "parts").mkdir()
+    with pytest.raises(ConfigError, match=r"parts holds neither taef2\.safetensors nor"):
+        checks.check_inputs(composed(*pairs, "data.pairs.weights=parts"))
+    (offline / "parts" / "taef2.safetensors").touch()
+    checks.check_inputs(composed(*pairs, "data.pairs.weights=parts"))
+    file = offline / "hub" / "models--madebyollin--taef2" / "snapshots" / "abc" / "taef2.safetensors"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    (refs := offline / "hub" / "models--madebyollin--taef2" / "refs").mkdir()
+    (refs / "main").write_text("abc")
+    checks.check_inputs(composed(*pairs))
+
+
 def test_a_full_disk_and_a_read_only_folder_are_seen_before_the_work(
     offline: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,6 +58,23 @@ def test_preprocessing_survives_plain_values() -> None:
     assert Preprocessing.from_plain(settings.to_plain()) == settings
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"views": [["frame"]]},
+        {"views": ["frame", {}]},
+        {"views": ["flip"]},
+        {"views": ["frame", "frame"]},
+        {"views": []},
+        {"interpolation": []},
+        {"resize": {}},
+    ],
+)
+def test_values_of_other_types_are_impossible(change: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="impossible preprocessing"):
+        Preprocessing.from_plain({**preprocessing().to_plain(), **change})
+
+
 @pytest.mark.parametrize("resize", ["squash", "crop"])
 def test_resizing_differs_from_torchvision_by_a_grey_level_at_most(image: Image.Image, resize: str) -> None:
     image = image.resize((126, 90))  # twice the size, and an even number of columns to cut

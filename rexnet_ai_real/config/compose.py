@@ -31,6 +31,7 @@ def load(composed: DictConfig) -> TrainConfig:
     check_rules(config)
     _check_roots(config.data)
     _check_split(config.data)
+    _check_training(config)
     _check_run(config, has_own_folder=is_fresh(composed))
     return config
 
@@ -92,6 +93,23 @@ def _check_split(data: DataConfig) -> None:
         raise ConfigError(
             f"data.val_fraction={data.val_fraction} and data.test_fraction={data.test_fraction}: "
             "together they must be below 1, or nothing is left to train on"
+        )
+
+
+def _check_training(config: TrainConfig) -> None:
+    """Settings of the training that are possible alone, but not together."""
+    if config.data.balance and config.loss.class_weights == "balanced":
+        pairs = "; two numbers may weigh the copies of data.pairs" if config.data.pairs.share else ""
+        raise ConfigError(
+            "data.balance=true and loss.class_weights=balanced: batches hold as many real as AI images already, which "
+            f"weights for all images would undo; leave one of them out{pairs}"
+        )
+    patience, stop = config.schedule.patience, config.early_stopping.patience
+    if config.schedule.name == "plateau" and patience > stop - 2 and not config.trainer.overfit_batches:
+        raise ConfigError(
+            f"schedule.patience={patience}: under schedule.name=plateau the rate falls at bad validation {patience + 1}"
+            f", and early_stopping.patience={stop} ends the run before the lower rate is used; expected at most "
+            f"early_stopping.patience - 2, such as early_stopping.patience={patience + 2}"
         )
 
 

@@ -144,11 +144,11 @@ class DataConfig:
     """What is held out whole. group: near-duplicates, as far as possible the same share of every collection and source;
     collection: whole collections; source: whole generators (the sources of AI images, whatever their spelling), while
     real images are held out by group. Other than by group, validation images come from what is not held out, and the
-    data set's own test part does not count."""
+    data set's own test part does not count: its images are trained on too."""
     balance: bool = False
     """Batches with as many real as AI images, and every collection in them: within a class in proportion to the square
-    root of its size, so that a large one does not drown the others, nor a small one return all the time. It leaves
-    nothing to do for loss.class_weights."""
+    root of its size, so that a large one does not drown the others, nor a small one return all the time. Not with
+    loss.class_weights=balanced."""
     pairs: PairsConfig = field(default_factory=PairsConfig)
     views: list[str] = field(
         default_factory=lambda: [VIEWS[0]],
@@ -190,7 +190,8 @@ class AugmentConfig:
     """The same with a rectangle of the other image in place of a blend, such as 1 (Yun et al. 2019). 0: never. With
     mixup as well, each batch has one of the two."""
     delivery: float = field(default=0.0, metadata=PROBABILITY)
-    """Probability that an image goes through the web first: resized by 0.3 to 1.3 or made a thumbnail, then stored once
+    """Probability that an image goes through the web first: resized by 0.3 to 1.3 (drawn on a
+    logarithmic scale) or made a thumbnail, then stored once
     or twice as JPEG or WebP at quality 40 to 95. Images are then decoded in every epoch, by data.workers processes."""
     native: float = field(default=0.0, metadata=PROBABILITY)
     """Probability that the network is shown a random crop of data.image_size, pixel by pixel, in place of the whole
@@ -221,7 +222,8 @@ class ModelConfig:
     """torch.compile the network: starts slowly (about a minute), then takes faster steps."""
     freeze: int = field(default=0, metadata=at_least(0))
     """The stem and this many first blocks keep their initial weights and run as at inference, batch norm included: they
-    cost no backward pass (3 of ReXNet's 16 at 160 px: 1.7 times the images/s on two cores). 0: all are trained."""
+    cost no backward pass (3 of ReXNet's 16 at 160 px: 1.7 times the images/s on two cores). 0: all are trained.
+    ReXNet: 0 to 16; other networks: layers in timm's order."""
     freeze_epochs: int = field(default=0, metadata=at_least(0))
     """For so many first epochs only the last layer is trained; then all that `freeze` does not hold."""
     freeze_norm: bool = False
@@ -261,8 +263,8 @@ class ScheduleConfig:
     pct_start: float = field(default=0.3, metadata=inside(0, 1))
     """one_cycle: share of all steps spent on the way up to the peak."""
     patience: int = field(default=2, metadata=at_least(0))
-    """plateau: validations without a lower loss after which the rate falls at the next; below early_stopping.patience,
-    or it never falls."""
+    """plateau: validations without a lower loss after which the rate falls at the next; at most early_stopping.patience
+    - 2, or the run ends before the lower rate is used."""
     reduce: float = field(default=0.3, metadata=inside(0, 1))
     """plateau: the factor by which it falls."""
 
@@ -273,7 +275,8 @@ class LossConfig:
 
     class_weights: Any = field(default=None, metadata=rule(are_class_weights, CLASS_WEIGHTS))
     """What an image of each class counts, where one class is rare. null: all images alike; balanced: both classes
-    alike; two numbers: [weight of a real image, weight of an AI image]. Validation is weighted in the same way."""
+    alike, the reconstructions of data.pairs included; two numbers: [weight of a real image, weight of an AI image].
+    Validation is weighted in the same way."""
     label_smoothing: float = field(default=0.0, metadata=BELOW_ONE)
     """Share of each label that is spread evenly over both classes while training, so that no answer is ever certain
     enough (Szegedy et al. 2016; such as 0.1). Validation is measured without it, so that runs compare."""

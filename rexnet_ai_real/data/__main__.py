@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0: usable images of both classes; 1: of one class or none; 2: a wrong command; 130: interrupted."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    options.name = options.name or ("collections" if options.roots else "folder")
+    if bool(options.roots) != LAYOUTS[options.name].has_roots or (options.roots and options.root):
+        parser.error("--roots PATH ... goes with --name collections, which is then the default, and without --root")
     return command(lambda: summarise(options), "What was read is kept; the same command continues from there.")
 
 
@@ -36,8 +40,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--name",
         choices=tuple(LAYOUTS),
-        default="folder",
-        help="layout of the data set, as data.name in training (default: folder, any tree with a folder per class)",
+        help="layout of the data set, as data.name in training (default: folder, any tree with a folder per class; "
+        "with --roots, collections)",
     )
     parser.add_argument(
         "--root",
@@ -51,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         action="extend",
         default=[],
-        help="with --name collections, in place of --root: the folder or table of each collection",
+        help="in place of --root: the folder or table of each collection, where there are several",
     )
     parser.add_argument(
         "--out",

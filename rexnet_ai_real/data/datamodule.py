@@ -102,7 +102,6 @@ class ImageDataModule(L.LightningDataModule):
         self.root = Path()
         self.manifest = pd.DataFrame()
         self._prepared: dict[Preprocessing, PreparedImages] = {}
-        self._pairs: Pairs | None = None
 
     def prepare_data(self) -> None:
         """Find, download or generate the images, measure and prepare them (once per machine)."""
@@ -139,12 +138,15 @@ class ImageDataModule(L.LightningDataModule):
                 f"use at most {most}"
             )
         self.manifest = manifest
-        if self.data.pairs.share:
-            self._pairs = self._read_pairs()
 
-    def _read_pairs(self) -> Pairs:
-        """Reconstruct the real training images, as far as earlier runs have not."""
-        rows = self.rows("train")
+    def reconstruct(self, rows: pd.DataFrame) -> Pairs | None:
+        """The pairs of the real images among these rows, those made that the cache lacks; None without `data.pairs`.
+
+        That takes seconds an image: call it once all settings are checked, and before other processes are started,
+        which then find all of them in the cache.
+        """
+        if not self.data.pairs.share:
+            return None
         photographs = _originals(cast(pd.DataFrame, rows[rows["label"] == REAL]), self.root)
         cache, max_pixels = cache_folder(self.data.cache), self.data.max_pixels
         return Pairs(reconstruct(photographs, self.data.pairs, cache=cache, max_pixels=max_pixels), self.data.pairs)
@@ -169,6 +171,8 @@ class ImageDataModule(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled, or balanced, batches. A last batch of one image is dropped: batch norm cannot train on it."""
         rows = self.rows("train")
+        if self.data.pairs.share and self.trainer and self.trainer.fast_dev_run:  # type: ignore[attr-defined]
+            rows = _mixed(rows)[: self.data.batch_size]  # all that is reconstructed for a try
         is_overfit = self.trainer and self.trainer.overfit_batches  # type: ignore[attr-defined]
         alone = len(rows) % self.data.batch_size == 1
         if is_overfit:  # the same few batches in every epoch
@@ -210,7 +214,7 @@ class ImageDataModule(L.LightningDataModule):
 
     def _changed_with_copies(self, images: Tensor, indices: Tensor) -> Tensor:
         """Random changes to a batch whose last images are copies of others in it, which change as these do."""
-        copies = int((indices < 0).sum()) if self._pairs else 0
+        copies = int((indices < 0).sum()) if self.data.pairs.share else 0
         if not copies:
             return self._changed(images)
         first, places = images[:-copies], -1 - indices[-copies:]
@@ -258,7 +262,7 @@ class ImageDataModule(L.LightningDataModule):
             self.augment,
             seed=self.seed,
             max_pixels=self.data.max_pixels,
-            pairs=self._pairs,
+            pairs=self.reconstruct(rows),
         )
         return self._batches(images, self.data.workers, **options)
 

@@ -8,17 +8,14 @@ crops of a batch are.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log, sqrt
-from typing import Final
 
 import numpy as np
 from PIL import Image
 
 from rexnet_ai_real.config import AugmentConfig
+from rexnet_ai_real.data.augmentation import CROP_ASPECT
 from rexnet_ai_real.images.preprocessing import Box, Pixels, Preprocessing, resized
 from rexnet_ai_real.images.random_delivery import randomly_delivered
-
-CROP_ASPECT: Final = (3 / 4, 4 / 3)
-"""Of the crop of a whole frame, as width to height in shares of it (Szegedy et al. 2015)."""
 
 
 @dataclass(frozen=True)

@@ -190,6 +190,7 @@ class Detector:
         def prepare(path: Path) -> _Prepared:
             with file_bytes(path) as data:
                 side = self.description.familiar_side
+                # Not from the decoding below: the frame is decoded at a reduced size, as in training, copies are not.
                 image = read_with_remarks(data, self.preprocessing, max_pixels=max_pixels, familiar_side=side)
                 if not redeliver:
                     return _Prepared(image)

@@ -44,6 +44,8 @@ def _summary(run: RunFolder) -> dict[str, Any]:
             require_plain(file)
     config = run.read_config()
     summary: dict[str, Any] = {"name": config["name"], "data": config["data"]["name"], "seed": config["seed"]}
+    if config["data"].get("pairs", {}).get("share"):
+        summary["pairs"] = "reconstructions of real images by FLUX.2's tiny autoencoder (MIT), as AI images"
     if run.manifest_file.is_file():
         manifest = read_manifest(run.manifest_file)
         counts = manifest[manifest["split"] != ""].groupby(["split", "label"]).size()

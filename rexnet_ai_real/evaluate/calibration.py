@@ -29,7 +29,7 @@ from scipy.special import bdtr, expit
 
 from rexnet_ai_real.detector.calibration import NEVER_AI, Calibration
 from rexnet_ai_real.labels import AI, REAL
-from rexnet_ai_real.metrics.scores import Scores
+from rexnet_ai_real.metrics.scores import IntArray, Scores
 from rexnet_ai_real.metrics.threshold import fpr_threshold
 
 __all__ = ["Calibration", "Chooser", "ThresholdRule", "fit_calibration", "fit_temperature"]

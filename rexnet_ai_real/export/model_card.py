@@ -156,6 +156,7 @@ def _fitting(training: Mapping[str, Any]) -> dict[str, Any]:
         "data": training.get("data", "unknown"),
         "images": images,
         "best_epoch": training.get("best_epoch", "unknown"),
+        "pairs": training.get("pairs"),
         "test": {"n": test["n"], **figures} if "n" in test else None,
     }
 

@@ -68,7 +68,7 @@ class Preprocessing:
             type(preprocessing.image_size) is int  # a truth value is an int as well
             and 0 < preprocessing.image_size <= LARGEST
             and preprocessing.resize in RESIZES
-            and preprocessing.interpolation in FILTERS
+            and preprocessing.interpolation in list(FILTERS)  # by comparison: it may be anything
             and len(preprocessing.mean) == len(preprocessing.std) == 3
             and all(isinstance(value, int | float) and isfinite(value) for value in channels)
             and min(preprocessing.std) > 0
@@ -116,7 +116,9 @@ class Preprocessing:
 
 def are_views(value: Sequence[object]) -> bool:
     """Whether these can be `Preprocessing.views`."""
-    return bool(value) and value[0] == VIEWS[0] and len(value) == len(set(value)) and set(value) <= set(VIEWS)
+    if not value or not all(isinstance(view, str) for view in value):
+        return False
+    return value[0] == VIEWS[0] and len(value) == len(set(value)) and set(value) <= set(VIEWS)
 
 
 def read_pixels(source: Path | bytes, preprocessing: Preprocessing, *, max_pixels: int = MAX_PIXELS) -> Pixels:

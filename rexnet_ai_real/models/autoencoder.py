@@ -112,27 +112,36 @@ def load_autoencoder(weights: str | Path | None) -> TinyAutoencoder:
         WeightsError: there are none, or others.
     """
     path = Path(weights) if weights else _from_hub()
-    if path.is_dir() and not (path / FILE).is_file():
-        if missing := [name for name in PARTS if not (path / name).is_file()]:
-            raise MissingWeightsError(f"{path} holds neither {FILE} nor {' and '.join(missing)}: {_BY_HAND}")
-        states = [read_state_dict(path / name) for name in PARTS]
-    else:
-        file = path / FILE if path.is_dir() else path
-        if not file.is_file():
-            raise MissingWeightsError(f"no autoencoder at {file}: {_BY_HAND}")
-        states = _of_hub(read_state_dict(file))
+    read = [read_state_dict(file) for file in weight_files(path)]
+    states = read if len(read) == len(PARTS) else _of_hub(*read)
     network = TinyAutoencoder()
     try:
         for part, state in zip((network.encoder, network.decoder), states, strict=True):
             part.load_state_dict({name: tensor.float() for name, tensor in state.items()})
     except RuntimeError as error:  # a list of all names that differ
         raise WeightsError(
-            f"{path} holds the weights of something else than FLUX.2's tiny autoencoder: {_BY_HAND}"
+            f"{path} holds the weights of something else than FLUX.2's tiny autoencoder: {BY_HAND}"
         ) from error
     return network.eval().requires_grad_(False)
 
 
-_BY_HAND: Final = (
+def weight_files(path: Path) -> list[Path]:
+    """The one file, or the two parts, that `data.pairs.weights` names.
+
+    Raises:
+        MissingWeightsError: there are none.
+    """
+    if path.is_dir() and not (path / FILE).is_file():
+        if missing := [name for name in PARTS if not (path / name).is_file()]:
+            raise MissingWeightsError(f"{path} holds neither {FILE} nor {' and '.join(missing)}: {BY_HAND}")
+        return [path / name for name in PARTS]
+    file = path / FILE if path.is_dir() else path
+    if not file.is_file():
+        raise MissingWeightsError(f"no autoencoder at {file}: {BY_HAND}")
+    return [file]
+
+
+BY_HAND: Final = (
     f"give data.pairs.weights=FOLDER with {FILE} (https://huggingface.co/{REPOSITORY}) or with {' and '.join(PARTS)} "
     "(https://github.com/madebyollin/taesd) in it"
 )
@@ -157,7 +166,7 @@ def _from_hub() -> Path:
         from huggingface_hub import hf_hub_download, try_to_load_from_cache
     except ImportError as error:
         raise WeightsError(
-            f"data.pairs needs an autoencoder, and huggingface_hub is not installed: {_BY_HAND}"
+            f"data.pairs needs an autoencoder, and huggingface_hub is not installed: {BY_HAND}"
         ) from error
     if isinstance(cached := try_to_load_from_cache(REPOSITORY, FILE), str):
         return Path(cached)
@@ -165,4 +174,4 @@ def _from_hub() -> Path:
         return Path(hf_hub_download(REPOSITORY, FILE))
     except Exception as error:  # the client raises errors of several libraries; each means that there is no file
         reason = " ".join(str(error).split())[:150]
-        raise WeightsError(f"{FILE} cannot be fetched from the Hugging Face Hub ({reason}): {_BY_HAND}") from error
+        raise WeightsError(f"{FILE} cannot be fetched from the Hugging Face Hub ({reason}): {BY_HAND}") from error

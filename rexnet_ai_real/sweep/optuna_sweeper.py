@@ -142,6 +142,7 @@ def new_pruner(name: str | None) -> "optuna.pruners.BasePruner":
 
     pruners: dict[str | None, optuna.pruners.BasePruner] = {
         None: optuna.pruners.NopPruner(),
+        # Epochs count from 1, and the one with the number n_warmup_steps is the first that may be the last.
         "median": optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=3),
         "hyperband": optuna.pruners.HyperbandPruner(min_resource=2),
     }
@@ -160,7 +161,8 @@ def check_point(point: Mapping[str, Any], space: Mapping[str, "optuna.distributi
     for key, value in point.items():
         if key not in space:
             raise CompactHydraException(
-                f"hydra.sweeper.first: {key} is not searched; give it a range, or leave it out of the first points"
+                f"hydra.sweeper.first: {key} is not searched; give it a range, leave it out of the first points, or "
+                "search without such points: hydra.sweeper.first=[]"
             )
         try:
             inside = space[key]._contains(space[key].to_internal_repr(value))

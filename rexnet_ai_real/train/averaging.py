@@ -4,9 +4,11 @@ A checkpoint holds the mean as `state_dict`, so that whoever reads a checkpoint 
 of the last step as `current_model_state`, with which a resumed run goes on.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
@@ -18,7 +20,7 @@ class Averaging(WeightAveraging):
 
     def __init__(self, config: AveragingConfig) -> None:
         """Averages after every step of the optimizer."""
-        super().__init__(avg_fn=exponential(config.decay) if config.name == "ema" else None)
+        super().__init__(multi_avg_fn=mean_with(exponential(config.decay) if config.name == "ema" else plain))
         self.start = config.start if config.name == "swa" else 0.0
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -35,11 +37,31 @@ class Averaging(WeightAveraging):
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
 
-def exponential(decay: float) -> Any:
-    """The moving average for PyTorch's AveragedModel, warmed up as TensorFlow's: mean, now, steps -> new mean."""
+Share = Callable[[int], float]
+"""Steps in the mean so far -> share of the next one's weights in the new mean."""
 
-    def mean(averaged: Tensor, now: Tensor, steps: Tensor) -> Tensor:
-        kept = min(decay, (1 + int(steps)) / (10 + int(steps)))
-        return averaged + (now - averaged) * (1 - kept)
 
-    return mean
+def exponential(decay: float) -> Share:
+    """Of the moving average, warmed up as TensorFlow's."""
+    return lambda steps: 1 - min(decay, (1 + steps) / (10 + steps))
+
+
+def plain(steps: int) -> float:
+    """Of the mean of all."""
+    return 1 / (steps + 1)
+
+
+def mean_with(share: Share) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
+    """For PyTorch's AveragedModel, which gives all tensors of one device and type at once: means, weights now, steps.
+
+    Its own functions take tensor after tensor, or divide the counts of batch norm, which are whole numbers.
+    """
+
+    @torch.no_grad()
+    def update(means: list[Tensor], now: list[Tensor], steps: Tensor) -> None:
+        if means[0].is_floating_point():
+            torch._foreach_lerp_(means, now, share(int(steps)))
+        else:
+            torch._foreach_copy_(means, now)
+
+    return update

@@ -68,6 +68,29 @@ def _weights(config: TrainConfig) -> Iterator[str]:
         )
 
 
+def _autoencoder(config: TrainConfig) -> Iterator[str]:
+    pairs = config.data.pairs
+    if not pairs.share:
+        return
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    from rexnet_ai_real.models.autoencoder import BY_HAND, FILE, REPOSITORY, weight_files  # brings PyTorch along
+    from rexnet_ai_real.models.saved import MissingWeightsError
+
+    if pairs.weights:
+        try:
+            weight_files(Path(pairs.weights))
+        except MissingWeightsError as error:
+            yield f"data.pairs.weights={pairs.weights}: {error}"
+    elif not isinstance(try_to_load_from_cache(REPOSITORY, FILE, cache_dir=constants.HF_HUB_CACHE), str) and (
+        constants.HF_HUB_OFFLINE or not is_reachable(constants.ENDPOINT)
+    ):
+        yield (
+            f"data.pairs.share={pairs.share}: the autoencoder is not on this machine, and {constants.ENDPOINT} cannot "
+            f"be reached; {BY_HAND}"
+        )
+
+
 def _resumed(config: TrainConfig) -> Iterator[str]:
     if not config.resume:
         return
@@ -94,7 +117,7 @@ def _output(config: TrainConfig) -> Iterator[str]:
         )
 
 
-CHECKS: Final[tuple[Callable[[TrainConfig], Iterator[str]], ...]] = (_images, _weights, _resumed, _output)
+CHECKS: Final[tuple[Callable[[TrainConfig], Iterator[str]], ...]] = (_images, _weights, _autoencoder, _resumed, _output)
 
 
 @cache

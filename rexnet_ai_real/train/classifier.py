@@ -61,7 +61,7 @@ def _nan_where_undefined(measured: type[Metric], needs: Sequence[int]) -> type[M
     return Defined
 
 
-def class_weights(chosen: Any, labels: Sequence[int]) -> Tensor | None:
+def class_weights(chosen: Any, labels: Sequence[int], copied: float = 0.0) -> Tensor | None:
     """What `loss.class_weights` stands for: the weight of a real and of an AI image, (2,); None: all count alike.
 
     "balanced" gives each class half of all weight, and an image 1 on average.
@@ -69,13 +69,15 @@ def class_weights(chosen: Any, labels: Sequence[int]) -> Tensor | None:
     Args:
         chosen: null, balanced or two numbers.
         labels: of the training images; both classes occur.
+        copied: share of the real ones that bring a copy labelled AI, as `data.pairs.share`.
     """
     if chosen is None:
         return None
     if chosen != "balanced":
         return torch.tensor([float(weight) for weight in chosen])
-    counts = torch.bincount(torch.as_tensor(labels), minlength=2)
-    return len(labels) / (2 * counts.clamp(min=1))
+    counts = torch.bincount(torch.as_tensor(labels), minlength=2).float()
+    counts[AI] += copied * counts[REAL]
+    return counts.sum() / (2 * counts.clamp(min=1))
 
 
 class Classifier(L.LightningModule):

@@ -63,10 +63,10 @@ def counted(rows: pd.DataFrame) -> str:
 
 
 def warn_of_imbalance(labels: pd.Series, config: TrainConfig) -> None:
-    """Log that one class is rare, unless the settings weigh the classes already."""
+    """Log that one class is rare, unless the settings weigh or balance the classes already."""
     counts = {"AI": int((labels == AI).sum()), "real": int((labels == REAL).sum())}
     (rare, few), (common, many) = sorted(counts.items(), key=lambda item: item[1])
-    if config.loss.class_weights is None and few and many >= IMBALANCE * few:
+    if config.loss.class_weights is None and not config.data.balance and few and many >= IMBALANCE * few:
         log.warning(
             "%d %s images to train on, but %d %s ones (%.0f : 1): a network that always answers %s is right on %.1f %% "
             "of them. loss.class_weights=balanced makes both classes count alike",

@@ -27,11 +27,15 @@ Teacher = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Distillation:
-    """The loss with a teacher. It is no part of the network, so that checkpoints do not hold it."""
+    """The loss with a teacher. It is no part of the network: neither checkpoints nor copies of the network hold it."""
 
     teacher: Teacher
     weight: float
     temperature: float
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "Distillation":
+        """Itself: averaging the weights copies the classifier, and the teacher does not change."""
+        return self
 
     def __call__(self, loss: Tensor, logits: Tensor, images: Tensor, rows: Tensor) -> Tensor:
         """(1 - weight) loss + weight temperature² KL(teacher || student), the mean over the images.
@@ -61,8 +65,11 @@ class Networks:
     def __call__(self, images: Tensor, rows: Tensor) -> Tensor:
         """As `Teacher`; on the images' device, and in the precision of the training."""
         with torch.no_grad():
+            for network in self.networks:
+                if next(network.parameters()).device != images.device:  # at the first batch
+                    network.to(images.device)
             batch = images.contiguous(memory_format=torch.channels_last)
-            answers = torch.stack([network.to(images.device)(batch).float() for network in self.networks])
+            answers = torch.stack([network(batch).float() for network in self.networks])
         return (answers[..., AI] - answers[..., REAL]).mean(dim=0)
 
 
@@ -90,6 +97,12 @@ def check_teacher(config: TrainConfig) -> None:
         _read(config)
         return
     _folds(config)
+    if config.data.pairs.share:
+        raise ConfigError(
+            f"distill.out_of_fold=true and data.pairs.share={config.data.pairs.share}: there are answers to images, "
+            "and none to their reconstructions; set one of them to false or 0, or let the teacher see the reconstructions "
+            "with distill.out_of_fold=false"
+        )
     if config.augment.mixup or config.augment.cutmix:
         raise ConfigError(
             "distill.out_of_fold=true: the answers are those to whole images, and augment.mixup and augment.cutmix mix "
@@ -115,7 +128,7 @@ def new_distillation(config: TrainConfig, manifest: pd.DataFrame) -> Distillatio
         teacher = OutOfFold(_answers(_folds(config), manifest, distill.teacher))
     else:
         teacher = Networks(torch_engine(_read(config), distill.teacher, "cpu", "32-true").networks)
-    _warn_of_images_seen(identify(Path(distill.teacher)), manifest, distill.teacher)
+    _warn_of_images_seen(config, identify(Path(distill.teacher)), manifest)
     return Distillation(teacher, distill.weight, distill.temperature)
 
 
@@ -125,6 +138,8 @@ def _read(config: TrainConfig) -> StoredDetector:
     except UserError as error:
         raise ConfigError(f"distill.teacher={config.distill.teacher}: {error}") from error
     taught, own = stored.description.preprocessing.to_plain(), preprocessing_of(config.data).to_plain()
+    for plain in (own, taught):
+        plain.pop("views", None)  # the teacher sees what the student is trained on: the frame alone
     differing = [f"data.{key}={own[key]} here, {taught[key]} there" for key in own if own[key] != taught[key]]
     if differing:
         raise ConfigError(
@@ -167,21 +182,28 @@ def _answers(found: Folds, manifest: pd.DataFrame, path: str) -> Tensor:
     return answers
 
 
-def _warn_of_images_seen(found: Found, manifest: pd.DataFrame, path: str) -> None:
+def _warn_of_images_seen(config: TrainConfig, found: Found, manifest: pd.DataFrame) -> None:
     """Log where a teacher has learned from the images that this run is tested on: their labels come through it."""
-    test = set(manifest.loc[manifest["split"] == "test", "sha256"])
-    seen: set[str] = set()
-    for run in _runs(found):
-        if run.manifest_file.is_file():
-            rows = read_manifest(run.manifest_file)
-            seen |= test & set(rows.loc[rows["split"].isin(["train", "val"]), "sha256"])
-    if seen:
+    teacher, manifests = config.distill.teacher, [run.manifest_file for run in _runs(found)]
+    known = [read_manifest(file) for file in manifests if file.is_file()]
+    if not known or len(known) < len(manifests):
         log.warning(
-            "distill.teacher=%s was trained on %d of the %d test images of this run, so that its test says too much. "
-            "To measure a student, let the run that holds out the same fold teach it: distill.teacher='FOLDER/${"
-            "data.fold}'",
-            *(path, len(seen), len(test)),
+            "distill.teacher=%s: it cannot be told whether it was trained on the test images of this run, so that its "
+            "test may say too much: the manifest of its training is not there. Its run folder, given instead, holds it",
+            teacher,
         )
+    test = set(manifest.loc[manifest["split"] == "test", "sha256"])
+    seen = {sha for rows in known for sha in rows.loc[rows["split"].isin(["train", "val"]), "sha256"]} & test
+    if not seen:
+        return
+    advice = "let a run teach it that holds out the same images; of folds: distill.teacher='FOLDER/${data.fold}'"
+    if config.distill.out_of_fold:  # each network has learned from the images of the other folds
+        advice = f"evaluate it on images that no fold holds, or add distill.out_of_fold=false and {advice}"
+    log.warning(
+        "distill.teacher=%s was trained on %d of the %d test images of this run, so that its test says too much. "
+        "To measure a student, %s",
+        *(teacher, len(seen), len(test), advice),
+    )
 
 
 def _runs(found: Found) -> list[RunFolder]:

@@ -116,7 +116,8 @@ def warn_of_one_answer(rows: pd.DataFrame, config: TrainConfig) -> None:
     """Log that the network gives every image the same answer, though both classes occur: it has learned nothing."""
     answers, classes = (rows["logit"] > 0).unique(), rows["label"].nunique()
     if len(answers) == 1 and classes == 2:
-        advice = "" if config.loss.class_weights else "; where one class is rare, loss.class_weights=balanced helps"
+        is_told = config.loss.class_weights or config.data.balance
+        advice = "" if is_told else "; where one class is rare, loss.class_weights=balanced helps"
         log.warning("All %d validation images are called %s%s", len(rows), SHORT_WORDS[LABELS[int(answers[0])]], advice)
 
 

@@ -59,12 +59,16 @@ def train(config: TrainConfig, folder: RunFolder) -> float | None:
     data.setup("fit")
     check_batches(config, data)
     labels = data.rows("train")["label"]
-    classifier.class_weights = class_weights(config.loss.class_weights, labels.astype(int).tolist())
+    classifier.class_weights = class_weights(
+        config.loss.class_weights, labels.astype(int).tolist(), config.data.pairs.share
+    )
     classifier.distillation = new_distillation(config, data.manifest)
 
     checkpoint, plan = None, Plan.of_new_run(config.schedule, config.trainer.max_epochs)
     if config.resume:
         checkpoint, plan = check_same_run(config, folder, data.manifest)
+    if not config.trainer.fast_dev_run:  # which needs one batch
+        data.reconstruct(data.rows("train"))
     if is_first_process() and not config.trainer.fast_dev_run:
         begin(config, folder)
         write_manifest(data.manifest, folder.manifest_file)
