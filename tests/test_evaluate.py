@@ -146,7 +146,7 @@ def test_a_whole_report_is_one_file_that_needs_no_network(whole: Path) -> None:
     text = (whole / "report.html").read_text(encoding="utf-8")
     assert not re.search(r"https?:|<link|@import|<iframe|<script[^>]+src", text)
     assert set(re.findall(r'(?:src|href)="([^"]{1,5})', text)) <= {"data:", "#metr", "#cali", "#comp", "#shor"} | {
-        *("#robu", "#deli", "#coll", "#mist", "#expl", "#abou"),
+        *("#robu", "#deli", "#abst", "#coll", "#mist", "#expl", "#abou"),
     }
     assert {path.name for path in whole.iterdir()} >= {
         *("report.html", "report.md", "metrics.json", "predictions.csv", "figures", "detector"),
@@ -184,7 +184,7 @@ def test_the_same_numbers_everywhere(whole: Path) -> None:
     assert all(f"{differing['value']:+.3f}".replace("-", "−").replace("+0.000", "0.000") in text for text in texts)
     assert set(found) == {
         *("test", "elsewhere", "calibration", "comparison", "shortcuts", "robustness", "explanations"),
-        *("delivery", "mistakes"),
+        *("abstention", "delivery", "mistakes"),
     }
     assert set(found["shortcuts"]) == {"files", "swaps", "leaks", "label_errors"}
     assert len(found["robustness"]) == 48  # 47 cells and n

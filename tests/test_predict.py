@@ -24,7 +24,7 @@ import onnx
 import pandas as pd
 import pytest
 from onnx import TensorProto, helper
-from PIL import Image
+from PIL import Image, ImageDraw
 from PIL.PngImagePlugin import PngInfo
 from rich.console import Console
 
@@ -36,6 +36,7 @@ from rexnet_ai_real.detector.engines.engine import facts
 from rexnet_ai_real.detector.engines.graphs import IMAGES, LOGIT
 from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.images.walk import ImageFile
+from rexnet_ai_real.labels import percent
 from rexnet_ai_real.predict.__main__ import main
 from rexnet_ai_real.predict.output import Known, Output
 from rexnet_ai_real.predict.row import COLUMNS, PROVENANCE, Row, detector_name, readable
@@ -395,6 +396,70 @@ def test_answer_always_gives_the_threshold_answer_and_says_so(
     assert [row["reason"] for row in always] == [row["reason"] for row in promised]
     assert predicted(unpromised, images, tmp_path / "promised.csv", "--resume", "--answer", "always") == 2
     assert "holds results of detector" in capsys.readouterr().err
+
+
+@pytest.fixture
+def graphics(images: Path) -> Path:
+    """The same with two screens, a light and a dark one, which are out of scope."""
+    for name, ground, ink in (("light.png", "white", "navy"), ("dark.png", "black", "yellow")):
+        screen = Image.new("RGB", (120, 80), ground)
+        ImageDraw.Draw(screen).rectangle((20, 20, 50, 60), fill=ink)
+        screen.save(images / name)
+    return images
+
+
+def test_out_of_scope_is_an_answer_in_every_output(
+    model: str, graphics: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for suffix in ("csv", "jsonl", "parquet", "html"):
+        assert predicted(model, graphics, tmp_path / f"out.{suffix}") == 1
+    assert "2 out of scope (1 leans AI-generated, 1 leans real)" in capsys.readouterr().err
+    outputs: list[list[dict[str, Any]]] = [
+        list(read_csv(tmp_path / "out.csv")),
+        [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()],
+        rows_of(pd.read_parquet(tmp_path / "out.parquet")),
+    ]
+    for rows in outputs:
+        outside = {Path(row["path"]).name: row for row in rows if row["label"] == "out of scope"}
+        assert {name: row["leaning"] for name, row in outside.items()} == {"light.png": "ai", "dark.png": "real"}
+        assert all(row["reason"].startswith("a screenshot or flat graphic: ") for row in outside.values())
+        assert all(row["probability"] not in (None, "") for row in outside.values())
+    page = (tmp_path / "out.html").read_text(encoding="utf-8")
+    assert '<button type="button" value="out-of-scope" aria-pressed="false">Out of scope 2</button>' in page
+    assert page.count('<figure class="out-of-scope">') == 2
+    assert "Leans real; not made to judge this" in page
+
+
+def test_answer_always_answers_out_of_scope_too(
+    model: str, graphics: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    predicted(model, graphics, tmp_path / "always.csv", "--answer", "always")
+    assert "out of scope" not in capsys.readouterr().err
+    found = {Path(row["path"]).name: row for row in read_csv(tmp_path / "always.csv")}
+    assert (found["light.png"]["label"], found["dark.png"]["label"]) == ("ai", "real")
+    assert found["light.png"]["reason"].startswith("a screenshot or flat graphic: ")
+
+
+def test_an_answer_that_a_copy_changes_is_unsure(model: str, tmp_path: Path) -> None:
+    """Where darks are cut off at 0, JPEG makes an image brighter: it leans real as it is, and AI as a copy."""
+    folder, random = tmp_path / "images", np.random.default_rng(0)
+    folder.mkdir()
+    spots = np.where(random.random((64, 64, 3)) < 0.37, 0, random.integers(150, 250, (64, 64, 3)))
+    for name, level in (("changes", 125.5), ("keeps", 60.0)):
+        scaled = spots * (level / spots.mean())
+        Image.fromarray(scaled.clip(0, 255).astype(np.uint8)).save(folder / f"{name}.png")
+    detector = Detector.load(model)
+    before, after = list(detector.predict(folder)), list(detector.predict(folder, redeliver=True))
+    assert [verdict.label for verdict in before] == ["real", "real"]
+    Image.open(folder / "changes.png").save(tmp_path / "60.jpg", quality=60)
+    Image.open(folder / "changes.png").save(tmp_path / "40.jpg", quality=40)
+    copies = [verdict.probability or 0.0 for verdict in detector.predict([tmp_path / "60.jpg", tmp_path / "40.jpg"])]
+    assert max(copies) >= 0.55
+    assert after[0].reason is not None
+    assert f"({percent(before[0].probability or 0.0)} as it is, {percent(max(copies))} at " in after[0].reason
+    assert after[0] == replace(before[0], label="unsure", reason=after[0].reason)
+    assert after[0].always().label == "real"
+    assert after[1] == before[1]
 
 
 # Spreadsheets, and two writers

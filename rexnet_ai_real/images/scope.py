@@ -3,6 +3,11 @@
 What tells them is what JPEG and resizing leave alone: sixteen shades make up nearly all of the image, neighbours are
 exactly alike over much of it, and what stands out from the ground is flat or sharply bounded, while the shading of a
 thing on a plain ground, a shoe on white or a face on black, is neither.
+
+Of 649 images from 36 collections (at most 20 of each) 1 is called out of scope, an AI-made sheet of logos, and so is 1
+of 20 further images in their original bytes, a real one. Of 60 graphics drawn for this measurement 53 are found as PNG
+and 51 as JPEG 75: all 20 screens and all 20 pages of text, but of 20 charts 13 and 11. Pie charts, which have few sharp
+bounds for their area, and thin soft lines are missed. Screens with photographs on them were not measured.
 """
 
 from dataclasses import dataclass
@@ -10,6 +15,8 @@ from typing import Final
 
 import numpy as np
 from PIL import Image
+
+from rexnet_ai_real.images.preprocessing import Pixels
 
 SIDE: Final = 768
 """Pixels of the longer side: an image is reduced by a whole factor before it is measured, but not below this."""
@@ -46,14 +53,15 @@ class Flatness:
         pixels = np.asarray(image.reduce(factor) if factor > 1 else image)
         if min(pixels.shape[:2]) < 2:
             return cls(*(0.0,) * 5)
-        here, levels = pixels[1:, 1:], pixels.astype(np.int16)
-        across = np.abs(levels[1:, 1:] - levels[1:, :-1]).max(axis=-1)
-        contrast = np.maximum(across, np.abs(levels[1:, 1:] - levels[:-1, 1:]).max(axis=-1))
+        planes = np.moveaxis(pixels, -1, 0).copy()  # a whole channel at a time: pixel by pixel took seven times as long
+        here = planes[:, 1:, 1:]
+        across = _contrast(here, planes[:, 1:, :-1])
+        contrast = np.maximum(across, _contrast(here, planes[:, :-1, 1:]))
         steps = (here >> 4).astype(np.int16)
-        counts = np.bincount((steps @ np.array([256, 16, 1], np.int16)).ravel(), minlength=4096)
+        counts = np.bincount((256 * steps[0] + 16 * steps[1] + steps[2]).ravel(), minlength=4096)
         most = np.sort(counts)[::-1] / contrast.size
-        ground = np.array(np.unravel_index(counts.argmax(), (16, 16, 16)), np.int16)
-        standing_out = contrast[np.abs(steps - ground).max(axis=-1) > 1]
+        ground = np.array(np.unravel_index(counts.argmax(), (16, 16, 16)), np.int16).reshape(3, 1, 1)
+        standing_out = contrast[np.abs(steps - ground).max(axis=0) > 1]
         total = max(1, standing_out.size)
         return cls(
             flat=float((across == 0).mean()),
@@ -75,3 +83,8 @@ def out_of_scope(image: Image.Image) -> str | None:
     if found.flat >= FLAT:
         return f"a screenshot or flat graphic: {share}, and {found.flat:.0%} of its pixels are exactly like the next"
     return None
+
+
+def _contrast(one: Pixels, other: Pixels) -> Pixels:
+    """Largest difference over the channels of (3, height, width) and the same, in grey levels."""
+    return np.asarray((np.maximum(one, other) - np.minimum(one, other)).max(axis=0))
