@@ -146,7 +146,7 @@ def test_a_whole_report_is_one_file_that_needs_no_network(whole: Path) -> None:
     text = (whole / "report.html").read_text(encoding="utf-8")
     assert not re.search(r"https?:|<link|@import|<iframe|<script[^>]+src", text)
     assert set(re.findall(r'(?:src|href)="([^"]{1,5})', text)) <= {"data:", "#metr", "#cali", "#comp", "#shor"} | {
-        *("#robu", "#deli", "#abst", "#coll", "#mist", "#expl", "#abou"),
+        *("#robu", "#deli", "#abst", "#view", "#coll", "#mist", "#expl", "#abou"),
     }
     assert {path.name for path in whole.iterdir()} >= {
         *("report.html", "report.md", "metrics.json", "predictions.csv", "figures", "detector"),
@@ -184,7 +184,7 @@ def test_the_same_numbers_everywhere(whole: Path) -> None:
     assert all(f"{differing['value']:+.3f}".replace("-", "−").replace("+0.000", "0.000") in text for text in texts)
     assert set(found) == {
         *("test", "elsewhere", "calibration", "comparison", "shortcuts", "robustness", "explanations"),
-        *("abstention", "delivery", "mistakes"),
+        *("abstention", "delivery", "views", "mistakes"),
     }
     assert set(found["shortcuts"]) == {"files", "swaps", "leaks", "label_errors"}
     assert len(found["robustness"]) == 48  # 47 cells and n
@@ -251,6 +251,38 @@ def test_the_worst_delivery_tier_chooses_the_threshold_on_other_images(
     assert "No threshold could be set on the worst tier: a false-positive rate of 5.0% needs at least 19" in text
     assert write_report(replace(alone, fpr=0.3, sample=None)) == []
     assert "two halves" in metrics_in(tmp_path / "alone")["delivery"]["threshold"]["chosen_on"]
+
+
+def test_views_are_measured_and_then_taken_up(
+    planted: RunFolder, folds: Path, exported_run: Path, elsewhere: Path, tmp_path: Path
+) -> None:
+    data = replace(DataConfig(name="folder"), root=str(elsewhere), workers=1)
+    with pytest.raises(UserError, match=r"views=\['frame', 'flip'\].*keeps the views"):
+        write_report(settings(exported_run, tmp_path / "no", data=data, views=["frame", "flip"]))
+    for run in (planted, folds):
+        at = tmp_path / str(run is folds)
+        assert write_report(settings(run, at / "seen", sections=["metrics", "views"], sample=None)) == []
+        seen = metrics_in(at / "seen")["views"]
+        assert seen["own"] == ["frame"]
+        assert {name: found["cost"] for name, found in seen["views"].items()} == {
+            **{"frame": 1, "native": 1, "flip": 1, "frame+flip": 2, "frame+native": 2, "frame+native+flip": 3},
+        }
+        assert seen["views"]["frame"]["change"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+        views = ["frame", "native"]
+        taken = settings(run, at / "taken", sections=["metrics", "calibration", "views"], sample=None, views=views)
+        assert write_report(taken) == []
+        found = metrics_in(at / "taken")
+        measured = found["out_of_fold" if run is folds else "test"]["auroc"]["value"]
+        # Of folds, each has its own temperature, which is another with these views.
+        assert measured == pytest.approx(seen["views"]["frame+native"]["auroc"]["value"], abs=0.02 * (run is folds))
+        assert found["views"]["own"] == views
+        assert "frame, native are averaged" in (at / "taken" / "report.md").read_text(encoding="utf-8")
+        detector = Detector.load(at / "taken" / "detector")
+        assert detector.preprocessing.views == ("frame", "native")
+        assert detector.calibration.n_real > 0
+        assert (
+            detector.fingerprint == Detector.load(folds if run is folds else planted.path).with_views(views).fingerprint
+        )
 
 
 def test_a_foreign_set_is_predicted_once(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from rexnet_ai_real.config.rules import SEED, at_least, inside, one_of
-from rexnet_ai_real.config.schema import MISSING, SOURCES, DataConfig
+from rexnet_ai_real.config.schema import MISSING, SOURCES, VIEWS_RULE, DataConfig
 
 OWN = "own"
 """As data.name of an evaluation: the images that the run itself held out."""
@@ -36,6 +36,10 @@ class EvaluateConfig:
     backend: str = "auto"
     """What runs an exported detector: onnx, torch, onnx-int8, openvino, timm; auto: the first of these that it has a
     file for. Runs, checkpoints and folds are evaluated on torch."""
+    views: list[str] | None = field(default=None, metadata=VIEWS_RULE)
+    """Views of an image whose logits are averaged, as data.views of a training, for a run, checkpoint or multirun that
+    exists already: it is evaluated and calibrated with them, and the detector in the report's folder has them: predict
+    with it or export it, report/detector. Null: its own views."""
     output_dir: str | None = None
     """Where the report is written. Null: report/ inside the folder of `run`."""
     data: DataConfig = field(default_factory=EvaluationDataConfig)
@@ -52,8 +56,8 @@ class EvaluateConfig:
     """Which sections to make. Null: all. [metrics,calibration] takes seconds, since no image is predicted again."""
     sample: int | None = field(default=192, metadata=at_least(2))
     """How many held-out images, drawn with the same shares of classes, sources and scores, pass the 47 corruptions,
-    the delivery tiers, the swap test and the test of the heat maps. Null: all; the time grows with it (192: about ten
-    minutes on two cores)."""
+    the delivery tiers, the views, the swap test and the test of the heat maps. Null: all; the time grows with it (192:
+    about ten minutes on two cores)."""
     threshold: str = field(default="fpr", metadata=one_of(*THRESHOLDS))
     """fpr: false alarms on at most `fpr` of real images; balanced_accuracy: best mean of both classes; worst_tier: as
     fpr, and on each delivery tier (as it is, from the web, from a messenger), for which `sample` of the real images

@@ -35,6 +35,7 @@ CLASS_WEIGHTS = "null, balanced, or two numbers above 0: [real, ai]"
 PROFILERS = ("simple", "advanced", "pytorch")
 AVERAGES = ("ema", "swa")
 PRECISIONS = ("auto", "32-true", "16-mixed", "bf16-mixed")
+VIEWS_RULE = rule(are_views, f"a list of {VIEWS[0]}, and after it any of {', '.join(VIEWS[1:])}")
 
 
 def are_class_weights(value: Any) -> bool:
@@ -150,10 +151,7 @@ class DataConfig:
     root of its size, so that a large one does not drown the others, nor a small one return all the time. Not with
     loss.class_weights=balanced."""
     pairs: PairsConfig = field(default_factory=PairsConfig)
-    views: list[str] = field(
-        default_factory=lambda: [VIEWS[0]],
-        metadata=rule(are_views, f"a list of {VIEWS[0]}, and after it any of {', '.join(VIEWS[1:])}"),
-    )
+    views: list[str] = field(default_factory=lambda: [VIEWS[0]], metadata=VIEWS_RULE)
     """Views of each image whose logits are averaged once the network is trained, in its result and in every later use:
     frame (as resize says), native (the centre pixel by pixel), flip (the frame mirrored). Training and the choice of
     the checkpoint see the frame alone. Judging takes as many times as long as there are views."""

@@ -8,7 +8,7 @@ Images are decoded and prepared as in training, by the same code and by settings
 PyTorch is imported only for detectors that run on it: an exported one needs ONNX Runtime or OpenVINO instead.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -119,6 +119,23 @@ class Detector:
     def with_calibration(self, calibration: Calibration) -> "Detector":
         """The same detector with another operating point."""
         return replace(self, description=replace(self.description, calibration=calibration))
+
+    def with_views(self, views: Sequence[str]) -> "Detector":
+        """The same networks, whose logits are averaged over these `VIEWS`: another detector, not calibrated.
+
+        Raises:
+            UserError: the detector does not run on PyTorch.
+        """
+        if self.preprocessing.views == tuple(views):
+            return self
+        from rexnet_ai_real.detector.engines.torch_engine import require_torch
+        from rexnet_ai_real.detector.storage import StoredDetector
+
+        engine, old = require_torch(self.engine, "Changing the views of a detector"), self.description
+        preprocessing = replace(self.preprocessing, views=tuple(views))
+        states = [network.state_dict() for network in engine.networks]
+        stored = StoredDetector.of(states, old.architecture, preprocessing, old.training)
+        return replace(self, engine=replace(engine, preprocessing=preprocessing), description=stored.description)
 
     @property
     def preprocessing(self) -> Preprocessing:

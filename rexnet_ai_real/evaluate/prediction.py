@@ -1,6 +1,7 @@
 """Logits of images as they are or corrupted. Images of a fold go to the network that has not seen them."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -87,6 +88,14 @@ def _logits(
         enough=preprocessing.enough if tuple(corruptions) == UNTOUCHED else None,
         **shared,
     )
+
+
+def seeing_only(detector: Detector, view: str) -> Detector:
+    """The same detector, on any backend, that judges one of `VIEWS` alone; for measuring, not for saving."""
+    described = detector.description
+    preprocessing = replace(described.preprocessing, views=(view,))
+    fingerprint = f"{described.fingerprint} {view}"  # tells its predictions apart in a cache
+    return replace(detector, description=replace(described, preprocessing=preprocessing, fingerprint=fingerprint))
 
 
 def _cache_key(detector: Detector) -> str:

@@ -1,6 +1,6 @@
 """What is evaluated: a run, checkpoint, cross-validation or saved detector, with the images that it has not seen."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,12 +22,15 @@ from rexnet_ai_real.evaluate.report.formatting import visible
 from rexnet_ai_real.evaluate.rivals.rival import is_rival, open_rival
 from rexnet_ai_real.files import cache_folder
 from rexnet_ai_real.labels import AI, REAL
+from rexnet_ai_real.metrics.scores import FloatArray
 from rexnet_ai_real.runs.folder import NotARun, RunFolder, data_of
 from rexnet_ai_real.runs.folds import out_of_fold
 from rexnet_ai_real.runs.identify import Checkpoint, Folds, Run, Saved, Sweep, identify
 
 ROWS: Final = ("path", "label", "source", "group", "sha256", "fold", "logit", "collection")
 """Columns of a part. `collection` is empty where a manifest names none."""
+
+_Views = tuple[str, ...] | None
 
 
 class NothingToEvaluate(UserError, ValueError):
@@ -52,6 +55,8 @@ class Subject:
     notes: tuple[str, ...] = ()
     backend: str = "auto"
     """What runs the detector, as `Detector.load` takes it."""
+    views: tuple[str, ...] | None = None
+    """What is judged of an image, instead of what the networks were trained to be judged by."""
     rival: str | None = None
     """timm:... or python:..., where the detector is another program's: nothing is known of its training."""
     _loaded: dict[int, Detector] = field(default_factory=dict, repr=False)
@@ -71,7 +76,8 @@ class Subject:
     def detector(self, fold: int = ONE) -> Detector:
         """The detector of a fold, or the one that users get; loaded once."""
         if fold not in self._loaded:
-            self._loaded[fold] = Detector.load(self.networks[fold], backend=self.backend)
+            detector = Detector.load(self.networks[fold], backend=self.backend)
+            self._loaded[fold] = detector.with_views(self.views) if self.views else detector
         return self._loaded[fold]
 
     @property
@@ -88,7 +94,13 @@ class Subject:
         return self.rival or str(self.config.get("name") or self.path.resolve().name)
 
 
-def open_subject(path: Path, data: DataConfig, cache: Path | None = None, backend: str = "auto") -> Subject:
+def open_subject(
+    path: Path,
+    data: DataConfig,
+    cache: Path | None = None,
+    backend: str = "auto",
+    views: Sequence[str] | None = None,
+) -> Subject:
     """Find out what lies at `path`, and read or predict the logits of the images that it held out.
 
     Args:
@@ -96,24 +108,32 @@ def open_subject(path: Path, data: DataConfig, cache: Path | None = None, backen
         data: where name is `own`, `root` replaces the folder that the run was trained on; otherwise it is not used.
         cache: where predictions are kept that have to be made.
         backend: runs an exported detector; auto or one of `BACKENDS`.
+        views: what is judged of an image; None: as the detector does.
 
     Raises:
         NotADetector: none of these. FoldsDiffer: folds of different images.
+        UserError: views for a saved detector or a rival.
     """
-    if is_rival(str(path)):
+    found = None if is_rival(str(path)) else identify(path)
+    if views and (found is None or isinstance(found, Saved)):
+        raise UserError(
+            f"views={list(views)}: {path} is no run, checkpoint or multirun. A saved detector keeps the views that it "
+            "was calibrated with: evaluate the run that it came from with other views, and export report/detector there"
+        )
+    if found is None:
         return rival_subject(str(path))
-    found = identify(path)
     if isinstance(found, Saved):
         return Subject(found.folder, "a saved detector", {ONE: found.folder}, backend=backend)
     require_exported(path, backend)
     moved = data.root if data.name == OWN else None
+    seen = tuple(views) if views else None
     match found:
         case Checkpoint():
-            return _checkpoint(found, data, moved, cache)
+            return _checkpoint(found, data, moved, cache, seen)
         case Run():
-            return _run(found, data, moved, cache)
+            return _run(found, data, moved, cache, seen)
         case Folds():
-            return _folds(found, moved)
+            return _folds(found, data, moved, cache, seen)
         case Sweep():
             raise found.refusal()
 
@@ -128,22 +148,22 @@ def rival_subject(name: str) -> Subject:
     return Subject(path, "a rival", {ONE: path}, rival=name, _loaded={ONE: open_rival(name)})
 
 
-def _run(found: Run, data: DataConfig, moved: str | None, cache: Path | None) -> Subject:
+def _run(found: Run, data: DataConfig, moved: str | None, cache: Path | None, views: _Views) -> Subject:
     found.require_checkpoint()
     run = found.run
-    subject = _of_run(run, run.path, "a training run", run.path, moved)
-    if run.predictions_file.is_file():
+    subject = replace(_of_run(run, run.path, "a training run", run.path, moved), views=views)
+    if run.predictions_file.is_file() and not views:
         return _with_predictions(subject, read_predictions(run))
     return _predicted(subject, data, cache)
 
 
-def _checkpoint(found: Checkpoint, data: DataConfig, moved: str | None, cache: Path | None) -> Subject:
+def _checkpoint(found: Checkpoint, data: DataConfig, moved: str | None, cache: Path | None, views: _Views) -> Subject:
     path, run = found.file, found.run
     if run is None:
-        return Subject(path, "a checkpoint", {ONE: path})
+        return Subject(path, "a checkpoint", {ONE: path}, views=views)
     if path.resolve() == run.best_checkpoint.resolve() and run.predictions_file.is_file():
-        return replace(_run(Run(run), data, moved, cache), path=path, title="the best checkpoint of a run")
-    return _predicted(_of_run(run, path, "a checkpoint of a run", path, moved), data, cache)
+        return replace(_run(Run(run), data, moved, cache, views), path=path, title="the best checkpoint of a run")
+    return _predicted(replace(_of_run(run, path, "a checkpoint of a run", path, moved), views=views), data, cache)
 
 
 def _of_run(run: RunFolder, path: Path, title: str, network: Path, moved: str | None) -> Subject:
@@ -235,13 +255,16 @@ def _with_predictions(subject: Subject, predictions: pd.DataFrame) -> Subject:
 
 def _predicted(subject: Subject, data: DataConfig, cache: Path | None) -> Subject:
     assert subject.held_out is not None
+    rows = subject.held_out.rows[["path"]]
+    return _with_predictions(subject, rows.assign(logit=_logits(subject, subject.held_out, data, cache)))
+
+
+def _logits(subject: Subject, part: Part, data: DataConfig, cache: Path | None) -> FloatArray:
     cache = cache or subject.folder / "report" / "cache"
-    part = subject.held_out
-    logits = predicted_logits(part, subject.detector, cache=cache, settings=data, title="Held-out images")[:, 0]
-    return _with_predictions(subject, part.rows[["path"]].assign(logit=logits))
+    return predicted_logits(part, subject.detector, cache=cache, settings=data, title="Held-out images")[:, 0]
 
 
-def _folds(found: Folds, moved: str | None) -> Subject:
+def _folds(found: Folds, data: DataConfig, moved: str | None, cache: Path | None, views: _Views) -> Subject:
     finished = found.finished
     for job in finished:
         _manifest_of(job.run)
@@ -253,7 +276,7 @@ def _folds(found: Folds, moved: str | None) -> Subject:
     missing = sorted(set(range(planned)) - set(rows["fold"]))
     note = f"Fold {', '.join(map(str, missing))} of {planned} is not finished: the images held out there do not count."
     part = Part("out_of_fold", "out-of-fold images", rows, data_of(config, moved), {})
-    return Subject(
+    subject = Subject(
         found.folder,
         f"a cross-validation of {len(finished)} folds",
         {ONE: found.folder, **{int(job.config["data"]["fold"]): job.run.path for job in finished}},
@@ -261,7 +284,11 @@ def _folds(found: Folds, moved: str | None) -> Subject:
         manifest=manifest,
         config=config,
         notes=(note,) if missing else (),
+        views=views,
     )
+    if views:
+        subject = replace(subject, held_out=replace(part, rows=rows.assign(logit=_logits(subject, part, data, cache))))
+    return subject
 
 
 def read_collection(data: DataConfig, name: str, learned: pd.DataFrame | None = None) -> Part:

@@ -17,7 +17,7 @@ from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluate.corruptions import Corruption
 from rexnet_ai_real.evaluate.fitting import Fitted, fit
 from rexnet_ai_real.evaluate.part import ONE, Part, measure
-from rexnet_ai_real.evaluate.prediction import predicted_logits
+from rexnet_ai_real.evaluate.prediction import predicted_logits, seeing_only
 from rexnet_ai_real.evaluate.report.gallery import Gallery
 from rexnet_ai_real.evaluate.rivals.rival import is_rival
 from rexnet_ai_real.evaluate.subject import NothingToEvaluate, Subject, open_subject, read_collection
@@ -57,7 +57,9 @@ class Evaluation:
                 f"run={settings.run} is no folder, and runs by itself: say where the report goes with output_dir=PATH, "
                 "and leave backend out"
             )
-        subject = open_subject(path, settings.data, given / "cache" if given else None, settings.backend)
+        subject = open_subject(
+            path, settings.data, given / "cache" if given else None, settings.backend, settings.views
+        )
         folder = given or subject.folder / "report"
         part = subject.held_out
         if settings.data.name != OWN:
@@ -131,6 +133,13 @@ class Evaluation:
         return predicted_logits(
             part, self.detector, corruptions=corruptions, cache=self.cache, settings=data, title=title
         )
+
+    def logits_of_view(self, part: Part, view: str, title: str) -> FloatArray:
+        """Logits (n,) of one of `VIEWS` alone."""
+        data = self.settings.data
+        return predicted_logits(
+            part, lambda fold: seeing_only(self.detector(fold), view), cache=self.cache, settings=data, title=title
+        )[:, 0]
 
     def predicted(self, part: Part) -> Part:
         """A collection with the logits and the operating point of the detector that users get."""

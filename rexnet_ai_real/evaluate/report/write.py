@@ -142,7 +142,10 @@ def _about(evaluation: Evaluation, entries: Sequence[SectionEntry]) -> Table:
                 f"{', '.join(costly)}",
             )
         )
-    engine = evaluation.detector().engine
+    detector = evaluation.detector()
+    if len(views := detector.preprocessing.views) > 1:
+        rows.append(("Views", f"the logits of {', '.join(views)} are averaged"))
+    engine = detector.engine
     if engine.backend != "torch":
         rows.append(("Computed by", f"backend={engine.backend}"))
     found = environment(engine.device)

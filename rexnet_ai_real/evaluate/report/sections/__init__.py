@@ -14,6 +14,7 @@ from rexnet_ai_real.evaluate.report.sections import (
     mistakes,
     robustness,
     shortcuts,
+    views,
 )
 
 SECTIONS: Final[dict[str, SectionEntry]] = {
@@ -25,6 +26,7 @@ SECTIONS: Final[dict[str, SectionEntry]] = {
         shortcuts,
         robustness,
         delivery,
+        views,
         abstention,
         collections,
         mistakes,

@@ -65,7 +65,7 @@ def _by_other(evaluation: Evaluation, against: str) -> tuple[Part, str]:
     path = locate(against, settings.backend).path
     backend = settings.backend if isinstance(identify(path), Saved) else AUTO  # of exports alone
     folder = evaluation.folder / "against" / path.name
-    other = Evaluation.open(replace(settings, run=str(path), backend=backend, output_dir=str(folder)))
+    other = Evaluation.open(replace(settings, run=str(path), backend=backend, views=None, output_dir=str(folder)))
     if settings.data.name == OWN and other.part.name != evaluation.part.name:
         raise UserError(
             f"against={against}: {other.part.title} of {other.subject.title} cannot be compared with "
