@@ -136,7 +136,7 @@ def _title(description: Description) -> str:
     return " ".join(map(str, named)) if all(named) else str(description.architecture["name"])
 
 
-def _trainings(description: Description) -> list[tuple[str, Mapping[str, Any]]]:
+def _trainings(description: Description) -> list[tuple[str, dict[str, Any]]]:
     """Each network's name and what is known of its training."""
     named = _mapping(description.training.get("networks")).items()
     folds = [(f"fold {fold}", _fitting(training)) for fold, training in named if isinstance(training, Mapping)]

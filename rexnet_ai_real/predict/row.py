@@ -17,6 +17,9 @@ COLUMNS: Final = ("path", "label", "probability", "leaning", "reason", "remark",
 hard to judge, and `detector` identifies the detector that answered, see `detector_name`."""
 PROVENANCE: Final = ("provenance_says", "provenance")
 """What the metadata claim (ai, real, edited, unknown or nothing), and why. It does not change the probability."""
+RULES: Final = 2
+"""Raised when what is out of scope, or how images are delivered again, changes: rows by other rules do not belong in one
+file."""
 
 Row = dict[str, Any]
 """Values by column. Without an answer, numbers are None and texts are empty."""
@@ -28,13 +31,13 @@ def columns(provenance: bool) -> tuple[str, ...]:
 
 
 def detector_name(description: Description, *, always: bool = False, redeliver: bool = False) -> str:
-    """Twelve digits that identify weights, preprocessing and calibration: all that an answer depends on.
+    """Twelve digits that identify weights, preprocessing, calibration and `RULES`: all that an answer depends on.
 
     The backend does not count: those of one detector agree within the limits that `export` checks. With `always`, the
     name ends in "-always", with `redeliver` in "-redelivered": such answers do not belong in one file with others.
     """
     calibration = json.dumps(description.calibration.plain(), sort_keys=True)
-    digest = hashlib.sha256(f"{description.fingerprint} {calibration}".encode()).hexdigest()[:12]
+    digest = hashlib.sha256(f"{RULES} {description.fingerprint} {calibration}".encode()).hexdigest()[:12]
     return f"{digest}{'-redelivered' if redeliver else ''}{'-always' if always else ''}"
 
 
