@@ -18,8 +18,7 @@ hard to judge, and `detector` identifies the detector that answered, see `detect
 PROVENANCE: Final = ("provenance_says", "provenance")
 """What the metadata claim (ai, real, edited, unknown or nothing), and why. It does not change the probability."""
 RULES: Final = 2
-"""Raised when what is out of scope, or how images are delivered again, changes: rows by other rules do not belong in one
-file."""
+"""Raised when what is out of scope, or how images are delivered again, changes: then rows do not belong in one file."""
 
 Row = dict[str, Any]
 """Values by column. Without an answer, numbers are None and texts are empty."""
