@@ -285,6 +285,30 @@ def test_views_are_measured_and_then_taken_up(
         )
 
 
+def test_seeds_on_one_split_are_measured_together(tiny_run: RunFolder, images: Path, tmp_path: Path) -> None:
+    folder, tables = tmp_path / "seeds", []
+    for seed in range(2):
+        run = leave_run(folder / str(seed), tiny_run, images, seed=seed)
+        run.write_config(run.read_config() | {"seed": seed})
+        write_text(run.path / ".hydra" / "overrides.yaml", yaml.safe_dump([f"seed={seed}", "data.split_seed=0"]))
+        tables.append(pd.read_csv(run.predictions_file).query("split == 'test'").set_index("path")["logit"])
+    assert write_report(settings(folder, tmp_path / "report")) == []
+    rows = pd.read_csv(tmp_path / "report" / "predictions.csv").set_index("path")
+    np.testing.assert_allclose(rows["logit"], ((tables[0] + tables[1]) / 2).loc[rows.index])
+    detector = Detector.load(tmp_path / "report" / "detector")
+    assert detector.description.networks == 2
+    assert detector.description.training["seeds"] == [0, 1]
+    assert detector.calibration.n_real > 0
+    run = RunFolder(folder / "1")
+    manifest, predictions = read_manifest(run.manifest_file), pd.read_csv(run.predictions_file)
+    for table in (manifest, predictions):
+        table["split"] = table["split"].replace({"val": "test", "test": "val"})
+    write_manifest(manifest, run.manifest_file)
+    run.write_predictions(predictions)
+    with pytest.raises(NothingToEvaluate, match=r"data\.split_seed=0"):
+        write_report(settings(folder, tmp_path / "report"))
+
+
 def test_a_foreign_set_is_predicted_once(
     planted: RunFolder, elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -127,10 +127,11 @@ def _trainings(description: Description) -> list[tuple[str, Mapping[str, Any]]]:
     """Each network's name and what is known of its training."""
     networks = description.training.get("networks")
     named = networks.items() if isinstance(networks, Mapping) else ()
-    folds: list[tuple[str, Mapping[str, Any]]] = [
-        (f"fold {fold}", training) for fold, training in named if isinstance(training, Mapping)
+    kind = "seed" if "seeds" in description.training else "fold"
+    several: list[tuple[str, Mapping[str, Any]]] = [
+        (f"{kind} {number}", training) for number, training in named if isinstance(training, Mapping)
     ]
-    return folds or [("", description.training)]
+    return several or [("", description.training)]
 
 
 def _own(report: Mapping[str, Any]) -> str | None:
