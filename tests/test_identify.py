@@ -13,7 +13,7 @@ from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.evaluate.subject import open_subject
 from rexnet_ai_real.export.source import ExportSource
 from rexnet_ai_real.runs.folder import RunFolder
-from rexnet_ai_real.runs.identify import Checkpoint, Folds, NotADetector, Run, Saved, Sweep, identify
+from rexnet_ai_real.runs.identify import Checkpoint, Folds, NotADetector, Run, Saved, Seeds, Sweep, identify
 
 
 def leave(folder: Path, *names: str) -> Path:
@@ -54,7 +54,15 @@ def test_multiruns_are_told_apart(tmp_path: Path) -> None:
         job(tmp_path / "rates" / str(number), f"optimizer.lr={rate}")
         job(tmp_path / "twice" / str(number), "data.fold=0")
         job(tmp_path / "mixed" / str(number), f"data.fold={number}", f"optimizer.lr={rate}")
+        job(tmp_path / "seeds" / str(number), f"seed={number}", "data.split_seed=0")
+        job(tmp_path / "repeated" / str(number), "seed=1")
+        job(tmp_path / "widths" / str(number), f"seed={number}", f"model.width={rate}")
+    seeds = identify(tmp_path / "seeds")
+    assert isinstance(seeds, Seeds)
+    assert len(seeds.finished) == 2
     for name, words in {
+        "repeated": "jobs with the same settings",
+        "widths": r"differ in seed, model\.width",
         "rates": r"differ in optimizer\.lr \(lr=0\.1; lr=0\.2\); .* such as .*rates/0",
         "twice": "several jobs of one fold",
         "mixed": r"differ in optimizer\.lr",

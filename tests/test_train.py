@@ -93,7 +93,7 @@ def test_splits_share_no_group(tiny_run: RunFolder) -> None:
 def test_metrics_are_those_of_the_predictions(tiny_run: RunFolder) -> None:
     predictions = pd.read_csv(tiny_run.predictions_file)
     metrics = tiny_run.read_metrics()
-    assert list(predictions.columns) == ["path", "label", "split", "logit", "probability"]
+    assert list(predictions.columns) == ["path", "label", "split", "logit", "probability", "source", "collection"]
     np.testing.assert_allclose(predictions["probability"], 1 / (1 + np.exp(-predictions["logit"])), atol=1e-9)
     for split in ("val", "test"):
         rows = predictions[predictions["split"] == split]

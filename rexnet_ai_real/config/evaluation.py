@@ -26,8 +26,8 @@ class EvaluateConfig:
     """One report: `python -m rexnet_ai_real.evaluate`."""
 
     run: str = MISSING
-    """What is evaluated: a run folder, a checkpoint, a multirun of folds, a saved or exported detector,
-    or OWNER/NAME of one on the Hugging Face Hub (then give output_dir, too).
+    """What is evaluated: a run folder, a checkpoint, a multirun of folds or seeds, a saved or exported
+    detector, or OWNER/NAME of one on the Hugging Face Hub (then give output_dir, too).
     Another program's detector, which needs data and output_dir: timm:NETWORK@WEIGHTS, a network of timm's with two
     outputs, real and AI (NETWORK:0@WEIGHTS: AI and real), WEIGHTS a file, a folder in timm's form or OWNER/NAME of
     one; or python:MODULE:FUNCTION, a function from the path of an image (text) to the probability that it is AI (0 to

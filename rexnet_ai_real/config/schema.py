@@ -155,6 +155,8 @@ class DataConfig:
     """Views of each image whose logits are averaged once the network is trained, in its result and in every later use:
     frame (as resize says), native (the centre pixel by pixel), flip (the frame mirrored). Training and the choice of
     the checkpoint see the frame alone. Judging takes as many times as long as there are views."""
+    split_seed: int | None = field(default=None, metadata=SEED)
+    """Seed of the split alone, so that runs with other seeds hold out the same images. Null: `seed`."""
 
 
 @dataclass
@@ -377,7 +379,8 @@ class TrainConfig:
     """The run folder; under a multirun, the folder that holds one run folder per job. Where the usual name is taken,
     -2, -3 ... is added; a folder that is named here must not hold a run yet. A resumed run keeps its own."""
     seed: int = field(default=0, metadata=SEED)
-    """Seed of the split, the initial weights, the batches and the augmentation."""
+    """Seed of the initial weights, the batches, the augmentation, and of the split where data.split_seed is null.
+    A multirun over seeds alone, such as `seed=0,1,2 data.split_seed=0`, is a detector: logits are averaged."""
     figures: bool = True
     """Draw the figures of the run, and images for TensorBoard; false saves seconds of a short run."""
     resume: str | None = None

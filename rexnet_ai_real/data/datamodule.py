@@ -123,7 +123,7 @@ class ImageDataModule(L.LightningDataModule):
         manifest = self._read_manifest(self.root, listed)
         manifest["split"] = assign_split(
             manifest,
-            seed=self.seed,
+            seed=self.seed if self.data.split_seed is None else self.data.split_seed,
             val_fraction=self.data.val_fraction,
             test_fraction=self.data.test_fraction,
             fold=self.data.fold,

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from rexnet_ai_real.detector.worth import Worth
 
 MODEL: Final = (
-    "run folder, .ckpt, multirun of folds, exported detector, or OWNER/NAME[@REVISION] of one on the Hugging Face Hub"
+    "run folder, .ckpt, multirun of folds or seeds, exported detector, or OWNER/NAME[@REVISION] of one on the Hugging "
+    "Face Hub"
 )
 USAGE: Final = "%(prog)s [options] [MODEL] PATHS..."
 """Of a command that takes the detector that comes with this program where none is named."""

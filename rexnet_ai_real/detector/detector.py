@@ -64,7 +64,7 @@ class Detector:
         device: str = "auto",
         precision: str = "auto",
     ) -> "Detector":
-        """Read a run folder, a checkpoint, a multirun of folds (one network per fold), or an exported detector.
+        """Read a run folder, a checkpoint, a multirun of folds or seeds (one network each), or an exported detector.
 
         No code in the files is executed. A run and a checkpoint are not calibrated.
 

@@ -42,9 +42,11 @@ from rexnet_ai_real.runs.identify import (
     NotADetector,
     Run,
     Saved,
+    Seeds,
     Sweep,
     identify,
 )
+from rexnet_ai_real.runs.jobs import Job
 
 WEIGHTS_FILE: Final = TORCH.file
 
@@ -102,8 +104,8 @@ def read_detector(path: Path) -> StoredDetector:
             return read_checkpoint(file)
         case Run() as found:
             return read_run(found)
-        case Folds() as found:
-            return read_folds(found)
+        case Folds() | Seeds() as found:
+            return read_together(found)
         case Sweep() as found:
             raise found.refusal()
 
@@ -160,28 +162,28 @@ def read_run(found: Run) -> StoredDetector:
     return replace(stored, description=replace(stored.description, training=training))
 
 
-def read_folds(found: Folds) -> StoredDetector:
-    """The networks of a cross-validation's finished jobs, by fold, as one detector.
+def read_together(found: Folds | Seeds) -> StoredDetector:
+    """The networks of a multirun's finished jobs, by fold or seed, as one detector.
 
     Raises:
         NotADetector: jobs whose networks or preprocessing differ.
     """
-    runs = [(read_run(Run(job.run)), job.config["data"]) for job in found.finished]
-    runs.sort(key=lambda run: run[1].get("fold") or 0)
-    parts, settings = [part for part, _ in runs], [data for _, data in runs]
+
+    def number(job: Job) -> int:
+        return int(job.config["seed"] if isinstance(found, Seeds) else job.config["data"].get("fold") or 0)
+
+    jobs = sorted(found.finished, key=number)
+    parts = [read_run(Run(job.run)) for job in jobs]
     descriptions = [part.description for part in parts]
     first = descriptions[0]
     if any((d.architecture, d.preprocessing) != (first.architecture, first.preprocessing) for d in descriptions):
         raise NotADetector(f"{found.folder}: its jobs differ in network or preprocessing; give the folder of one job")
     if len(parts) == 1:
         return parts[0]
-    training = {
-        "folds": settings[0].get("folds"),
-        "networks": {
-            str(data.get("fold")): description.training
-            for data, description in zip(settings, descriptions, strict=True)
-        },
-    }
+    numbers = [number(job) for job in jobs]
+    several = {"seeds": numbers} if isinstance(found, Seeds) else {"folds": jobs[0].config["data"].get("folds")}
+    networks = {str(k): description.training for k, description in zip(numbers, descriptions, strict=True)}
+    training = {**several, "networks": networks}
     return StoredDetector.of([part.states[0] for part in parts], first.architecture, first.preprocessing, training)
 
 

@@ -12,7 +12,7 @@ from rexnet_ai_real.detector.verdict import answers_nothing, promise
 from rexnet_ai_real.errors import one_line
 from rexnet_ai_real.files import require_plain
 from rexnet_ai_real.labels import percent
-from rexnet_ai_real.runs.identify import Checkpoint, Folds, NotADetector, Run, Saved, identify
+from rexnet_ai_real.runs.identify import Checkpoint, Folds, NotADetector, Run, Saved, Seeds, identify
 
 MEASURED: Final = "measured"
 """Key in `Description.training` of what `summarised` keeps of a report."""
@@ -192,7 +192,7 @@ def _report(path: Path, description: Description) -> Path | None:
         match identify(path):
             case Run(run) | Checkpoint(run=run) if run is not None:
                 folder = run.path / _REPORT
-            case Folds(multirun):
+            case Folds(multirun) | Seeds(multirun):
                 folder = multirun / _REPORT
             case Saved(saved) if saved.resolve().name == "detector":
                 folder = saved.resolve().parent

@@ -1,6 +1,6 @@
 """Report how far a detector can be trusted: report.html, report.md, metrics.json, predictions.csv, figures.
 
-  python -m rexnet_ai_real.evaluate run=PATH                       a run, checkpoint, multirun of folds
+  python -m rexnet_ai_real.evaluate run=PATH                       a run, checkpoint, multirun of folds or seeds
   python -m rexnet_ai_real.evaluate run=PATH others=[PATH,PATH]    also on other collections
   python -m rexnet_ai_real.evaluate run=PATH against=PATH          compared with another run on the same images
   python -m rexnet_ai_real.evaluate run=PATH against=python:my_detector:probability      with any other detector

@@ -25,7 +25,7 @@ from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.metrics.scores import FloatArray
 from rexnet_ai_real.runs.folder import NotARun, RunFolder, data_of
 from rexnet_ai_real.runs.folds import out_of_fold
-from rexnet_ai_real.runs.identify import Checkpoint, Folds, Run, Saved, Sweep, identify
+from rexnet_ai_real.runs.identify import Checkpoint, Folds, Run, Saved, Seeds, Sweep, identify
 
 ROWS: Final = ("path", "label", "source", "group", "sha256", "fold", "logit", "collection")
 """Columns of a part. `collection` is empty where a manifest names none."""
@@ -104,7 +104,7 @@ def open_subject(
     """Find out what lies at `path`, and read or predict the logits of the images that it held out.
 
     Args:
-        path: run folder, .ckpt, folder of a multirun of folds, or folder of a saved detector; or the name of a rival.
+        path: run folder, .ckpt, folder of a multirun of folds or seeds, or of a saved detector; or the name of a rival.
         data: where name is `own`, `root` replaces the folder that the run was trained on; otherwise it is not used.
         cache: where predictions are kept that have to be made.
         backend: runs an exported detector; auto or one of `BACKENDS`.
@@ -134,6 +134,8 @@ def open_subject(
             return _run(found, data, moved, cache, seen)
         case Folds():
             return _folds(found, data, moved, cache, seen)
+        case Seeds():
+            return _seeds(found, data, moved, cache, seen)
         case Sweep():
             raise found.refusal()
 
@@ -289,6 +291,24 @@ def _folds(found: Folds, data: DataConfig, moved: str | None, cache: Path | None
     if views:
         subject = replace(subject, held_out=replace(part, rows=rows.assign(logit=_logits(subject, part, data, cache))))
     return subject
+
+
+def _seeds(found: Seeds, data: DataConfig, moved: str | None, cache: Path | None, views: _Views) -> Subject:
+    """The networks together, on the images that all of them held out."""
+    runs = [job.run for job in found.finished]
+    splits = [_manifest_of(run).set_index("path")[["sha256", "label", "split"]].sort_index() for run in runs]
+    if not all(split.equals(splits[0]) for split in splits):
+        raise NothingToEvaluate(
+            f"run={found.folder}: its jobs did not hold out the same images, so that some of them were trained on what "
+            "others are tested on. Train them again on one split, such as with data.split_seed=0"
+        )
+    title = f"the mean of {len(runs)} networks that differ in seed"
+    subject = replace(_of_run(runs[0], found.folder, title, found.folder, moved), views=views)
+    if views or not all(run.predictions_file.is_file() for run in runs):
+        return _predicted(subject, data, cache)
+    tables = [read_predictions(run).set_index("path") for run in runs]
+    logits = sum(table["logit"].reindex(tables[0].index) for table in tables) / len(tables)
+    return _with_predictions(subject, tables[0].assign(logit=logits).reset_index())
 
 
 def read_collection(data: DataConfig, name: str, learned: pd.DataFrame | None = None) -> Part:

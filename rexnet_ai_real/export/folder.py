@@ -110,7 +110,9 @@ def _averaged(source: ExportSource, sample: Sample) -> tuple[ExportSource, Parit
     """One network for several, where it is as good; without their operating point and report, which are not its own."""
     stored = source.stored
     if len(stored.states) < 2:
-        raise UserError("--average-weights: this detector is one network; give a multirun of folds, or leave it out")
+        raise UserError(
+            "--average-weights: this detector is one network; give a multirun of folds or seeds, or leave it out"
+        )
     original = parity.answers(exact_engine(stored), sample, maps=False, title=f"{len(stored.states)} networks")
     description = stored.description
     state = with_new_statistics(

@@ -139,8 +139,9 @@ def _title(description: Description) -> str:
 def _trainings(description: Description) -> list[tuple[str, dict[str, Any]]]:
     """Each network's name and what is known of its training."""
     named = _mapping(description.training.get("networks")).items()
-    folds = [(f"fold {fold}", _fitting(training)) for fold, training in named if isinstance(training, Mapping)]
-    return folds or [("", _fitting(description.training))]
+    kind = "seed" if "seeds" in description.training else "fold"
+    several = [(f"{kind} {number}", _fitting(training)) for number, training in named if isinstance(training, Mapping)]
+    return several or [("", _fitting(description.training))]
 
 
 def _fitting(training: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from rexnet_ai_real.export.sample import (
 )
 from rexnet_ai_real.files import require_plain
 from rexnet_ai_real.runs.folder import RunFolder, data_of
-from rexnet_ai_real.runs.identify import DETECTOR_FILE, Checkpoint, Folds, NotADetector, Run, Saved, identify
+from rexnet_ai_real.runs.identify import DETECTOR_FILE, Checkpoint, Folds, NotADetector, Run, Saved, Seeds, identify
 
 REPORT: Final = "report"
 
@@ -87,7 +87,7 @@ class ExportSource:
         """Images of the run; none where it or its manifest is unknown."""
         if self.origin is None:
             return []
-        folds = not RunFolder(self.origin).config_file.is_file()
+        folds = not RunFolder(self.origin).config_file.is_file()  # of seeds, too, none counts as held out
         candidates = sorted(self.origin.glob("*/manifest.csv")) if folds else [RunFolder(self.origin).manifest_file]
         if not candidates or not candidates[0].is_file():
             return []
@@ -114,7 +114,7 @@ def _origin(path: Path) -> Path | None:
     match identify(path):
         case Run(run) | Checkpoint(run=RunFolder() as run):
             return run.path
-        case Folds(folder):
+        case Folds(folder) | Seeds(folder):
             return folder
         case Saved(folder) if folder.resolve().parent.name == REPORT:
             try:

@@ -9,7 +9,7 @@ from PIL import Image
 from rexnet_ai_real.images.decode import decode_then
 from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing
-from rexnet_ai_real.images.scope import SIDE, out_of_scope
+from rexnet_ai_real.images.scope import out_of_scope
 
 FAR_BELOW: Final = 4
 """An image whose shorter side is this many times shorter than the side that the network sees earns a remark."""
@@ -53,10 +53,8 @@ def read_with_remarks(
         said = remark(image.size, views[0], familiar_side)
         return Remarked(views, said, said or out_of_scope(image))
 
-    enough = preprocessing.enough
-    if enough is not None:  # the scope is measured on the image itself, whatever the network's size
-        enough = max(enough, 2 * SIDE)
-    return decode_then(prepare, source, max_pixels=max_pixels, enough=enough)
+    # Decoded as in training, or the network would see other pixels; so a large JPEG's scope is that of a reduced copy.
+    return decode_then(prepare, source, max_pixels=max_pixels, enough=preprocessing.enough)
 
 
 def remark(size: tuple[int, int], pixels: Pixels, familiar_side: int | None = None) -> str | None:

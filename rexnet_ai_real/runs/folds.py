@@ -54,12 +54,14 @@ def split_by(job: Job) -> str:
 
 
 def _cut(job: Job) -> tuple[int, str, int]:
-    return job.config["data"]["folds"], split_by(job), job.config["seed"]
+    data = job.config["data"]
+    seed = data.get("split_seed")
+    return data["folds"], split_by(job), job.config["seed"] if seed is None else seed
 
 
 def _check_same_images(first: Job, other: Job) -> None:
     if _cut(first) != _cut(other):
-        differing = "data.folds, data.split_by or seed differ"
+        differing = "data.folds, data.split_by, data.split_seed or seed differ"
         raise FoldsDiffer(f"jobs {first.name} and {other.name} cut the images differently ({differing})")
     facts = [read_manifest(job.run.manifest_file).set_index("path")[["sha256", "label"]] for job in (first, other)]
     if not facts[0].equals(facts[1]):

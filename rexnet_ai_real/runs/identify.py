@@ -1,4 +1,4 @@
-"""What lies at a path: a run, a checkpoint, the folds of one cross-validation, another multirun, a saved detector.
+"""What lies at a path: a run, a checkpoint, folds of one cross-validation, seeds, another multirun, a saved detector.
 
 Every command that takes a path asks here, so that all of them accept the same things and refuse the others in the same
 words. PyTorch and pandas are not imported: an exported detector is found without them.
@@ -10,12 +10,23 @@ from typing import Final
 
 from rexnet_ai_real.errors import UserError, one_line
 from rexnet_ai_real.runs.folder import RunFolder
-from rexnet_ai_real.runs.jobs import FOLD, OVERRIDES_FILE, Job, NotASweep, alike_but_for, describe, read_jobs, varying
+from rexnet_ai_real.runs.jobs import (
+    FOLD,
+    OVERRIDES_FILE,
+    SEED,
+    Job,
+    NotASweep,
+    alike_but_for,
+    describe,
+    read_jobs,
+    varying,
+)
 
 DETECTOR_FILE: Final = "detector.json"
 """What makes a folder a saved or exported detector."""
 EXPECTED: Final = (
-    "expected a run folder, a .ckpt of one, the folder of a multirun of folds, or a folder with " + DETECTOR_FILE
+    "expected a run folder, a .ckpt of one, the folder of a multirun of folds or seeds, or a folder with "
+    + DETECTOR_FILE
 )
 
 
@@ -58,8 +69,8 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class Folds:
-    """The multirun of one cross-validation."""
+class _Together:
+    """A multirun whose jobs are one detector: the logits of their networks are averaged."""
 
     folder: Path
     jobs: tuple[Job, ...]
@@ -69,6 +80,14 @@ class Folds:
     def finished(self) -> list[Job]:
         """The jobs that came to their end, by number."""
         return [job for job in self.jobs if job.status == "finished"]
+
+
+class Folds(_Together):
+    """The multirun of one cross-validation."""
+
+
+class Seeds(_Together):
+    """A multirun whose jobs differ in their seed alone; networks of different widths are no detector together."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +109,8 @@ class Sweep:
         else:
             difference = "several jobs of one fold" if FOLD in job.settings else "jobs with the same settings"
         return NotADetector(
-            f"{self.folder} is a multirun of {difference}; only the folds of one cross-validation make one detector. "
+            f"{self.folder} is a multirun of {difference}; only the folds of one cross-validation, or seeds "
+            f"alone, make one detector. "
             f"Give the folder of one job, such as {job.run.path}"
         )
 
@@ -102,7 +122,7 @@ class Saved:
     folder: Path
 
 
-Found = Run | Checkpoint | Folds | Sweep | Saved
+Found = Run | Checkpoint | Folds | Seeds | Sweep | Saved
 
 
 def identify(path: Path) -> Found:
@@ -111,8 +131,8 @@ def identify(path: Path) -> Found:
     A multirun of a single job that is no fold is that job's run.
 
     Raises:
-        NotADetector: none of these, a file of a saved detector instead of its folder, or a multirun of folds of which
-            none is finished.
+        NotADetector: none of these, a file of a saved detector instead of its folder, or a multirun of folds or
+            seeds of which none is finished.
     """
     if path.is_file():
         return _file(path)
@@ -164,12 +184,13 @@ def _file(path: Path) -> Checkpoint:
     return Checkpoint(path, run if is_known else None)
 
 
-def _multirun(folder: Path, jobs: tuple[Job, ...]) -> Run | Folds | Sweep:
+def _multirun(folder: Path, jobs: tuple[Job, ...]) -> Run | Folds | Seeds | Sweep:
     folds = [job.settings.get(FOLD) for job in jobs if job.status == "finished"]
     if len(jobs) == 1 and FOLD not in jobs[0].settings:
         return Run(jobs[0].run)
-    if len(alike_but_for(FOLD, jobs)) > 1 or None in folds or len(set(folds)) < len(folds):
+    are_seeds = varying(jobs) == (SEED,) and len({job.settings.get(SEED) for job in jobs}) == len(jobs)
+    if not are_seeds and (len(alike_but_for(FOLD, jobs)) > 1 or None in folds or len(set(folds)) < len(folds)):
         return Sweep(folder, jobs)
     if not folds:
         raise NotADetector(f"{folder} is a multirun without a finished job: wait for it, or see error.txt in its jobs")
-    return Folds(folder, jobs)
+    return (Seeds if are_seeds else Folds)(folder, jobs)

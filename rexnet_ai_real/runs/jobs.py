@@ -18,6 +18,7 @@ PRUNED_FILE: Final = "pruned.txt"
 """Why a search ended a job before its time."""
 OVERRIDES_FILE: Final = Path(".hydra", "overrides.yaml")
 FOLD: Final = "data.fold"
+SEED: Final = "seed"
 PATIENCE: Final = "early_stopping.patience"
 NOT_SETTINGS: Final = ("sweep", "output_dir")
 

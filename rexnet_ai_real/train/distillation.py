@@ -17,7 +17,7 @@ from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.labels import AI, REAL
 from rexnet_ai_real.runs.folder import RunFolder
 from rexnet_ai_real.runs.folds import out_of_fold
-from rexnet_ai_real.runs.identify import Checkpoint, Folds, Found, Run, identify
+from rexnet_ai_real.runs.identify import Checkpoint, Folds, Found, Run, Seeds, identify
 
 log = logging.getLogger(__name__)
 
@@ -207,6 +207,6 @@ def _warn_of_images_seen(config: TrainConfig, found: Found, manifest: pd.DataFra
 
 
 def _runs(found: Found) -> list[RunFolder]:
-    if isinstance(found, Folds):
+    if isinstance(found, Folds | Seeds):
         return [job.run for job in found.finished]
     return [found.run] if isinstance(found, Run | Checkpoint) and found.run else []
