@@ -100,7 +100,7 @@ def check_teacher(config: TrainConfig) -> None:
     if config.data.pairs.share:
         raise ConfigError(
             f"distill.out_of_fold=true and data.pairs.share={config.data.pairs.share}: there are answers to images, "
-            "and none to their reconstructions; set one of them to false or 0, or let the teacher see the reconstructions "
+            "and none to their reconstructions; leave one of them out, or let the teacher see them "
             "with distill.out_of_fold=false"
         )
     if config.augment.mixup or config.augment.cutmix:
