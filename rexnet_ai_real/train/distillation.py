@@ -33,7 +33,7 @@ class Distillation:
     weight: float
     temperature: float
 
-    def __deepcopy__(self, memo: dict[int, object]) -> "Distillation":
+    def __deepcopy__(self, _memo: dict[int, object]) -> "Distillation":
         """Itself: averaging the weights copies the classifier, and the teacher does not change."""
         return self
 
