@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from rexnet_ai_real.config import ConfigError, TrainConfig
 from rexnet_ai_real.data.manifest import read_manifest
-from rexnet_ai_real.detector import Detector
+from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.detector.storage import read_detector, torch_engine
 from rexnet_ai_real.models.checkpoint import read_plain
 from rexnet_ai_real.runs.folder import RunFolder

@@ -190,9 +190,9 @@ class AugmentConfig:
     """The same with a rectangle of the other image in place of a blend, such as 1 (Yun et al. 2019). 0: never. With
     mixup as well, each batch has one of the two."""
     delivery: float = field(default=0.0, metadata=PROBABILITY)
-    """Probability that an image goes through the web first: resized by 0.3 to 1.3 (drawn on a
-    logarithmic scale) or made a thumbnail, then stored once
-    or twice as JPEG or WebP at quality 40 to 95. Images are then decoded in every epoch, by data.workers processes."""
+    """Probability that an image goes through the web first: resized by 0.3 to 1.3 (drawn on a logarithmic scale) or
+    made a thumbnail, then stored once or twice as JPEG or WebP at quality 40 to 95. Images are then decoded in every
+    epoch, by data.workers processes."""
     native: float = field(default=0.0, metadata=PROBABILITY)
     """Probability that the network is shown a random crop of data.image_size, pixel by pixel, in place of the whole
     frame; smaller images are enlarged to it by their short side. crop_scale is for whole frames only. Images are then

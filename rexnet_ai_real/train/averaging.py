@@ -37,6 +37,8 @@ class Averaging(WeightAveraging):
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
 
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
 Share = Callable[[int], float]
 """Steps in the mean so far -> share of the next one's weights in the new mean."""
 
@@ -51,14 +53,14 @@ def plain(steps: int) -> float:
     return 1 / (steps + 1)
 
 
-def mean_with(share: Share) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
+def mean_with(share: Share) -> Callable[[Tensors, Tensors, Tensor | int], None]:
     """For PyTorch's AveragedModel, which gives all tensors of one device and type at once: means, weights now, steps.
 
     Its own functions take tensor after tensor, or divide the counts of batch norm, which are whole numbers.
     """
 
     @torch.no_grad()
-    def update(means: list[Tensor], now: list[Tensor], steps: Tensor) -> None:
+    def update(means: Tensors, now: Tensors, steps: Tensor | int) -> None:
         if means[0].is_floating_point():
             torch._foreach_lerp_(means, now, share(int(steps)))
         else:

@@ -100,8 +100,8 @@ def check_teacher(config: TrainConfig) -> None:
     if config.data.pairs.share:
         raise ConfigError(
             f"distill.out_of_fold=true and data.pairs.share={config.data.pairs.share}: there are answers to images, "
-            "and none to their reconstructions; use data.pairs.share=0, or let the teacher see them: "
-            "distill.out_of_fold=false"
+            "and none to their reconstructions; leave one of them out, or let the teacher see them "
+            "with distill.out_of_fold=false"
         )
     if config.augment.mixup or config.augment.cutmix:
         raise ConfigError(
