@@ -253,7 +253,8 @@ def _read(plain: Mapping[str, Any] | None) -> Estimate:
     """What `Estimate.plain` wrote."""
     if plain is None or plain["value"] is None:
         return Estimate.undefined("not measured")
-    return Estimate(*(np.nan if plain[key] is None else float(plain[key]) for key in ("value", "low", "high")))
+    value, low, high = (np.nan if plain[key] is None else float(plain[key]) for key in ("value", "low", "high"))
+    return Estimate(value, low, high)
 
 
 def _cost_table(rows: Sequence[Row]) -> str:
