@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 FACTORS: Final = (0.3, 1.3)
-"""By which images are made smaller or larger; halves and doubles are equally likely."""
+"""By which images are made smaller or larger, drawn on a logarithmic scale."""
 FILTERS: Final = (
     Image.Resampling.BILINEAR,
     Image.Resampling.BICUBIC,
