@@ -56,7 +56,9 @@ def part(tmp_path: Path) -> Part:
         }
     )
     data = DataConfig(name="folder", root=str(tmp_path), workers=1)
-    return Part("test", "test images", rows, data, {ONE: replace(UNCALIBRATED, threshold=0.7)})
+    return Part(
+        "test", "test images", rows, data, {ONE: replace(UNCALIBRATED, threshold=0.7, unsure_low=0.7, unsure_high=0.7)}
+    )
 
 
 def delivered_logits(part: Part) -> FloatArray:

@@ -227,7 +227,6 @@ def small_installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("model", "words"),
     [
         ("run", "run is not exported and runs on PyTorch, which is not installed: pip install rexnet-ai-real"),
-        ("empty", "empty holds no detector: expected"),
         ("folds", "folds is a multirun, and yaml, which reads it, is not installed: pip install rexnet-ai-real"),
         ("someone/detector", "does not exist here; .*: pip install 'rexnet-ai-real\\[hub\\]'"),
     ],
@@ -236,7 +235,6 @@ def test_without_pytorch_what_needs_it_is_one_sentence(
     command: str, model: str, words: str, small_installation: Path, tiny_run: RunFolder, tmp_path: Path
 ) -> None:
     (tmp_path / "run").symlink_to(tiny_run.path)
-    (tmp_path / "empty").mkdir()
     (tmp_path / "folds" / "0" / ".hydra").mkdir(parents=True)
     (tmp_path / "folds" / "0" / ".hydra" / "overrides.yaml").write_text("- data.fold=0\n")
     done = subprocess.run(

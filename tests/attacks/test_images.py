@@ -225,8 +225,8 @@ def prepare_again(path: Path) -> None:
 
 
 def prepare_to_explain(path: Path) -> None:
-    explainer = object.__new__(Explainer)
-    vars(explainer).update(detector=SimpleNamespace(preprocessing=SMALL), max_pixels=MAX_PIXELS)
+    explainer, known = object.__new__(Explainer), SimpleNamespace(familiar_side=None)
+    vars(explainer).update(detector=SimpleNamespace(preprocessing=SMALL, description=known), max_pixels=MAX_PIXELS)
     explainer._prepare(path)
 
 
