@@ -74,7 +74,9 @@ def findings_on(part: Part, sample: Part) -> Findings:
         sample=sample,
         sample_words="",
         settings=EvaluateConfig(run="", resamples=60, data=part.data),
-        detector=lambda fold: SimpleNamespace(preprocessing=preprocessing),
+        detector=lambda fold=ONE: SimpleNamespace(
+            preprocessing=preprocessing, engine=None, description=SimpleNamespace(familiar_side=None)
+        ),
         logits=lambda images, corruptions, title: delivered_logits(images),
     )
     return abstention.findings(cast(Evaluation, evaluation))
