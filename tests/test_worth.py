@@ -14,7 +14,6 @@ from rexnet_ai_real.detector.calibration import NEVER_AI
 from rexnet_ai_real.detector.description import UNCALIBRATED, Description, write_description
 from rexnet_ai_real.detector.verdict import verdicts
 from rexnet_ai_real.detector.worth import Worth, collections_of, summarised
-from rexnet_ai_real.images import remarks
 from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.images.remarks import read_with_remarks
 from rexnet_ai_real.labels import percent
@@ -172,16 +171,6 @@ def test_images_as_small_as_those_of_the_training_are_judged(tmp_path: Path) -> 
     folds = {"networks": {"0": {"short_side": 20}, "1": {"short_side": 30}, "2": "?"}}
     sides = [description(training).familiar_side for training in ({}, {"short_side": 9}, folds, {"short_side": "9"})]
     assert sides == [None, 9, 30, None]
-
-
-def test_the_size_of_a_photograph_does_not_change_what_is_out_of_scope(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[tuple[int, int]] = []
-    monkeypatch.setattr(remarks, "out_of_scope", lambda image: seen.append(image.size))
-    Image.effect_noise((1600, 1560), 64).convert("RGB").save(tmp_path / "a.jpg")
-    read_with_remarks(tmp_path / "a.jpg", PREPROCESSING)
-    assert seen == [(1600, 1560)]
 
 
 def test_collections_that_were_left_out_are_told_as_such() -> None:
