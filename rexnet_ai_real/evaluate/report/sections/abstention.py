@@ -69,7 +69,7 @@ def _reasons(evaluation: Evaluation, part: Part) -> list[str | None]:
         UnreadableImage, ChangedImage: an image is gone, damaged, or another than was measured.
     """
     detector, data = evaluation.detector(part.folds[0]), evaluation.settings.data
-    side = evaluation.subject.detector().description.familiar_side
+    side = evaluation.detector().description.familiar_side
 
     def reason(image: LabelledImage) -> str | None:
         content = image.read()
