@@ -21,6 +21,7 @@ from rexnet_ai_real.data.prepared import Original
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.files import write_atomically
 from rexnet_ai_real.images.decode import decode, decode_then
+from rexnet_ai_real.images.preprocessing import at_most
 from rexnet_ai_real.models.autoencoder import STRIDE, load_autoencoder
 from rexnet_ai_real.progress import track
 
@@ -56,7 +57,7 @@ class Reconstructions:
     def photograph(self, original: Original) -> Image.Image:
         """Decoded, its long side at most `longest`."""
         return original.read(
-            lambda data: decode_then(lambda image: _reduced(image, self.longest), data, max_pixels=self.max_pixels)
+            lambda data: decode_then(lambda image: at_most(image, self.longest), data, max_pixels=self.max_pixels)
         )
 
     def file(self, original: Original) -> Path:
@@ -103,14 +104,6 @@ def blended(photograph: Image.Image, copy: Image.Image, probability: float, rand
     """The copy, or with this probability a mixture of the two, which have the same size."""
     share = random.uniform(*BLENDED)
     return Image.blend(photograph, copy, share) if random.random() < probability else copy
-
-
-def _reduced(image: Image.Image, longest: int) -> Image.Image:
-    scale = longest / max(image.size)
-    if scale >= 1:
-        return image
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    return image.resize(size, Image.Resampling.LANCZOS)
 
 
 @torch.inference_mode()

@@ -145,6 +145,15 @@ def centre_of(size: tuple[int, int], side: int) -> Box:
     return left, top, left + side, top + side
 
 
+def at_most(image: Image.Image, longest: int) -> Image.Image:
+    """The image with its long side reduced to this many pixels; a smaller one as it is."""
+    largest = max(image.size)
+    if largest <= longest:
+        return image
+    width, height = (max(1, round(side * longest / largest)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS)
+
+
 def centre_square(size: tuple[int, int]) -> Box:
     """Left, top, right, bottom of the largest centred square of an image (width, height)."""
     width, height = size

@@ -8,7 +8,7 @@ from PIL import Image
 
 from rexnet_ai_real.images.decode import decode_then
 from rexnet_ai_real.images.limits import MAX_PIXELS
-from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing
+from rexnet_ai_real.images.preprocessing import Pixels, Preprocessing, at_most
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,8 @@ REDELIVERIES: Final[tuple[Tier, ...]] = tuple(TIERS.values())[1:]
 
 def deliver(image: Image.Image, tier: Tier) -> Image.Image:
     """An RGB image as it looks after a delivery, RGB; the same pixels each time."""
-    if tier.longest is not None and max(image.size) > tier.longest:
-        width, height = (max(1, round(side * tier.longest / max(image.size))) for side in image.size)
-        image = image.resize((width, height), Image.Resampling.LANCZOS)
+    if tier.longest is not None:
+        image = at_most(image, tier.longest)
     if tier.quality is None:
         return image
     memory = io.BytesIO()
