@@ -235,6 +235,16 @@ def test_impossible_settings_are_named(make: Callable[[], nn.Module], named: str
         make()
 
 
+@pytest.mark.parametrize("name", ["rexnet_100", "tf_efficientnet_lite0"])
+def test_a_timm_backbone_starts_near_the_loss_of_a_guess(name: str) -> None:
+    torch.manual_seed(0)
+    logits = build(name, library="timm").eval()(torch.randn(16, 3, 64, 64))
+
+    loss = nn.functional.cross_entropy(logits, torch.arange(16) % 2)
+
+    assert loss.item() == pytest.approx(math.log(2), abs=0.15)  # with timm's own layer: 1 to 4 on real images
+
+
 def test_a_timm_backbone_stands_in() -> None:
     model = build("mobilenetv3_small_050", library="timm").eval()
     assert model(images()).shape == (2, 2)
