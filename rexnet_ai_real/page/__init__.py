@@ -1,0 +1,1 @@
+"""The page that judges images in the visitor's browser."""
