@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "predict": "tell of images whether they are AI-generated",
     "explain": "show where in images the evidence lies",
     "export": "write a detector for use elsewhere: ONNX, OpenVINO, 8 bits, the Hugging Face Hub",
+    "page": "serve a page that judges images in the browser, where they stay",
     "provenance": "show what the metadata of images say of their origin",
 }
 

@@ -20,6 +20,9 @@ MODEL: Final = (
     "run folder, .ckpt, multirun of folds or seeds, exported detector, or OWNER/NAME[@REVISION] of one on the Hugging "
     "Face Hub"
 )
+EXPORTED: Final = (
+    "exported detector that holds onnx-int8 (default: the detector that comes with this program, which is called ready)"
+)
 USAGE: Final = "%(prog)s [options] [MODEL] PATHS..."
 """Of a command that takes the detector that comes with this program where none is named."""
 CHOICE: Final = (

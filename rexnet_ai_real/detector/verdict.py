@@ -97,7 +97,7 @@ def _verdict(
     path: str, logit: float, probability: float, label: Answer, calibration: Calibration, remark: str | None
 ) -> Verdict:
     leaning: Label = "ai" if probability >= calibration.threshold else "real"
-    reason = _why_unsure(calibration) if label == "unsure" else None
+    reason = why_unsure(calibration) if label == "unsure" else None
     return Verdict(path, probability, label, None, logit, leaning, reason, remark)
 
 
@@ -125,7 +125,8 @@ def _change(verdict: Verdict, calibration: Calibration, delivered: Delivered) ->
     )
 
 
-def _why_unsure(calibration: Calibration) -> str:
+def why_unsure(calibration: Calibration) -> str:
+    """The reason of every answer "unsure" that the unsure band gives."""
     if answers_nothing(calibration):
         return f"this detector cannot promise {promise(calibration)} on any images"
     band = f"between {percent(calibration.unsure_low)} and {percent(calibration.unsure_high)}"

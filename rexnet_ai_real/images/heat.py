@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 # The upper three quarters of matplotlib's "inferno" (Smith and van der Walt 2015, CC0): perceptually even and rising in
 # lightness, so that it reads with every kind of colour vision. Its lower quarter is near black and would look like
 # shade in the image. Linear interpolation between these is within 5 of 255 of the original.
-_INFERNO: Final = np.array(
+COLOURS: Final = np.array(
     [
         *((87, 16, 110), (106, 23, 110), (127, 30, 108), (147, 38, 103), (168, 46, 95), (188, 55, 84), (204, 66, 72)),
         *((221, 81, 58), (234, 99, 42), (243, 120, 25), (249, 142, 9), (252, 165, 10), (251, 190, 35), (246, 215, 70)),
@@ -19,6 +19,7 @@ _INFERNO: Final = np.array(
     ],
     dtype=np.float32,
 )
+"""From no heat to the greatest, 0 to 255."""
 _OPACITY: Final = 0.8
 """Of the greatest heat: the image still shows through."""
 _LUMA: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)
@@ -28,8 +29,8 @@ _MIDDLE_GREY: Final = 128
 
 def heat_colours(heat: NDArray[np.float32]) -> NDArray[np.float32]:
     """Heat of any shape, from 0 to 1 -> colours (..., 3), from 0 to 255."""
-    steps = np.linspace(0, 1, len(_INFERNO), dtype=np.float32)
-    return np.stack([np.interp(heat, steps, channel) for channel in _INFERNO.T], axis=-1).astype(np.float32)
+    steps = np.linspace(0, 1, len(COLOURS), dtype=np.float32)
+    return np.stack([np.interp(heat, steps, channel) for channel in COLOURS.T], axis=-1).astype(np.float32)
 
 
 def painted(grey: NDArray[np.float32], heat: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -13,7 +13,7 @@ from rexnet_ai_real.images.scope import out_of_scope
 
 FAR_BELOW: Final = 4
 """An image whose shorter side is this many times shorter than the side that the network sees earns a remark."""
-_BLANK: Final = 2
+BLANK: Final = 2
 """Grey levels within which a blank image varies: JPEG keeps a single colour that exactly."""
 
 
@@ -63,7 +63,7 @@ def remark(size: tuple[int, int], pixels: Pixels, familiar_side: int | None = No
     An image is not called too small whose shorter side is as long as that of the images that the network was trained
     on, `familiar_side`, where that is known.
     """
-    if int((pixels.max(axis=(0, 1)).astype(int) - pixels.min(axis=(0, 1))).max()) <= _BLANK:
+    if int((pixels.max(axis=(0, 1)).astype(int) - pixels.min(axis=(0, 1))).max()) <= BLANK:
         return "blank or fully transparent: there is nothing to judge"
     is_familiar = familiar_side is not None and min(size) >= familiar_side
     if FAR_BELOW * min(size) <= len(pixels) and not is_familiar:

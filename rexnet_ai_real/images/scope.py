@@ -32,7 +32,7 @@ SHARP: Final = 0.05
 TEXT_SHADES: Final = 0.6
 """Share of the image that is of its two most frequent colours, where it is text."""
 TEXT_SHARP: Final = 0.6
-_SOFT, _HARD = 3, 40
+SOFT_EDGE, HARD_EDGE = 3, 40
 """Grey levels between neighbours: up to the first is flat, above the second is an edge."""
 
 
@@ -67,8 +67,8 @@ class Flatness:
             flat=float((across == 0).mean()),
             shades=float(most[:SHADES].sum()),
             two_shades=float(most[:2].sum()),
-            shaded=float(((standing_out > _SOFT) & (standing_out <= _HARD)).sum() / total),
-            sharp=float((standing_out > _HARD).sum() / total),
+            shaded=float(((standing_out > SOFT_EDGE) & (standing_out <= HARD_EDGE)).sum() / total),
+            sharp=float((standing_out > HARD_EDGE).sum() / total),
         )
 
 

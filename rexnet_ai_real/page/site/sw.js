@@ -1,0 +1,46 @@
+/**
+ * Keeps the whole page, so that it opens without a network. version.js names the files and changes whenever one of them
+ * does; the new ones are then fetched together, and used from the next visit on.
+ */
+importScripts("version.js");
+
+const CACHE = `page-${self.VERSION}`;
+
+self.addEventListener("install", (event) => {
+  event.waitUntil(
+    caches.open(CACHE).then((cache) => cache.addAll(self.FILES.map((file) => new Request(file, { cache: "no-cache" })))),
+  );
+});
+
+self.addEventListener("activate", (event) => {
+  event.waitUntil(
+    caches
+      .keys()
+      .then((names) => Promise.all(names.filter((name) => name !== CACHE).map((name) => caches.delete(name))))
+      .then(() => self.clients.claim()),
+  );
+});
+
+self.addEventListener("message", ({ data }) => {
+  if (data === "take over") self.skipWaiting();
+});
+
+self.addEventListener("fetch", (event) => {
+  if (event.request.method === "GET") event.respondWith(answer(event.request));
+});
+
+async function answer(request) {
+  const cache = await caches.open(CACHE);
+  const kept = await cache.match(request, { ignoreSearch: true });
+  return isolated(kept ?? (await fetch(request)));
+}
+
+/** With the two headers that allow more than one thread, on hosts that do not send them. */
+function isolated(answer) {
+  if (answer.status === 0) return answer;
+  const headers = new Headers(answer.headers);
+  headers.set("Cross-Origin-Opener-Policy", "same-origin");
+  headers.set("Cross-Origin-Embedder-Policy", "require-corp");
+  headers.set("Cross-Origin-Resource-Policy", "same-origin");
+  return new Response(answer.body, { status: answer.status, statusText: answer.statusText, headers });
+}
