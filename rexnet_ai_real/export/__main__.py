@@ -7,6 +7,7 @@ Every graph is compared with PyTorch on real images first. The folder is written
 """
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +15,9 @@ from typing import TYPE_CHECKING
 from rexnet_ai_real.cli.arguments import positive
 from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, command
 from rexnet_ai_real.detector.arguments import MODEL
-from rexnet_ai_real.detector.backends import BACKENDS, TORCH
+from rexnet_ai_real.detector.backends import BACKENDS, INT8, TORCH
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.export.request import PIXEL_TYPES, Release, Request, check_request
+from rexnet_ai_real.export.request import PIXEL_TYPES, WEB, Release, Request, check_request
 from rexnet_ai_real.runs.identify import identify
 
 if TYPE_CHECKING:
@@ -44,9 +45,9 @@ def export(options: argparse.Namespace) -> int:
     from rexnet_ai_real.detector.hub import locate  # NumPy too
     from rexnet_ai_real.detector.ready import NAME
 
-    located = locate(options.model, TORCH.name)
+    located = locate(options.model, INT8.name if request.formats == (WEB,) else TORCH.name)
     identify(located.path)  # refuses a wrong path before PyTorch is imported
-    if located.origin == NAME:
+    if located.origin == NAME and request.formats != (WEB,):
         raise UserError(
             f"the detector that comes with this program is exported already, without weights to make other forms of: "
             f"copy its folder, {located.path}"
@@ -57,6 +58,8 @@ def export(options: argparse.Namespace) -> int:
         check_request(options.out, request)
     except OSError as error:
         raise UserError(f"{options.out} cannot be opened: {(error.strerror or str(error)).lower()}") from error
+    if request.formats == (WEB,):
+        return _export_page(located.path, options.out, request)
     from rexnet_ai_real.export import folder, hub, parity  # PyTorch takes seconds: --help and refusals need none of it
 
     if options.push_to_hub:
@@ -72,6 +75,19 @@ def export(options: argparse.Namespace) -> int:
     return DONE
 
 
+def _export_page(model: Path, out: Path, request: Request) -> int:
+    from rexnet_ai_real.export.web import export_page
+
+    try:
+        size = export_page(model, out, request)
+    except ParityError as error:
+        print(error, file=sys.stderr)
+        return SOME_FAILED
+    print(f"A page of {size / 1e6:.1f} MB: put the folder {out} on any static host, or look at it now:")
+    print(f"    python -m http.server --bind 127.0.0.1 --directory {shlex.quote(str(out))}")
+    return DONE
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m rexnet_ai_real.export",
@@ -84,10 +100,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--formats",
         nargs="+",
-        choices=tuple(backend.format for backend in BACKENDS.values()),
+        choices=(*(backend.format for backend in BACKENDS.values()), WEB),
         default=["safetensors", "onnx"],
         help="safetensors for PyTorch; onnx and openvino without it; onnx-int8 in a third of the size; timm for "
-        "timm.create_model('local-dir:OUT/timm', pretrained=True) (default: safetensors onnx)",
+        "timm.create_model('local-dir:OUT/timm', pretrained=True); web, alone: a page that judges images in browsers "
+        "(default: safetensors onnx)",
     )
     parser.add_argument(
         "--images",

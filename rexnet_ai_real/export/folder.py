@@ -1,11 +1,7 @@
 """The folder of an exported detector, written atomically: the formats asked for, parity, model card."""
 
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -21,6 +17,7 @@ from rexnet_ai_real.export.making import Making, exact_engine
 from rexnet_ai_real.export.model_card import model_card
 from rexnet_ai_real.export.parity import Parity
 from rexnet_ai_real.export.release import released, require_small
+from rexnet_ai_real.export.replacing import replacing
 from rexnet_ai_real.export.request import Request, check_request
 from rexnet_ai_real.export.sample import Sample
 from rexnet_ai_real.export.source import ExportSource
@@ -29,18 +26,6 @@ from rexnet_ai_real.files import write_text
 
 PARITY_FILE: Final = "parity.json"
 CARD_FILE: Final = "README.md"
-
-
-class Stopped(UserError):
-    """The disk is full or read-only, or something else that the system refuses; what was there before is as it was."""
-
-    def __init__(self, out: Path, error: OSError) -> None:
-        """`out`: the folder that was to be written."""
-        reason = (error.strerror or str(error) or type(error).__name__).strip().lower()
-        super().__init__(
-            f"exporting to {out} was stopped at {error.filename or out}: {reason}. Nothing was written. Make room "
-            "there, or name another OUT; TMPDIR says where temporary files go"
-        )
 
 
 @dataclass(frozen=True)
@@ -68,13 +53,6 @@ def export(model: Path, out: Path, request: Request) -> Exported:
             read-only disk.
         ParityFailed: a format does not answer as PyTorch does. Nothing is written.
     """
-    try:
-        return _export(model, out, request)
-    except OSError as error:
-        raise Stopped(out, error) from error
-
-
-def _export(model: Path, out: Path, request: Request) -> Exported:
     check_request(out, request)
     source = ExportSource.open(model)
     if request.release:
@@ -89,7 +67,7 @@ def _export(model: Path, out: Path, request: Request) -> Exported:
     if request.average_weights:
         source, kept = _averaged(source, sample)
         parities.append(kept)
-    with _replacing(out, request.overwrite) as folder:
+    with replacing(out, request.overwrite) as folder:
         making = Making(folder, source.stored, sample, request.pixel_type, parities)
         write_description(folder, making.description)
         for backend in request.backends:
@@ -148,27 +126,3 @@ def versions() -> dict[str, str]:
     """Of the packages that export, as far as they are installed."""
     packages = ("rexnet-ai-real", "torch", "onnx", "onnxscript", "onnxruntime", "openvino")
     return {name: version(name) for name in packages if name == "rexnet-ai-real" or find_spec(name)}
-
-
-@contextmanager
-def _replacing(out: Path, overwrite: bool) -> Iterator[Path]:
-    """A temporary folder that replaces `out` when the block ends without an error."""
-    out = out.absolute()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    old = temporary.with_name(f"{temporary.name}-old")
-    try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o777 & ~umask)
-        if overwrite and out.is_dir():
-            out.rename(old)
-        temporary.rename(out)
-    except BaseException:
-        if old.is_dir() and not out.exists():
-            old.rename(out)
-        raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)

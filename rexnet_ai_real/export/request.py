@@ -9,6 +9,8 @@ from rexnet_ai_real.detector.backends import BACKENDS, INT8, Backend
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.runs.identify import DETECTOR_FILE
 
+WEB: Final = "web"
+"""The page with the detector in it, which goes alone: see `export.web`."""
 PIXEL_TYPES: Final = ("uint8", "float32")
 """Of a graph's input, 0 to 255."""
 
@@ -63,6 +65,10 @@ def check_request(out: Path, request: Request) -> None:
     Raises:
         UserError: a library is missing, or the folder is in use.
     """
+    if WEB in request.formats and request.formats != (WEB,):
+        raise UserError(
+            f"--formats {WEB} writes a page, not a detector: give it alone, and export the others elsewhere"
+        )
     packages = [package for backend in request.backends for package in backend.made_with]
     missing = [package for package in dict.fromkeys(packages) if find_spec(package) is None]
     if missing:

@@ -1,0 +1,58 @@
+"""A folder that is written as a whole or not at all."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rexnet_ai_real.errors import UserError
+
+
+class Stopped(UserError):
+    """The disk is full or read-only, or something else that the system refuses; what was there before is as it was."""
+
+    def __init__(self, out: Path, error: OSError) -> None:
+        """`out`: the folder that was to be written."""
+        reason = (error.strerror or str(error) or type(error).__name__).strip().lower()
+        super().__init__(
+            f"exporting to {out} was stopped at {error.filename or out}: {reason}. Nothing was written. Make room "
+            "there, or name another OUT; TMPDIR says where temporary files go"
+        )
+
+
+@contextmanager
+def replacing(out: Path, overwrite: bool) -> Iterator[Path]:
+    """A temporary folder that replaces `out` when the block ends without an error.
+
+    Raises:
+        Stopped: the system refuses something.
+    """
+    try:
+        with _replaced(out.absolute(), overwrite) as temporary:
+            yield temporary
+    except OSError as error:
+        raise Stopped(out, error) from error
+
+
+@contextmanager
+def _replaced(out: Path, overwrite: bool) -> Iterator[Path]:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    old = temporary.with_name(f"{temporary.name}-old")
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o777 & ~umask)
+        if overwrite and out.is_dir():
+            out.rename(old)
+        temporary.rename(out)
+    except BaseException:
+        if old.is_dir() and not out.exists():
+            old.rename(out)
+        raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
