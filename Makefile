@@ -13,7 +13,7 @@ ARGS ?=
 RESOLUTION ?= lowest-direct
 RELEASE ?= 1.0
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ready test coverage test-bounds lint format train sweep folds bench board lock clean
+.PHONY: help setup demo ready page test coverage test-bounds lint format train sweep folds bench board lock clean
 
 help: ## Show what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ demo: setup ## Train on generated images and show what a run leaves behind (no d
 ready: setup ## Make the detector that comes along: MODEL=run on all collections, LEFT_OUT=evaluated +sweep=collections
 	$(RUN) -m rexnet_ai_real.export $(MODEL) rexnet_ai_real/ready --overwrite --formats onnx-int8 --license other \
 		--release general $(RELEASE) --left-out $(LEFT_OUT) --collections docs/collections.csv $(ARGS)
+
+page: setup ## Serve the page that judges images in the browser; another detector with ARGS=exported
+	$(RUN) -m rexnet_ai_real.page $(ARGS)
 
 test: setup ## Run the tests; some of them with ARGS=tests/test_predict.py
 	$(RUN) -m pytest $(ARGS)

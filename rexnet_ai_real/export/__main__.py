@@ -76,11 +76,12 @@ def export(options: argparse.Namespace) -> int:
 
 
 def _export_page(model: Path, out: Path, request: Request) -> int:
+    from rexnet_ai_real.export.parity import ParityFailed
     from rexnet_ai_real.export.web import export_page
 
     try:
         size = export_page(model, out, request)
-    except ParityError as error:
+    except ParityFailed as error:
         print(error, file=sys.stderr)
         return SOME_FAILED
     print(f"A page of {size / 1e6:.1f} MB: put the folder {out} on any static host, or look at it now:")

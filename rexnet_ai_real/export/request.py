@@ -66,9 +66,7 @@ def check_request(out: Path, request: Request) -> None:
         UserError: a library is missing, or the folder is in use.
     """
     if WEB in request.formats and request.formats != (WEB,):
-        raise UserError(
-            f"--formats {WEB} writes a page, not a detector: give it alone, and export the others elsewhere"
-        )
+        raise UserError(f"--formats {WEB} writes a page, not a detector: give it alone")
     packages = [package for backend in request.backends for package in backend.made_with]
     missing = [package for package in dict.fromkeys(packages) if find_spec(package) is None]
     if missing:

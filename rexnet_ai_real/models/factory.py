@@ -105,8 +105,8 @@ def _created(name: str, num_classes: int, options: Mapping[str, Any]) -> nn.Modu
 def _with_quiet_head(model: Any) -> nn.Module:
     """The network with its last layer drawn as PyTorch draws one.
 
-    Many of timm's networks draw it from +-1 / sqrt(classes), which two classes and 1,280 features turn into a first loss
-    of 2 to 4 instead of 0.7, and a fine-tuning spends its first epochs on that.
+    Many of timm's networks draw it from +-1 / sqrt(classes), which two classes and 1,280 features turn into a first
+    loss of 2 to 4 instead of 0.7, and a fine-tuning spends its first epochs on that.
     """
     head = model.get_classifier()
     if isinstance(head, nn.Linear):

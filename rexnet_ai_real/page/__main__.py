@@ -45,8 +45,8 @@ def serve(options: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m rexnet_ai_real.page",
-        description="Serve a page that judges images in the browser, where they stay. Once loaded, the page works without "
-        "a network, and without this command.",
+        description="Serve a page that judges images in the browser, where they stay. Once loaded, the page works "
+        "without a network, and without this command.",
         epilog="Exit code: 2 wrong command or detector, 130 ended by Ctrl-C.",
     )
     parser.add_argument("detector", nargs="?", metavar="DETECTOR", help=EXPORTED)

@@ -24,8 +24,8 @@ def described(description: Description, worth: Worth) -> dict[str, Any]:
     preprocessing, calibration = description.preprocessing, description.calibration
     if len(preprocessing.views) > 1:
         raise UserError(
-            f"the detector averages over the views {', '.join(preprocessing.views)} of an image, and the page sees one: "
-            "train one with data.views='[frame]'"
+            f"this detector averages over the views {', '.join(preprocessing.views)} of an image, and the page sees one. "
+            "Train one with data.views='[frame]'"
         )
     return {
         "name": worth.name,
