@@ -24,7 +24,7 @@ def described(description: Description, worth: Worth) -> dict[str, Any]:
     preprocessing, calibration = description.preprocessing, description.calibration
     if len(preprocessing.views) > 1:
         raise UserError(
-            f"this detector averages over the views {', '.join(preprocessing.views)} of an image, and the page sees one. "
+            f"this detector averages the views {', '.join(preprocessing.views)} of an image, and the page sees one. "
             "Train one with data.views='[frame]'"
         )
     return {
