@@ -45,7 +45,7 @@ UPRIGHT: Final = {
 
 # The first bytes of a file, and Pillow's name of its format. Formats that need an outside program to open (EPS, WMF) or
 # that hold drawings or layers rather than an image (SVG, PDF, PSD) are left out on purpose.
-_SIGNATURES: Final[tuple[tuple[bytes, str], ...]] = (
+SIGNATURES: Final[tuple[tuple[bytes, str], ...]] = (
     (b"\xff\xd8\xff", "JPEG"),
     (b"\x89PNG\r\n\x1a\n", "PNG"),
     (b"GIF87a", "GIF"),
@@ -60,9 +60,10 @@ _SIGNATURES: Final[tuple[tuple[bytes, str], ...]] = (
     (b"\xff\x0a", "JXL"),
     (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JXL"),
 )
-_BRANDS: Final = {b"avif": "AVIF", b"avis": "AVIF", b"mif1": "HEIC", b"msf1": "HEIC"} | dict.fromkeys(
+BRANDS: Final = {b"avif": "AVIF", b"avis": "AVIF", b"mif1": "HEIC", b"msf1": "HEIC"} | dict.fromkeys(
     (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis"), "HEIC"
 )
+"""What the brands of a file type box (ISO 14496-12, section 4.3) say of the format."""
 _FILLED: Final = ((128, 128), ((128, 128),) * 3, ((127, 127),) * 4)
 """Lowest and highest values of a pixel that the JPEG decoder filled in: grey, RGB, CMYK."""
 _BYTES_PER_PIXEL: Final = 16
@@ -236,7 +237,7 @@ def sniff(head: bytes) -> str | None:
     Also names HEIC ("HEIC"), which `decode` reads where the extra "heif" is installed, and JPEG XL ("JXL"), which it
     refuses with the reason.
     """
-    for signature, format_name in _SIGNATURES:
+    for signature, format_name in SIGNATURES:
         if head.startswith(signature):
             return format_name
     if head[:4] == b"\0\0\2\0" and head[4:6] > b"\0\0" and head[9:10] == b"\0":  # in a TGA, all these are zero
@@ -246,7 +247,7 @@ def sniff(head: bytes) -> str | None:
     if head[4:8] == b"ftyp":
         end = min(int.from_bytes(head[:4]), len(head))
         brands = [head[at : at + 4] for at in (8, *range(16, end - 3, 4))]
-        found = [_BRANDS[brand] for brand in brands if brand in _BRANDS]
+        found = [BRANDS[brand] for brand in brands if brand in BRANDS]
         return "AVIF" if "AVIF" in found else found[0] if found else None
     if head[:2] == b"BM" and len(head) >= 30 and _is_bmp(head):
         return "BMP"

@@ -12,11 +12,12 @@ from rexnet_ai_real.provenance.block import MAX_BLOCK_BYTES, MAX_PARTS, Block, D
 from rexnet_ai_real.provenance.boxes import box_file_blocks
 from rexnet_ai_real.provenance.iptc import photoshop_iptc
 
-_GIF_BYTES: Final = 16 << 20
+GIF_BYTES: Final = 16 << 20
 """How far into a GIF extensions are looked for: its blocks of 255 bytes take 0.1 s for that much."""
-_MAX_DAMAGED_TEXTS: Final = 20
+MAX_DAMAGED_TEXTS: Final = 20
 """Each may unpack to MAX_BLOCK_BYTES before it is given up, about 10 ms."""
-_RAW_PROFILES: Final = {"exif": "exif", "app1": "exif", "xmp": "xmp", "iptc": "iptc", "8bim": "iptc"}
+RAW_PROFILES: Final = {"exif": "exif", "app1": "exif", "xmp": "xmp", "iptc": "iptc", "8bim": "iptc"}
+"""ImageMagick's names of profiles, and what they hold."""
 
 
 def blocks(data: bytes, kind: str, problems: list[str]) -> Iterator[Block]:
@@ -91,7 +92,7 @@ def _png(data: bytes, problems: list[str]) -> Iterator[Block]:
                 yield from _png_text(name.decode(), data[start:end])
             except Damaged as error:
                 problems.append(str(error))
-                if len(problems) > _MAX_DAMAGED_TEXTS:
+                if len(problems) > MAX_DAMAGED_TEXTS:
                     raise Damaged("too many damaged PNG texts: the rest is not read") from None
         elif name == b"eXIf":
             yield Block("exif", "PNG eXIf", data[start:end])
@@ -134,7 +135,7 @@ def _unpacked(packed: bytes, keyword: str) -> bytes:
 
 def _raw_profile(name: str, text: bytes) -> Iterator[Block]:
     """How ImageMagick keeps the metadata of other formats in a PNG: name, length and hexadecimal digits on lines."""
-    kind = _RAW_PROFILES.get(name)
+    kind = RAW_PROFILES.get(name)
     if kind is None:
         return
     try:
@@ -173,9 +174,9 @@ def _webp(data: bytes) -> Iterator[Block]:
 
 def _gif(data: bytes, problems: list[str]) -> Iterator[Block]:
     """Extensions (GIF89a, sections 24 and 26)."""
-    if len(data) > _GIF_BYTES:
-        problems.append(f"GIF metadata was looked for in the first {_GIF_BYTES >> 20} MiB")
-        data = data[:_GIF_BYTES]
+    if len(data) > GIF_BYTES:
+        problems.append(f"GIF metadata was looked for in the first {GIF_BYTES >> 20} MiB")
+        data = data[:GIF_BYTES]
     at = 13 + _colour_table(data, 10)
     while at < len(data) and data[at] != 0x3B:
         if data[at] == 0x2C:

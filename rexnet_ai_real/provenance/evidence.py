@@ -14,12 +14,13 @@ Kind = Literal["parameters", "software", "source type", "label", "credit", "desc
 
 CAVEAT: Final = "Metadata can be forged or removed: what it says is a claim, and that it says nothing is no proof."
 
-_VERDICTS: Final[tuple[tuple[Says, str], ...]] = (
+VERDICTS: Final[tuple[tuple[Says, str], ...]] = (
     ("ai", "says AI-generated"),
     ("edited", "names editing"),
     ("real", "names a camera or handwork"),
     ("unknown", "says nothing certain"),
 )
+"""Statements, the strongest first, and how the summary words them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Provenance:
         nothing was found.
         """
         said = {item.says for item in self.evidence} | ({"unknown"} if self.c2pa else set())
-        return next((says for says, _ in _VERDICTS if says in said), None)
+        return next((says for says, _ in VERDICTS if says in said), None)
 
     @property
     def verdict(self) -> str:
@@ -65,7 +66,7 @@ class Provenance:
             return f"{found}: {self.problem}" if self.problem else found
         parts = [
             f"{phrase}: {_reasons([item for item in self.evidence if item.says == says])}"
-            for says, phrase in _VERDICTS
+            for says, phrase in VERDICTS
             if (says != "unknown" or self.says == "unknown") and any(item.says == says for item in self.evidence)
         ]
         if self.c2pa:

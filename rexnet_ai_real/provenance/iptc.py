@@ -63,7 +63,8 @@ _LABELS: Final = {
     "algorithmicenhancement": "algorithmicallyEnhanced",
 }
 """The list's own English labels, of today and of earlier releases, letters alone; most others spell their code."""
-_BY_LETTERS: Final = {code.lower(): code for code in SOURCE_TYPES} | _LABELS
+BY_LETTERS: Final = {code.lower(): code for code in SOURCE_TYPES} | _LABELS
+"""Codes by their own letters in lower case, and by those of their labels."""
 
 
 def source_type(value: str) -> tuple[str, Says]:
@@ -72,7 +73,7 @@ def source_type(value: str) -> tuple[str, Says]:
     Case, query strings and blanks make no difference. Codes off the list are given as written and say nothing.
     """
     written = re.split(r"[?#]", value.strip())[0].rstrip("/").replace(":", "/").rpartition("/")[2]
-    code = _BY_LETTERS.get(re.sub(r"[\W_]", "", written).lower(), written)
+    code = BY_LETTERS.get(re.sub(r"[\W_]", "", written).lower(), written)
     return code, SOURCE_TYPES.get(code, "unknown")
 
 

@@ -18,28 +18,28 @@ from rexnet_ai_real.provenance.xmp import properties
 
 T = TypeVar("T")
 
-_MAX_BLOCKS: Final = 1000
-_MAX_TOTAL_BYTES: Final = 64 << 20
-_MAX_FIELDS: Final = 2000
-_MAX_EVIDENCE: Final = 50
+MAX_BLOCKS: Final = 1000
+MAX_TOTAL_BYTES: Final = 64 << 20
+MAX_FIELDS: Final = 2000
+MAX_EVIDENCE: Final = 50
 """Bounds on the work that a file can cause; real files hold about ten blocks and findings. A field takes 0.5 ms."""
 
 _Field = tuple[str, str, str]
 """Name, text and part of the file."""
 
-# Fields that name a program, where any name is worth showing.
-_SOFTWARE: Final = {
+SOFTWARE: Final = {
     *("software", "processingsoftware", "tiff:software", "xmp:creatortool", "stevt:softwareagent"),
     *("originating program", "iptc4xmpext:aisystemused"),
 }
-# Fields that name people and sources, where only a generator's name is.
-_CREDIT: Final = {
+"""Fields that name a program, where any name is worth showing."""
+CREDIT: Final = {
     *("artist", "author", "copyright", "by-line", "credit", "source", "xpauthor"),
     *("photoshop:credit", "photoshop:source", "dc:creator"),
 }
-# Fields that only generators fill in (IPTC Photo Metadata 2025.1): their presence is evidence enough.
-_AI_FIELDS: Final = "iptc4xmpext:ai"
-_CANVA: Final = "xr:d:"
+"""Fields that name people and sources, where only a generator's name is."""
+AI_FIELDS: Final = "iptc4xmpext:ai"
+"""Fields that begin so are filled in by generators alone (IPTC Photo Metadata 2025.1): that they are there suffices."""
+CANVA: Final = "xr:d:"
 """The beginning of the comment that Canva writes into a PNG."""
 
 
@@ -68,17 +68,17 @@ def read_provenance(source: Path | bytes, *, trust_anchors: str | None = None) -
         if block.kind == "c2pa":
             stores.append(block.where)
         else:
-            fields += islice(_sound(_fields(block), problems), _MAX_FIELDS + 1 - len(fields))
-    if len(fields) > _MAX_FIELDS:
-        problems.append(f"more than {_MAX_FIELDS:,} fields of metadata: the rest is not read")
-    evidence = [item for field in fields[:_MAX_FIELDS] for item in _findings(*field)]
+            fields += islice(_sound(_fields(block), problems), MAX_FIELDS + 1 - len(fields))
+    if len(fields) > MAX_FIELDS:
+        problems.append(f"more than {MAX_FIELDS:,} fields of metadata: the rest is not read")
+    evidence = [item for field in fields[:MAX_FIELDS] for item in _findings(*field)]
     credentials = read_credentials(data, kind, stores[0], trust_anchors) if stores else None
     if credentials:
         evidence += _signed(credentials)
     found = tuple(dict.fromkeys(evidence))
-    if len(found) > _MAX_EVIDENCE:
-        problems.append(f"only the first {_MAX_EVIDENCE} of {len(found)} findings are kept")
-    return Provenance(found[:_MAX_EVIDENCE], credentials, printable("; ".join(dict.fromkeys(problems)), 500) or None)
+    if len(found) > MAX_EVIDENCE:
+        problems.append(f"only the first {MAX_EVIDENCE} of {len(found)} findings are kept")
+    return Provenance(found[:MAX_EVIDENCE], credentials, printable("; ".join(dict.fromkeys(problems)), 500) or None)
 
 
 def _sound(items: Iterable[T], problems: list[str]) -> Iterator[T]:
@@ -95,9 +95,9 @@ def _bounded(found: Iterable[Block]) -> Iterator[Block]:
     total = 0
     for count, block in enumerate(found):
         total += 0 if block.kind == "c2pa" else len(block.data)
-        if count >= _MAX_BLOCKS or total > _MAX_TOTAL_BYTES:
+        if count >= MAX_BLOCKS or total > MAX_TOTAL_BYTES:
             raise Damaged(
-                f"more metadata than {_MAX_BLOCKS:,} blocks or {_MAX_TOTAL_BYTES >> 20} MiB: the rest is not read"
+                f"more metadata than {MAX_BLOCKS:,} blocks or {MAX_TOTAL_BYTES >> 20} MiB: the rest is not read"
             )
         yield block
 
@@ -151,19 +151,19 @@ def _findings(field: str, text: str, where: str) -> Iterator[Evidence]:
     elif name.rpartition(":")[2] == "digitalsourcetype":
         code, says = source_type(text)
         yield Evidence("source type", field, printable(code), says, where)
-    elif name.startswith(_AI_FIELDS):
-        kind: Kind = "software" if name in _SOFTWARE else "description"
+    elif name.startswith(AI_FIELDS):
+        kind: Kind = "software" if name in SOFTWARE else "description"
         yield Evidence(kind, field, value, "ai", where, program[0] if program else None)
-    elif name in _SOFTWARE:
+    elif name in SOFTWARE:
         yield Evidence("software", field, value, program[1] if program else "unknown", where, program and program[0])
-    elif name in _CREDIT:
+    elif name in CREDIT:
         if program and program[1] == "ai":
             yield Evidence("credit", field, value, "ai", where, program[0])
     elif name in ("make", "model") and where == "EXIF":
         yield Evidence("camera", field, value, "real", where)
     elif name == "dcterms:provenance":
         yield Evidence("c2pa", field, value, "unknown", where)
-    elif name == "comment" and text.startswith(_CANVA):
+    elif name == "comment" and text.startswith(CANVA):
         yield Evidence("software", field, value, "edited", where, "Canva")
     elif speaks_of_ai(text):
         yield Evidence("description", field, value, "unknown", where)

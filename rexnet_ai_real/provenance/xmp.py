@@ -28,12 +28,15 @@ PROPERTIES: Final = {
     "http://www.tc260.org.cn/ns/AIGC/1.0/ AIGC": "TC260:AIGC",
 }
 """Names that are read, with their usual prefix; a file may use any prefix."""
-_IN_LOWER_CASE: Final = {name.lower(): field for name, field in PROPERTIES.items()}
+IN_LOWER_CASE: Final = {name.lower(): field for name, field in PROPERTIES.items()}
+"""The same by names in lower case: writers differ."""
+LABEL: Final = "TC260:AIGC"
+"""China's mandatory label, which some write into a namespace of their own."""
 
 
 def _wanted(name: str) -> str | None:
     """The property that an expanded name stands for, in whatever case; the AIGC label in whatever namespace."""
-    return _IN_LOWER_CASE.get(name.lower()) or ("TC260:AIGC" if name.endswith(" AIGC") else None)
+    return IN_LOWER_CASE.get(name.lower()) or (LABEL if name.endswith(" AIGC") else None)
 
 
 class _Reader:

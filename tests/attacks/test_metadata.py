@@ -1,5 +1,6 @@
 """Metadata: EXIF, XMP, text chunks; whatever is shown on a terminal is escaped, and masses of them end the reading."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -14,8 +15,8 @@ from PIL import PngImagePlugin
 
 from rexnet_ai_real.provenance import generators, read_provenance
 from rexnet_ai_real.provenance.__main__ import main
+from tests.provenance_files import WEB_UI, png, with_chunks
 from tests.test_decode import chunk, encoded, scene
-from tests.test_provenance import WEB_UI, png, with_chunks
 
 COMMAND = [sys.executable, "-m", "rexnet_ai_real.provenance"]
 
@@ -97,7 +98,7 @@ def test_masses_of_json_are_looked_at_only_near_the_top() -> None:
     wide: dict[str, Any] = {f"key {number}": {"a": [{}] * 50} for number in range(5000)}
     for value in (deep, wide, [wide] * 3, {"a": json.dumps({"b": json.dumps(wide)})}):
         parts = list(generators._parts("Comment", json.dumps(value)))
-        assert len(parts) <= generators._MAX_PARTS
+        assert len(parts) <= generators.MAX_ENTRIES
     assert read_provenance(png(Comment="[" * 200_000)).evidence == ()
     assert read_provenance(png(Comment='{"a":' * 200_000)).evidence == ()
 
@@ -111,7 +112,8 @@ def test_masses_of_settings_are_searched_in_bounds(monkeypatch: pytest.MonkeyPat
             searched.append(len(text))
             return []
 
-    monkeypatch.setattr(generators, "_SETTING", Counting)
+    forms = [dataclasses.replace(form, settings=form.settings and Counting) for form in generators.FORMS]
+    monkeypatch.setattr(generators, "FORMS", forms)
     assert read_provenance(png(Comment="Steps: 1, " * 20_000)).evidence == ()
     assert len(searched) <= 20
     assert max(searched) <= 500

@@ -13,8 +13,8 @@ from rexnet_ai_real.images.decode import HEAD_BYTES, UnreadableImage, decode, sn
 from rexnet_ai_real.provenance import read_provenance
 from rexnet_ai_real.runs.identify import DETECTOR_FILE, NotADetector
 from tests.attacks.test_detector_folders import DESCRIPTION
+from tests.provenance_files import COMFY, TRAINED, WEB_UI, box, exif_of, packet, png, stores, with_segment
 from tests.test_decode import bitmap, bmp, cursor, encoded, scene
-from tests.test_provenance import COMFY, TRAINED, WEB_UI, box, exif_of, packet, png, stores, with_segment
 
 Target = Callable[[bytes], None]
 
