@@ -1,6 +1,7 @@
 /**
  * Resizing as Pillow does it (Image.resize, 8-bit channels), to the bit: a filter of triangular or cubic shape, widened
- * where the image is reduced, in whole numbers of 22 fractional bits, first along rows and then along columns.
+ * where the image is reduced, in whole numbers of 22 fractional bits, first along rows and then along columns. (From
+ * version 13 on, Pillow takes the columns of tall images first, which changes some pixels by one grey level.)
  *
  * A browser's own resizing differs from browser to browser and moves probabilities by several points.
  */
