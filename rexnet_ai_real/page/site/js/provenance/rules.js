@@ -73,8 +73,8 @@ function form(row) {
   };
 }
 
-function expression({ source, flags }, more = "") {
-  return new RegExp(source, flags + more);
+function expression(source, flags = "") {
+  return new RegExp(source, `u${flags}`);
 }
 
 function charactersOf(digits) {
