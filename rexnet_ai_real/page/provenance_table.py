@@ -21,7 +21,7 @@ _OUTSIDE: Final = {
 }
 _INSIDE: Final = {r"\d": r"\p{Nd}", r"\w": _WORD}
 _TOKENS: Final = re.compile(r"\\.|\[(?:\\.|[^\]\\])+\]|[a-zA-Z]")
-# What Python takes for these letters where case plays no part. JavaScript's own flag differs: to it, the Turkish letters
+# What Python takes for these letters where case plays no part. JavaScript's own flag differs: to it, the Turkish ones
 # are no i, and the combining iota is a letter.
 _OTHER_CASES: Final = {"i": "\u0130\u0131", "k": "\u212a", "s": "\u017f"}
 
