@@ -1,4 +1,4 @@
-/** The table that Python writes (page/provenance_table.py), made ready: expressions compiled, names to look up in maps. */
+/** The table that Python writes (page/provenance_table.py), made ready: expressions compiled, names in maps. */
 
 /**
  * @typedef {object} Form what one program's parameters look like
