@@ -80,9 +80,14 @@ def assert_same(contents: list[bytes], folder: Path) -> list[dict[str, Any]]:
     return of_python
 
 
+@pytest.fixture(scope="module")
+def files() -> list[bytes]:
+    return list(cases())
+
+
 @pytest.mark.usefixtures("without_c2pa")
-def test_every_file_says_the_same(tmp_path: Path) -> None:
-    found = assert_same(list(cases()), tmp_path)
+def test_every_file_says_the_same(files: list[bytes], tmp_path: Path) -> None:
+    found = assert_same(files, tmp_path)
     kinds = {item["kind"] for one in found for item in one["evidence"]}
     assert kinds == {"parameters", "software", "source type", "label", "credit", "description", "camera"}
     assert {one["says"] for one in found} == {"ai", "edited", "real", "unknown", None}
@@ -90,8 +95,8 @@ def test_every_file_says_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("without_c2pa")
-def test_damaged_files_say_the_same(tmp_path: Path) -> None:
-    sound = [data for data in cases() if len(data) < 100_000]
+def test_damaged_files_say_the_same(files: list[bytes], tmp_path: Path) -> None:
+    sound = [data for data in files if len(data) < 100_000]
     found = assert_same(list(mutations(sound, 300)), tmp_path)
     assert 50 < sum(one["problem"] is not None for one in found) < 250
     assert sum(bool(one["evidence"]) for one in found) > 100
@@ -103,75 +108,58 @@ def test_every_character_is_shown_and_compared_alike(tmp_path: Path) -> None:
     assigned = [chr(code) for code in range(0x110000) if unicodedata.category(chr(code)) not in ("Cn", "Cs")]
     lines = ["".join(assigned[at : at + 190]) for at in range(0, len(assigned), 190)]
     # Fifty findings are kept of a file.
-    files = [texts(f"Software\0x{line}" for line in lines[at : at + 40]) for at in range(0, len(lines), 40)]
+    files = [softwares(*(f"x{line}" for line in lines[at : at + 40])) for at in range(0, len(lines), 40)]
     first_of_kind = {unicodedata.category(letter): letter for letter in reversed(assigned)}
     beside = [*first_of_kind.values(), *"ıİſK_-é²٣\u0345"]
-    files += [
-        texts(
-            [
-                f"Software\0{letter}M{letter}dj",
-                f"Software\0GIMP{letter}",
-                f"Software\0{letter}Kri{letter}ta",
-                f"Software\0{letter}CANVA",
-            ]
-        )
-        for letter in beside
-    ]
-    files += [
-        texts(
-            [
-                "Software\0m\u0131djourney",
-                "Software\0M\u0130DJOURNEY",
-                "Software\0\u017fnap\u017feed",
-                "Software\0\u212arita",
-            ]
-        )
-    ]
+    for letter in beside:
+        files.append(softwares(f"GIMP{letter}", f"{letter}CANVA", f"Kri{letter}ta", f"{letter}Picasa{letter}"))
+    files.append(softwares("m\u0131djourney", "M\u0130DJOURNEY", "\u017fnap\u017feed", "\u212arita"))
     found = assert_same(files, tmp_path)
-    assert sum(len(one["evidence"]) for one in found) > 1000
+    assert sum(len(one["evidence"]) for one in found) > 900
 
 
-def texts(lines: Iterable[str]) -> bytes:
-    """A PNG with a text of each line, keyword and text divided by a zero."""
-    parts = [line.split("\0", 1) for line in lines]
-    return with_chunks(*[chunk(b"iTXt", f"{key}\0\0\0\0\0{text}".encode()) for key, text in parts])
+def softwares(*names: str) -> bytes:
+    """A PNG with a text for each name of a program."""
+    return with_chunks(*[chunk(b"iTXt", b"Software\0\0\0\0\0" + name.encode()) for name in names])
 
 
 LABEL = '{"AIGC": {"Label": %s, "ContentProducer": "x"}}'
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        *(
-            LABEL % label
-            for label in ("1", "-0", "1.0", "1e0", "NaN", "true", "null", '"1"', "[1]", "12345678901234567890")
-        ),
-        *(
-            LABEL % label
-            for label in ('"\\u0031"', '"\\ud800"', '"\\ud83d\\ude00"', '"\\u00e"', '"\t"', "01", "1.", "+1", "-")
-        ),
-        LABEL % ("1" * 4300),
-        LABEL % ("1" * 4301),
-        '{"Label": 2, "Label": 1, "AIGC": 0, "ProduceID": ""}',
-        '{"AIGC": {"__proto__": 1, "constructor": 2, "Label": 3, }}',
-        '\u00a0{"AIGC": {"Label": 1}}',
-        ' \n[[[{"AIGC": {"Label": 1}}]]] \t',
-        "[" * 500 + LABEL % 1 + "]" * 500,
-        json.dumps({str(number): number for number in range(299, -1, -1)} | {"class_type": ""}),
-        json.dumps({str(number): {} for number in range(298)} | {"inner": {"class_type": ""}}),
-        json.dumps({str(number): {} for number in range(300)} | {"inner": {"class_type": ""}}),
-        json.dumps([{}] * 298 + [{"class_type": ""}]),
-        json.dumps([{}] * 299 + [{"class_type": ""}]),
-        '{"prompt": "Steps: 20, Sampler: k", "a": Infinity, "b": -Infinity, "c": [1.5e-3, -2]}',
-        "Prompt: {} Steps: 2, " * 25 + "Seed: 1, Size: 2, ",
-        "Steps: 1, " + "😀" * 490 + "Sampler: k, ",
-        "Steps: 1, " + "😀" * 491 + "Sampler: k, ",
-    ],
-)
+TEXTS = [
+    *(
+        LABEL % label
+        for label in ("1", "-0", "1.0", "1e0", "NaN", "true", "null", '"1"', "[1]", "12345678901234567890")
+    ),
+    *(
+        LABEL % label
+        for label in ('"\\u0031"', '"\\ud800"', '"\\ud83d\\ude00"', '"\\u00e"', '"\t"', "01", "1.", "+1", "-")
+    ),
+    LABEL % ("1" * 4300),
+    LABEL % ("1" * 4301),
+    '{"Label": 2, "Label": 1, "AIGC": 0, "ProduceID": ""}',
+    '{"AIGC": {"__proto__": 1, "constructor": 2, "Label": 3, }}',
+    '\u00a0{"AIGC": {"Label": 1}}',
+    ' \n[[[{"AIGC": {"Label": 1}}]]] \t',
+    "[" * 500 + LABEL % 1 + "]" * 500,
+    json.dumps({str(number): number for number in range(299, -1, -1)} | {"class_type": ""}),
+    json.dumps({str(number): {} for number in range(298)} | {"inner": {"class_type": ""}}),
+    json.dumps({str(number): {} for number in range(300)} | {"inner": {"class_type": ""}}),
+    json.dumps([{}] * 298 + [{"class_type": ""}]),
+    json.dumps([{}] * 299 + [{"class_type": ""}]),
+    '{"prompt": "Steps: 20, Sampler: k", "a": Infinity, "b": -Infinity, "c": [1.5e-3, -2]}',
+    "Prompt: {} Steps: 2, " * 25 + "Seed: 1, Size: 2, ",
+    "Steps: 1, " + "😀" * 490 + "Sampler: k, ",
+    "Steps: 1, " + "😀" * 491 + "Sampler: k, ",
+]
+
+
 @pytest.mark.usefixtures("without_c2pa")
-def test_texts_are_read_alike(text: str, tmp_path: Path) -> None:
-    assert_same([png(False, True, Comment=text), png(False, True, Label=text)], tmp_path)
+def test_texts_are_read_alike(tmp_path: Path) -> None:
+    """JSON at its edges, and characters that JavaScript counts twice."""
+    files = [png(False, True, **{key: text}) for text in TEXTS for key in ("Comment", "Label")]
+    found = assert_same(files, tmp_path)
+    assert {item["kind"] for one in found for item in one["evidence"]} == {"label", "parameters"}
 
 
 @pytest.mark.usefixtures("without_c2pa")
@@ -220,9 +208,7 @@ def test_the_table_is_plain_json_and_names_every_program() -> None:
     assert [row["name"] for row in table["programs"]] == [name for _, programs in BY_NAME for name, _ in programs]
 
 
-@pytest.mark.parametrize("pattern", [r"a\sb", r"[\S]", r"\Bx"])
+@pytest.mark.parametrize("pattern", [r"a\sb", r"[\S]", r"\Bx", r"(?i)[a-f]", "(?m)x", "(?a)x"])
 def test_expressions_of_another_meaning_are_refused(pattern: str) -> None:
     with pytest.raises(ValueError, match="not translated"):
         javascript(re.compile(pattern))
-    with pytest.raises(ValueError, match="flags"):
-        javascript(re.compile("x", re.MULTILINE))

@@ -20,7 +20,10 @@ _OUTSIDE: Final = {
     r"\W": f"[^{_WORD}]",
 }
 _INSIDE: Final = {r"\d": r"\p{Nd}", r"\w": _WORD}
-_TOKENS: Final = re.compile(r"\\.|\[(?:\\.|[^\]\\])+\]|[iI]")
+_TOKENS: Final = re.compile(r"\\.|\[(?:\\.|[^\]\\])+\]|[a-zA-Z]")
+# What Python takes for these letters where case plays no part. JavaScript's own flag differs: to it, the Turkish ones
+# are no i, and the combining iota is a letter.
+_OTHER_CASES: Final = {"i": "\u0130\u0131", "k": "\u212a", "s": "\u017f"}
 
 
 def provenance_table() -> dict[str, Any]:
@@ -72,28 +75,30 @@ def provenance_table() -> dict[str, Any]:
     }
 
 
-def javascript(pattern: re.Pattern[str]) -> dict[str, str]:
-    r"""Source and flags of the JavaScript expression that finds the same as a Python one of these tables.
+def javascript(pattern: re.Pattern[str]) -> str:
+    r"""Source of the JavaScript expression, with flag "u" alone, that finds the same as a Python one of these tables.
 
-    Translates \A, \Z, \b, \d, \w and \W; groups, lookarounds, classes and counts are written alike in both languages.
+    Translates \A, \Z, \b, \d, \w, \W and the flag for any case; groups, lookarounds, classes and counts are written
+    alike in both languages.
 
     Raises:
         ValueError: the pattern uses what is not translated.
     """
     if pattern.flags & ~(re.IGNORECASE | re.UNICODE):
-        raise ValueError(f"{pattern.pattern!r} has flags that JavaScript does not know: use re.IGNORECASE or none")
-    ignores_case = bool(pattern.flags & re.IGNORECASE)
+        raise ValueError(f"{pattern.pattern!r} has flags that are not translated: use re.IGNORECASE or none")
+    in_any_case = bool(pattern.flags & re.IGNORECASE)
 
     def translated(token: re.Match[str]) -> str:
         text = token[0]
-        if text[0] == "[":
-            return re.sub(r"\\[a-zA-Z]", lambda escape: _looked_up(_INSIDE, escape[0]), text)
         if text[0] == "\\":
             return _looked_up(_OUTSIDE, text)
-        # Without regard to case, Python takes the Turkish letters for an i, JavaScript does not.
-        return "[iI\u0130\u0131]" if ignores_case else text
+        if text[0] != "[":
+            return f"[{text.lower()}{text.upper()}{_OTHER_CASES.get(text.lower(), '')}]" if in_any_case else text
+        if in_any_case and re.search(r"(?<!\\)[a-zA-Z]", text):
+            raise ValueError(f"{text} is not translated: letters of any case stand outside of classes")
+        return re.sub(r"\\.", lambda escape: _looked_up(_INSIDE, escape[0]), text)
 
-    return {"source": _TOKENS.sub(translated, pattern.pattern), "flags": "iu" if ignores_case else "u"}
+    return _TOKENS.sub(translated, pattern.pattern)
 
 
 def _looked_up(escapes: dict[str, str], escape: str) -> str:

@@ -112,7 +112,8 @@ def test_masses_of_settings_are_searched_in_bounds(monkeypatch: pytest.MonkeyPat
             searched.append(len(text))
             return []
 
-    forms = [dataclasses.replace(form, settings=form.settings and Counting) for form in generators.FORMS]
+    counting: Any = Counting
+    forms = [dataclasses.replace(form, settings=form.settings and counting) for form in generators.FORMS]
     monkeypatch.setattr(generators, "FORMS", forms)
     assert read_provenance(png(Comment="Steps: 1, " * 20_000)).evidence == ()
     assert len(searched) <= 20

@@ -1,4 +1,4 @@
-/** A block of metadata as it lies in a file, not yet parsed, and the numbers and bytes that all readers of files need. */
+/** A block of metadata as it lies in a file, not yet parsed, and how numbers and names are read from bytes. */
 
 import { latin1 } from "./text.js";
 

@@ -1,6 +1,6 @@
 /**
- * The metadata of JPEG, PNG, WebP and GIF files, in file order. Each reader follows the lengths that the format declares,
- * and throws `Damaged` where they point outside the file.
+ * The metadata of JPEG, PNG, WebP and GIF files, in file order. Each reader follows the lengths that the format
+ * declares, and throws `Damaged` where they point outside the file.
  */
 
 import { bigEndian, block, Damaged, holds, isManifestStore, joined, littleEndian, withoutPrefix } from "./block.js";
@@ -142,7 +142,7 @@ function* rawProfile(name, text, profiles) {
   if (digits.length % 2 || /[^0-9a-fA-F]/.test(digits)) {
     throw new Damaged(`PNG raw profile ${quoted(name)} is not hexadecimal`);
   }
-  const profile = Uint8Array.from({ length: digits.length / 2 }, (_, at) => parseInt(digits.substr(2 * at, 2), 16));
+  const profile = Uint8Array.from(digits.match(/../g) ?? [], (pair) => parseInt(pair, 16));
   const where = `PNG raw profile ${name}`;
   if (holds(profile, 0, XMP)) yield block("xmp", where, profile.subarray(XMP.length));
   else if (kind === "exif") yield block("exif", where, withoutPrefix(profile, EXIF));

@@ -1,4 +1,4 @@
-/** C2PA manifests, the signed history of an image. This page cannot check signatures, so it reports only that one is there. */
+/** C2PA manifests, the signed history of an image. The page cannot check signatures: it reports that one is there. */
 
 /**
  * @typedef {object} ContentCredentials
@@ -15,5 +15,6 @@ const PROBLEM = "its signature is not checked on this page";
  * @returns {ContentCredentials}
  */
 export function uncheckedCredentials(where) {
-  return { state: "not validated", where, problem: PROBLEM, summary: `C2PA manifest in ${where}, not validated: ${PROBLEM}` };
+  const summary = `C2PA manifest in ${where}, not validated: ${PROBLEM}`;
+  return { state: "not validated", where, problem: PROBLEM, summary };
 }

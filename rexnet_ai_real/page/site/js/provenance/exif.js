@@ -15,7 +15,7 @@ const ZEROS_AND_MARKS = new Set("\0\ufeff");
 const OUTSIDE = "an EXIF directory lies outside its block";
 
 /**
- * The wanted tags of the first directory of a TIFF structure (BigTIFF included) and of its EXIF directory, as raw bytes.
+ * The wanted tags of the first directory of a TIFF structure (BigTIFF included) and of its EXIF directory, as bytes.
  *
  * @param {Uint8Array} data
  * @param {import("./rules.js").Rules} rules

@@ -1,7 +1,7 @@
 /**
- * How generators and editors are recognised in metadata: by the form of their parameters, and by name. One table of forms
- * serves every container: the same parameters stand in a PNG's text, in an EXIF or XMP comment, in the comment of a JPEG
- * or GIF, or as a JSON object within another.
+ * How generators and editors are recognised in metadata: by the form of their parameters, and by name. One table of
+ * forms serves every container: the same parameters stand in a PNG's text, in an EXIF or XMP comment, in the comment of
+ * a JPEG or GIF, or as a JSON object within another.
  */
 
 import { jsonOf } from "./json.js";

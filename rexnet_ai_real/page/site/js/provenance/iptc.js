@@ -6,8 +6,8 @@ import { latin1, strip, stripEnd, utf8 } from "./text.js";
 /** @typedef {import("./rules.js").Rules} Rules */
 
 /**
- * The code in an address, a "digsrctype:" short form, a label or alone, and what it says. Case, query strings and blanks
- * make no difference. Codes off the list are given as written and say nothing.
+ * The code in an address, a "digsrctype:" short form, a label or alone, and what it says. Case, query strings and
+ * blanks make no difference. Codes off the list are given as written and say nothing.
  *
  * @param {string} value
  * @param {Rules} rules

@@ -1,4 +1,4 @@
-/** From a file to the evidence in its metadata: the same facts as `rexnet_ai_real.provenance` gives, by the same rules. */
+/** From a file to the evidence in its metadata: the facts that `rexnet_ai_real.provenance` gives, by the same rules. */
 
 import { block, Damaged, isManifestStore } from "./block.js";
 import { blocks } from "./containers.js";

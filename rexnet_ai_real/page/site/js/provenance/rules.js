@@ -1,4 +1,4 @@
-/** The table that Python writes (page/provenance_table.py), made ready: expressions compiled, names to look up in maps. */
+/** The table that Python writes (page/provenance_table.py), made ready: expressions compiled, names in maps. */
 
 /**
  * @typedef {object} Form what one program's parameters look like
@@ -73,8 +73,8 @@ function form(row) {
   };
 }
 
-function expression({ source, flags }, more = "") {
-  return new RegExp(source, flags + more);
+function expression(source, flags = "") {
+  return new RegExp(source, `u${flags}`);
 }
 
 function charactersOf(digits) {

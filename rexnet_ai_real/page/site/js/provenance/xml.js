@@ -1,7 +1,7 @@
 /**
- * A strict reader of XML 1.0 with namespaces, without document types: Web Workers have no DOMParser. It reads as Python's
- * expat does: what stands before an error was reported when the error is thrown. Each character is read a fixed number of
- * times, whatever the text.
+ * A strict reader of XML 1.0 with namespaces, without document types: Web Workers have no DOMParser. It reads as
+ * Python's expat does: what stands before an error was reported when the error is thrown. Each character is read a few
+ * times at most, whatever the text.
  */
 
 import { Damaged } from "./block.js";
