@@ -21,9 +21,7 @@ POLICY: Final = "; ".join(
 
 HEADERS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": POLICY,
-    # Together these allow SharedArrayBuffer, and with it more than one thread.
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Embedder-Policy": "require-corp",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
     "Referrer-Policy": "no-referrer",

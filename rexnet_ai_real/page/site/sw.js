@@ -32,15 +32,5 @@ self.addEventListener("fetch", (event) => {
 async function answer(request) {
   const cache = await caches.open(CACHE);
   const kept = await cache.match(request, { ignoreSearch: true });
-  return isolated(kept ?? (await fetch(request)));
-}
-
-/** With the two headers that allow more than one thread, on hosts that do not send them. */
-function isolated(answer) {
-  if (answer.status === 0) return answer;
-  const headers = new Headers(answer.headers);
-  headers.set("Cross-Origin-Opener-Policy", "same-origin");
-  headers.set("Cross-Origin-Embedder-Policy", "require-corp");
-  headers.set("Cross-Origin-Resource-Policy", "same-origin");
-  return new Response(answer.body, { status: answer.status, statusText: answer.statusText, headers });
+  return kept ?? fetch(request);
 }

@@ -2,7 +2,7 @@
 
 export class Engine {
   /**
-   * @param {object} hear what to call: loading({loaded, total}), ready({detector, threads}), failed(reason).
+   * @param {object} hear what to call: loading({loaded, total}), ready({detector}), failed(reason).
    */
   constructor(hear) {
     this.hear = hear;

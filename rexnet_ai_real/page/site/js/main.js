@@ -47,7 +47,6 @@ function mega(bytes) {
 function start(ready) {
   detector = ready.detector;
   get("loading").classList.add("done");
-  document.documentElement.dataset.threads = ready.threads;
   get("state").textContent = waiting.length ? "Judging …" : "Ready.";
   get("detector").textContent = detector.name ? `Answers by ${detector.name}.` : "";
   table.start(detector);

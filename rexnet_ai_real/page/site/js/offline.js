@@ -31,7 +31,7 @@ function offerUpdate(registration) {
       navigator.serviceWorker.addEventListener("controllerchange", () => location.reload());
       worker.postMessage("take over");
     });
-    get("version").append(" · ", button);
+    get("newer").replaceChildren(button);
   };
   worker.addEventListener("statechange", offer);
   offer();

@@ -1,0 +1,509 @@
+"""The page: its files, its server, and what a visitor does with it in a real browser."""
+
+import csv
+import gzip
+import http.client
+import io
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rexnet_ai_real import Detector
+from rexnet_ai_real.data.scenes import render
+from rexnet_ai_real.detector.ready import FOLDER
+from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.export.__main__ import main as export
+from rexnet_ai_real.labels import AI
+from rexnet_ai_real.page.__main__ import main as page_command
+from rexnet_ai_real.page.card import card_page
+from rexnet_ai_real.page.headers import HEADERS
+from rexnet_ai_real.page.server import PageServer
+from rexnet_ai_real.page.site import PageFile, page_files
+from tests.browser import chromium
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+NEAR = 0.01
+"""Probabilities of the page and of Python differ by less."""
+
+
+@pytest.fixture(scope="module")
+def files() -> dict[str, PageFile]:
+    return page_files(None)
+
+
+@contextmanager
+def serving(server: ThreadingHTTPServer) -> Iterator[str]:
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def address(files: dict[str, PageFile]) -> Iterator[str]:
+    with serving(PageServer(files, "127.0.0.1", 0)) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser: "Browser", address: str) -> "Iterator[Page]":
+    """The page, ready, in a profile of its own. An error in it fails the test."""
+    with opened(browser, address) as found:
+        yield found
+
+
+@contextmanager
+def opened(browser: "Browser", address: str, **options: object) -> "Iterator[Page]":
+    context = browser.new_context(**options)  # type: ignore[arg-type]
+    found = context.new_page()
+    errors: list[str] = []
+    found.on("pageerror", lambda error: errors.append(str(error)))
+    found.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    found.goto(address)
+    wait_until_ready(found)
+    yield found
+    context.close()
+    assert errors == []
+
+
+def wait_until_ready(page: "Page") -> None:
+    page.locator("#state", has_text="Ready").wait_for(timeout=120_000)
+
+
+def photo(side: int = 200, seed: int = 0) -> Image.Image:
+    pixels = np.random.default_rng(seed).integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    return Image.fromarray(pixels).resize((side * 4 // 3, side), Image.Resampling.BICUBIC)
+
+
+def as_bytes(image: Image.Image, format_name: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format_name, **options)
+    return buffer.getvalue()
+
+
+def give(page: "Page", files: dict[str, bytes]) -> None:
+    """Choose files, and wait for all of them."""
+    payloads = [{"name": name, "mimeType": "", "buffer": data} for name, data in files.items()]
+    page.set_input_files("#files", payloads)  # type: ignore[arg-type]
+    if len(files) == 1:
+        page.locator("#one").wait_for()
+        page.locator("#name", has_text=next(iter(files))).wait_for()
+    else:
+        page.locator("#count", has_text=f"{len(files)} images").wait_for(timeout=120_000)
+
+
+def table_of(page: "Page") -> dict[str, dict[str, str]]:
+    """The CSV file that the page gives, by name."""
+    with page.expect_download() as download:
+        page.click("#download")
+    text = Path(download.value.path()).read_text(encoding="utf-8")
+    return {row["path"]: row for row in csv.DictReader(io.StringIO(text, newline=""))}
+
+
+# Files and server
+
+
+def test_everything_is_there_and_nothing_is_asked_of_anyone_else(files: dict[str, PageFile]) -> None:
+    own = [name for name in files if not name.startswith("ort/") and Path(name).suffix in (".html", ".js", ".css")]
+    assert {"index.html", "js/main.js", "js/worker.js", "style.css", "sw.js", "card.html"} <= set(own)
+    elsewhere = re.compile(r"""(?:src=|href=|url\(|from |import\()\s*["']?(?:https?:)?//""")
+    assert [name for name in set(own) - {"card.html"} if elsewhere.search(files[name].data.decode())] == []
+    kept = json.loads(re.search(r"FILES = (\[.*\])", files["version.js"].data.decode())[1])  # type: ignore[index]
+    assert set(kept) == {"./", *files} - {"sw.js", "version.js"}
+
+
+def test_page_engine_and_detector_weigh_less_than_eight_megabytes(files: dict[str, PageFile]) -> None:
+    assert sum(len(file.data) for file in files.values()) < 8_000_000
+
+
+def test_the_model_is_the_detectors_own(files: dict[str, PageFile]) -> None:
+    assert gzip.decompress(files["model.onnx.gz"].data) == (FOLDER / "model.int8.onnx").read_bytes()
+
+
+def test_another_detector_is_another_version(files: dict[str, PageFile], tmp_path: Path) -> None:
+    for file in FOLDER.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    assert page_files(tmp_path)["version.js"].data == files["version.js"].data
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    (tmp_path / "README.md").write_text(f"{text}\nOne line more.\n", encoding="utf-8")
+
+    assert page_files(tmp_path)["version.js"].data != files["version.js"].data
+
+
+def test_a_strangers_card_stays_text(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text(
+        "---\nx: y\n---\n# A <b>card</b>\n\n<script>alert(1)</script> [a](javascript:alert(1)) ![b](http://x/y.png)\n"
+    )
+
+    made = card_page(tmp_path)
+
+    assert "<script>" not in made
+    assert 'href="javascript:' not in made
+    assert "<img" not in made
+    assert "x: y" not in made
+    assert "No model card" in card_page(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("path", ["/", "/js/main.js", "/nothing", "/../pyproject.toml", "/%2e%2e/pyproject.toml"])
+def test_every_answer_has_the_headers_and_only_the_page_is_served(address: str, path: str) -> None:
+    host = address.removeprefix("http://").strip("/")
+    answers = []
+    for method in ("GET", "HEAD"):
+        connection = http.client.HTTPConnection(host)
+        connection.request(method, path)
+        response = connection.getresponse()
+        answers.append((response.status, response.getheader("Content-Length"), len(response.read())))
+        connection.close()
+        assert HEADERS.items() <= dict(response.getheaders()).items()
+        assert "Python" not in str(response.headers)
+    (status, length, read), (head_status, head_length, head_read) = answers
+    assert status == head_status == (200 if path in ("/", "/js/main.js") else 404)
+    assert int(length or 0) == int(head_length or -1) == read
+    assert head_read == 0
+
+
+def test_a_taken_port_and_a_run_without_graph_are_one_sentence(
+    address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = address.rsplit(":", 1)[1].strip("/")
+    assert page_command(["--port", port]) == 2
+    assert "Try --port 0" in capsys.readouterr().err
+    for file in ("detector.json", "README.md"):
+        (tmp_path / file).write_bytes((FOLDER / file).read_bytes())
+    assert page_command([str(tmp_path), "--port", "0"]) == 2
+    assert "--formats onnx-int8" in capsys.readouterr().err
+
+
+def test_export_writes_a_folder_for_any_host(
+    files: dict[str, PageFile], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "site"
+    assert export(["ready", str(out), "--formats", "web"]) == 0
+    written = {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert written == {name: file.data for name, file in files.items()}
+    assert export(["ready", str(out), "--formats", "web"]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert export(["ready", str(out), "--formats", "web", "--overwrite"]) == 0
+    assert export(["ready", str(tmp_path / "both"), "--formats", "web", "onnx"]) == 2
+    assert not (tmp_path / "both").exists()
+
+
+def test_a_detector_of_several_views_is_refused(tmp_path: Path) -> None:
+    for file in FOLDER.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    description = json.loads((tmp_path / "detector.json").read_text())
+    description["preprocessing"]["views"] = ["frame", "flip"]
+    (tmp_path / "detector.json").write_text(json.dumps(description))
+
+    with pytest.raises(UserError, match="views"):
+        page_files(tmp_path)
+
+
+# In the browser
+
+
+def test_every_kind_of_file_is_judged_as_predict_judges_it(page: "Page", tmp_path: Path) -> None:
+    image = photo()
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    clear = image.convert("RGBA")
+    clear.putalpha(Image.linear_gradient("L").resize(image.size))
+    given = {
+        "photo.jpg": as_bytes(image, "JPEG", quality=90),
+        "grey.jpg": as_bytes(image.convert("L"), "JPEG"),
+        "progressive.jpg": as_bytes(image, "JPEG", progressive=True, subsampling=0),
+        "turned.jpg": as_bytes(image, "JPEG", exif=turned),
+        "large.jpg": as_bytes(photo(1500, 1), "JPEG"),
+        "photo.png": as_bytes(image, "PNG"),
+        "palette.png": as_bytes(image.quantize(64), "PNG"),
+        "clear.png": as_bytes(clear, "PNG"),
+        "tall.png": as_bytes(image.rotate(90, expand=True), "PNG"),
+        "photo.webp": as_bytes(image, "WEBP", quality=90),
+        "photo.gif": as_bytes(image, "GIF"),
+        "photo.bmp": as_bytes(image, "BMP"),
+        "lies.png": as_bytes(image, "JPEG"),
+        "page.png": as_bytes(Image.new("RGB", (80, 80), "white"), "PNG"),
+        "tiny.png": as_bytes(image.resize((20, 16)), "PNG"),
+    }
+    for name, data in given.items():
+        (tmp_path / name).write_bytes(data)
+
+    give(page, given)
+
+    rows = table_of(page)
+    for verdict in Detector.load().predict(tmp_path / name for name in given):
+        row = rows[Path(verdict.path).name]
+        assert verdict.probability is not None
+        assert float(row["probability"]) == pytest.approx(verdict.probability, abs=NEAR), verdict.path
+        if abs(verdict.probability - Detector.load().calibration.unsure_low) > NEAR:
+            assert (row["label"], row["remark"]) == (verdict.label, verdict.remark or ""), verdict.path
+        assert row["error"] == ""
+
+
+def test_hostile_files_get_a_reason_each_and_the_page_goes_on(page: "Page") -> None:
+    whole = as_bytes(photo(), "JPEG")
+    bomb = bytearray(as_bytes(photo(20), "PNG"))
+    bomb[16:24] = (60_000).to_bytes(4) * 2
+    given = {
+        "cut.jpg": whole[: len(whole) // 2],
+        "cut.png": as_bytes(photo(), "PNG")[:-40],
+        "damaged.png": as_bytes(photo(), "PNG")[:60] + bytes(400) + b"IEND\xaeB`\x82",
+        "empty.jpg": b"",
+        "text.jpg": b"hello",
+        "page.svg": b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>",
+        "bomb.png": bytes(bomb),
+        "cmyk.jpg": as_bytes(photo().convert("CMYK"), "JPEG"),
+        "deep.png": as_bytes(Image.fromarray(np.zeros((9, 9), np.uint16)), "PNG"),
+        "scan.tif": as_bytes(photo(), "TIFF"),
+        "<img src=x onerror=alert(1)>.jpg": b"no",
+        "good.jpg": whole,
+    }
+
+    give(page, given)
+
+    rows = table_of(page)
+    good = rows.pop("good.jpg")
+    assert good["error"] == ""
+    assert good["label"]
+    assert all(row["error"] and not row["probability"] and not row["label"] for row in rows.values()), rows
+    assert "truncated" in rows["cut.jpg"]["error"]
+    assert "limit" in rows["bomb.png"]["error"]
+    assert page.locator("#rows img").count() == 0
+
+
+def test_verdict_heat_and_provenance_of_one_image(page: "Page") -> None:
+    metadata = Image.Exif()
+    metadata[0x0131] = "Adobe Firefly"
+    give(page, {"made.jpg": as_bytes(Image.fromarray(render(AI, 3, size=240, seed=0)), "JPEG", exif=metadata)})
+
+    assert re.search("AI-generated|Real|Unsure|Out of scope", page.inner_text("#label"))
+    assert "Adobe Firefly" in page.inner_text("#provenance")
+    assert re.search(r"\d+ % AI|[<>] \d+ % AI", page.get_attribute("#scale", "aria-label") or "")
+    if page.locator("#heat").is_visible():
+        page.locator("#opacity").fill("0")
+        assert page.locator("#heat").evaluate("heat => getComputedStyle(heat).opacity") in ("0", 0)
+        assert page.locator("#image").evaluate("image => getComputedStyle(image).filter") == "none"
+        page.locator("#opacity").fill("100")
+        assert page.locator("#image").evaluate("image => getComputedStyle(image).filter") == "grayscale(1)"
+    page.click("#worth-button")
+    page.locator("#worth-card h2").first.wait_for()
+    assert "no proof" in page.inner_text("#worth-sentences")
+
+
+def test_a_folder_is_sorted_filtered_and_downloaded(page: "Page", tmp_path: Path) -> None:
+    folder = tmp_path / "holiday"
+    (folder / "deeper").mkdir(parents=True)
+    for number in range(50):
+        place = folder / "deeper" if number % 5 == 0 else folder
+        photo(64, number).save(place / f"{number}.jpg")
+    (folder / ".DS_Store").write_bytes(b"x")
+    (folder / "notes.txt").write_text("hello")
+
+    page.set_input_files("#folder", folder)
+    page.locator("#count", has_text="51 images").wait_for(timeout=120_000)
+
+    rows = table_of(page)
+    assert len(rows) == 51
+    assert "holiday/deeper/0.jpg" in rows
+    assert [name for name, row in rows.items() if row["error"]] == ["holiday/notes.txt"]
+    page.click("[data-sort=probability]")
+    shown = [float(row["probability"] or -1) for row in table_of(page).values()]
+    assert shown == sorted(shown, reverse=True)
+    page.fill("#search", "deeper")
+    assert len(table_of(page)) == page.locator("#rows tr").count() == 10
+    page.fill("#search", "")
+    page.select_option("#filter", "error")
+    assert page.locator("#rows tr").count() == 1
+    page.click("#clear")
+    assert page.locator("#all").is_hidden()
+
+
+def test_judging_can_be_cancelled(page: "Page") -> None:
+    data = as_bytes(photo(), "JPEG")
+    page.set_input_files("#files", [{"name": f"{n}.jpg", "mimeType": "", "buffer": data} for n in range(300)])
+    page.click("#cancel")
+
+    page.locator("#state", has_text="Ready").wait_for()
+
+    judged = int(page.inner_text("#count").split()[0])
+    assert 0 < judged < 300
+
+
+def test_a_dropped_and_a_pasted_image_are_judged(page: "Page") -> None:
+    for kind in ("drop", "paste"):
+        page.evaluate(
+            """async ([kind, bytes]) => {
+                const data = new DataTransfer();
+                data.items.add(new File([Uint8Array.from(bytes)], `${kind}.jpg`, { type: "image/jpeg" }));
+                const init = { bubbles: true, cancelable: true };
+                document.body.dispatchEvent(kind === "drop"
+                    ? new DragEvent("drop", { ...init, dataTransfer: data })
+                    : new ClipboardEvent("paste", { ...init, clipboardData: data }));
+            }""",
+            [kind, list(as_bytes(photo(60), "JPEG"))],
+        )
+        page.get_by_role("button", name=f"{kind}.jpg").or_(
+            page.locator("#name", has_text=f"{kind}.jpg")
+        ).first.wait_for()
+
+
+def test_keyboard_alone_is_enough(page: "Page") -> None:
+    give(page, {f"{n}.jpg": as_bytes(photo(80, n), "JPEG") for n in range(3)})
+    page.evaluate("document.activeElement.blur()")
+    reached = []
+    for _ in range(25):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id || document.activeElement.textContent"))
+    for wanted in ("files", "folder", "worth-button", "filter", "search", "download", "clear", "1.jpg"):
+        assert wanted in reached, reached
+    page.locator("#worth-button").focus()
+    page.keyboard.press("Enter")
+    assert page.locator("#worth").is_visible()
+    page.keyboard.press("Escape")
+    assert page.locator("#worth").is_hidden()
+    page.get_by_role("button", name="2.jpg").focus()
+    page.keyboard.press("Enter")
+    assert page.inner_text("#name") == "2.jpg"
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 1200), ("light", 360), ("dark", 360)])
+def test_nobody_is_kept_out_and_nothing_sticks_out(browser: "Browser", address: str, scheme: str, width: int) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    size = {"width": width, "height": 800}
+    with opened(browser, address, viewport=size, color_scheme=scheme, bypass_csp=True) as page:
+        give(page, {"a.jpg": as_bytes(photo(), "JPEG"), "b.txt": b"no image", "c.jpg": as_bytes(photo(90, 1), "JPEG")})
+        found = [axe.Axe().run(page)]
+        page.click("#worth-button")
+        page.locator("#worth-card h2").first.wait_for()
+        found.append(axe.Axe().run(page))
+
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    serious = [
+        (violation["id"], [node["html"] for node in violation["nodes"]])
+        for report in found
+        for violation in report.response["violations"]
+        if violation["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
+
+
+def test_nothing_moves_while_the_page_loads_and_answers(browser: "Browser", address: str) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.add_init_script(
+        "window.shift = 0; new PerformanceObserver((list) => { for (const entry of list.getEntries()) "
+        "if (!entry.hadRecentInput) window.shift += entry.value; }).observe({ type: 'layout-shift', buffered: true });"
+    )
+    page.goto(address)
+    wait_until_ready(page)
+    give(page, {"a.jpg": as_bytes(photo(), "JPEG")})
+    page.wait_for_timeout(300)
+    shift = page.evaluate("window.shift")
+    context.close()
+
+    assert shift < 0.1  # what web.dev calls good
+
+
+def test_it_works_offline_after_the_first_load(browser: "Browser", files: dict[str, PageFile]) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    requests: list[str] = []
+    context.on("request", lambda request: requests.append(request.url))
+    with serving(PageServer(files, "127.0.0.1", 0)) as address:
+        page.goto(address)
+        wait_until_ready(page)
+        page.locator("#version", has_text="works offline").wait_for(timeout=60_000)
+    # The server is gone now.
+    page.reload()
+    wait_until_ready(page)
+    give(page, {"a.jpg": as_bytes(photo(), "JPEG")})
+    assert page.inner_text("#label")
+    page.click("#worth-button")
+    page.locator("#worth-card h2").first.wait_for()
+    context.close()
+    assert {re.sub(r"(//[^/]+/).*", r"\1", url) for url in requests if not url.startswith("blob:")} == {address}
+
+
+@pytest.mark.parametrize("is_isolated", [False, True])
+def test_any_host_is_enough_with_shared_memory_or_without(
+    browser: "Browser", tmp_path: Path, is_isolated: bool
+) -> None:
+    site = tmp_path / "site"
+    assert export(["ready", str(site), "--formats", "web"]) == 0
+
+    class Host(SimpleHTTPRequestHandler):
+        def end_headers(self) -> None:
+            if is_isolated:
+                self.send_header("Cross-Origin-Opener-Policy", "same-origin")
+                self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
+            super().end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with (
+        serving(ThreadingHTTPServer(("127.0.0.1", 0), partial(Host, directory=str(site)))) as address,
+        opened(browser, address) as page,
+    ):
+        assert page.evaluate("typeof SharedArrayBuffer !== 'undefined'") is is_isolated
+        give(page, {"a.jpg": as_bytes(photo(), "JPEG")})
+        assert page.inner_text("#label")
+
+
+def test_a_browser_that_changes_pixels_gives_no_verdict(browser: "Browser", files: dict[str, PageFile]) -> None:
+    noisy = dict(files)
+    worker = files["js/worker.js"].data.decode()
+    noise = (
+        "const read = OffscreenCanvasRenderingContext2D.prototype.getImageData;\n"
+        "OffscreenCanvasRenderingContext2D.prototype.getImageData = function (...at) {\n"
+        "  const image = read.apply(this, at); image.data[4] ^= 1; return image; };\n"
+    )
+    noisy["js/worker.js"] = PageFile("text/javascript", (worker + noise).encode())
+    context = browser.new_context()
+    page = context.new_page()
+    with serving(PageServer(noisy, "127.0.0.1", 0)) as address:
+        page.goto(address)
+        page.locator(".failed #state").wait_for(timeout=60_000)
+        said = page.inner_text("#state")
+    context.close()
+
+    assert "fingerprinting" in said
+
+
+def test_a_newer_version_is_offered(browser: "Browser", files: dict[str, PageFile]) -> None:
+    changing = dict(files)
+    context = browser.new_context()
+    page = context.new_page()
+    with serving(PageServer(changing, "127.0.0.1", 0)) as address:
+        page.goto(address)
+        page.locator("#version", has_text="works offline").wait_for(timeout=60_000)
+        changing["index.html"] = PageFile("text/html", files["index.html"].data.replace(b"<h1>AI", b"<h1>Newer: AI"))
+        changing["version.js"] = PageFile(
+            "text/javascript", re.sub(rb'VERSION = "\w+"', b'VERSION = "newer"', files["version.js"].data)
+        )
+        page.reload()
+        page.get_by_role("button", name="A newer version").click(timeout=60_000)
+        page.locator("h1", has_text="Newer").wait_for(timeout=60_000)
+    context.close()
