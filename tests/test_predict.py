@@ -34,12 +34,13 @@ from rexnet_ai_real.detector.calibration import NEVER_AI
 from rexnet_ai_real.detector.description import UNCALIBRATED, Description, write_description
 from rexnet_ai_real.detector.engines.engine import facts
 from rexnet_ai_real.detector.engines.graphs import IMAGES, LOGIT
+from rexnet_ai_real.detector.name import detector_name
 from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.images.walk import ImageFile
 from rexnet_ai_real.labels import percent
 from rexnet_ai_real.predict.__main__ import main
 from rexnet_ai_real.predict.output import Known, Output
-from rexnet_ai_real.predict.row import COLUMNS, PROVENANCE, Row, detector_name, readable
+from rexnet_ai_real.predict.row import COLUMNS, PROVENANCE, Row, readable
 from rexnet_ai_real.predict.scan import Scan, write_rows
 from rexnet_ai_real.predict.screen import Table
 from rexnet_ai_real.predict.summary import Summary

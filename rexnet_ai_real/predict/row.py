@@ -1,24 +1,19 @@
 """One row of results: a verdict and, on request, what the file's metadata say."""
 
-import hashlib
-import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from rexnet_ai_real.detector.description import Description
 from rexnet_ai_real.detector.verdict import Verdict
 from rexnet_ai_real.labels import OUT_OF_SCOPE, WORDS
 from rexnet_ai_real.provenance import read_provenance
 
 COLUMNS: Final = ("path", "label", "probability", "leaning", "reason", "remark", "logit", "error", "detector")
 """`leaning` is the answer at the threshold, `reason` why an image is unsure or out of scope, `remark` what makes it
-hard to judge, and `detector` identifies the detector that answered, see `detector_name`."""
+hard to judge, and `detector` identifies the detector that answered, see detector/name.py."""
 PROVENANCE: Final = ("provenance_says", "provenance")
 """What the metadata claim (ai, real, edited, unknown or nothing), and why. It does not change the probability."""
-RULES: Final = 2
-"""Raised when what is out of scope, or how images are delivered again, changes: then rows do not belong in one file."""
 
 Row = dict[str, Any]
 """Values by column. Without an answer, numbers are None and texts are empty."""
@@ -27,17 +22,6 @@ Row = dict[str, Any]
 def columns(provenance: bool) -> tuple[str, ...]:
     """The columns of a table of results."""
     return COLUMNS + PROVENANCE if provenance else COLUMNS
-
-
-def detector_name(description: Description, *, always: bool = False, redeliver: bool = False) -> str:
-    """Twelve digits that identify weights, preprocessing, calibration and `RULES`: all that an answer depends on.
-
-    The backend does not count: those of one detector agree within the limits that `export` checks. With `always`, the
-    name ends in "-always", with `redeliver` in "-redelivered": such answers do not belong in one file with others.
-    """
-    calibration = json.dumps(description.calibration.plain(), sort_keys=True)
-    digest = hashlib.sha256(f"{RULES} {description.fingerprint} {calibration}".encode()).hexdigest()[:12]
-    return f"{digest}{'-redelivered' if redeliver else ''}{'-always' if always else ''}"
 
 
 def rows(verdicts: Iterable[Verdict], detector: str, *, provenance: bool) -> Iterator[Row]:
