@@ -1,4 +1,4 @@
-"""Images of many requests through the network together: one thread that runs whatever has come together.
+"""Images of many requests through the network together: each thread runs whatever has come together.
 
 A batch waits for more only while more are known to come, and not for long: a lone request is answered at once.
 """
@@ -23,7 +23,7 @@ class _Waiting(Generic[Given, Made]):
 
 
 class Batcher(Generic[Given, Made]):
-    """Runs a function on batches. It is a context: within it the thread lives, and at its end all accepted is done."""
+    """Runs a function on batches. A context: within it the threads live, and at its end all accepted is done."""
 
     def __init__(
         self,
@@ -33,6 +33,7 @@ class Batcher(Generic[Given, Made]):
         max_wait: float,
         coming: Callable[[], int],
         on_batch: Callable[[int], None] = lambda size: None,
+        threads: int = 1,
     ) -> None:
         """What is run, and when.
 
@@ -42,6 +43,7 @@ class Batcher(Generic[Given, Made]):
             max_wait: seconds that a batch waits for those that are coming.
             coming: how many items are not answered yet, those in the batch among them.
             on_batch: hears the size of each batch.
+            threads: that run batches at once; what is there is shared out among them.
         """
         self._run = run
         self._batch_size = batch_size
@@ -50,26 +52,29 @@ class Batcher(Generic[Given, Made]):
         self._on_batch = on_batch
         # Not bounded here: whoever submits bounds how many are on their way.
         self._waiting: queue.SimpleQueue[_Waiting[Given, Made] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
+        self._threads = [threading.Thread(target=self._work, name=f"engine {n}", daemon=True) for n in range(threads)]
 
     def __enter__(self) -> "Batcher[Given, Made]":
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._waiting.put(None)
-        self._thread.join()
+        for _ in self._threads:
+            self._waiting.put(None)
+        for thread in self._threads:
+            thread.join()
 
     @property
     def is_alive(self) -> bool:
-        """Whether the thread works."""
-        return self._thread.is_alive()
+        """Whether the threads work."""
+        return all(thread.is_alive() for thread in self._threads)
 
     def submit(self, given: Given) -> Future[Made]:
         """The answer to come. Whoever cancels it before its turn spares the work."""
-        waiting = _Waiting[Given, Made](given)
+        waiting: _Waiting[Given, Made] = _Waiting(given)
         self._waiting.put(waiting)
         return waiting.answer
 
@@ -85,8 +90,8 @@ class Batcher(Generic[Given, Made]):
     def _gathered(self, first: _Waiting[Given, Made]) -> tuple[list[_Waiting[Given, Made]], bool]:
         """A batch, and whether nothing comes after it."""
         batch, deadline = [first], time.monotonic() + self._max_wait
-        while len(batch) < self._batch_size:
-            left = deadline - time.monotonic() if self._coming() > len(batch) else 0
+        while len(batch) < min(self._batch_size, self._share()):
+            left = deadline - time.monotonic()
             try:
                 item = self._waiting.get(timeout=left) if left > 0 else self._waiting.get_nowait()
             except queue.Empty:
@@ -95,6 +100,10 @@ class Batcher(Generic[Given, Made]):
                 return batch, True
             batch.append(item)
         return batch, False
+
+    def _share(self) -> int:
+        """Of each thread in what is not answered yet, rounded up."""
+        return -(-self._coming() // len(self._threads))
 
     def _answer(self, batch: list[_Waiting[Given, Made]]) -> None:
         self._on_batch(len(batch))

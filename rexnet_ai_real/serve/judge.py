@@ -14,7 +14,8 @@ from types import TracebackType
 import numpy as np
 
 from rexnet_ai_real.detector.detector import Detector
-from rexnet_ai_real.detector.engines.engine import at_once, logits_of_views
+from rexnet_ai_real.detector.engines.engine import Engine, at_once, logits_of_views
+from rexnet_ai_real.detector.engines.graphs import for_many_threads
 from rexnet_ai_real.detector.exact_heat import heat_towards, logits_and_first_maps, predicted
 from rexnet_ai_real.detector.explanation import Explanation
 from rexnet_ai_real.detector.verdict import Verdict, verdicts
@@ -62,10 +63,11 @@ class Judge:
     def __init__(self, detector: Detector, limits: Limits, on_batch: Callable[[int], None] = lambda size: None) -> None:
         """`on_batch` hears how many images went through the network together."""
         self.detector = detector
+        self._engine, threads = for_many_threads(detector.engine)
         self.limits = limits
         self.waiting = 0
         """Images that wait or are being judged."""
-        self.gives_heat = _gives_heat(detector)
+        self.gives_heat = _gives_heat(self._engine, detector.preprocessing.image_size)
         self._pool = ThreadPoolExecutor(limits.workers, thread_name_prefix="image")
         self._batcher = Batcher(
             self._run,
@@ -73,6 +75,7 @@ class Judge:
             max_wait=limits.max_wait_ms / 1000,
             coming=lambda: self.waiting,
             on_batch=on_batch,
+            threads=threads,
         )
         self._open = ExitStack()
 
@@ -88,7 +91,7 @@ class Judge:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the engine's thread works."""
+        """Whether the engine's threads work."""
         return self._batcher.is_alive
 
     def check_room(self, count: int = 1) -> None:
@@ -151,14 +154,14 @@ class Judge:
             return Judged(Verdict.failed(name, f"cannot be prepared: {type(error).__name__}"), provenance)
 
     def _run(self, batch: Sequence[_Prepared]) -> list[Explanation]:
-        """By the engine's thread; heat only where a batch has an image that wants it."""
+        """By a thread of the engine's; heat only where a batch has an image that wants it."""
         views, calibration = np.stack([prepared.image.pixels for prepared in batch]), self.detector.calibration
         if any(prepared.shown for prepared in batch):
-            logits, maps = logits_and_first_maps(self.detector.engine, views)
+            logits, maps = logits_and_first_maps(self._engine, views)
             targets = predicted(logits, calibration)
             heat = list(heat_towards(maps, targets))
         else:
-            logits = logits_of_views(self.detector.engine, views)
+            logits = logits_of_views(self._engine, views)
             targets, heat = predicted(logits, calibration), []
         found = verdicts(
             [prepared.name for prepared in batch],
@@ -173,11 +176,10 @@ class Judge:
         ]
 
 
-def _gives_heat(detector: Detector) -> bool:
+def _gives_heat(engine: Engine, size: int) -> bool:
     """Whether the network has an exact map. The engine is warm afterwards."""
-    size = detector.preprocessing.image_size
     try:
-        detector.engine.logits_and_maps(np.full((1, size, size, 3), 128, np.uint8))
+        engine.logits_and_maps(np.full((1, size, size, 3), 128, np.uint8))
     except UserError:
         return False
     return True
