@@ -1,4 +1,4 @@
-"""The service that one would write first: one request, one image, one forward pass: `python -m benchmarks.plain_service`.
+"""The service that one would write first, an image and a forward pass a request: `python -m benchmarks.plain_service`.
 
 It has the same decoder, preprocessing and engine as `rexnet_ai_real.serve`, and none of its batches, limits or checks.
 """
