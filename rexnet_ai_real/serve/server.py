@@ -74,7 +74,7 @@ def listening(host: str, port: int) -> socket.socket:
         family, _, _, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server((str(where[0]), port), family=family, backlog=_BACKLOG)
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = (getattr(error, "strerror", None) or str(error)).partition(" (")[0]
         raise UserError(
             f"{host}, port {port}, cannot be opened: {reason.lower()}. Give another --port (0: any free one) or --host"
         ) from error

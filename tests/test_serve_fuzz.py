@@ -1,0 +1,73 @@
+"""The service against whatever its own OpenAPI document allows, and against what it does not."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+import schemathesis
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.schemas import APIOperation as Operation
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from rexnet_ai_real import Detector
+from tests.serving import app_of, running
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+OPERATIONS = {"POST /v1/detect", "GET /v1/model", "GET /healthz", "GET /readyz", "GET /metrics"}
+SETTINGS = hypothesis.settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
+
+
+@pytest.fixture(scope="module")
+def operations() -> Iterator[dict[str, Operation]]:
+    """By their names in the document, as the running service gives it."""
+    with running(Detector.load()) as service:
+        document = schemathesis.openapi.from_asgi("/openapi.json", app_of(service))
+        yield {found.ok().label: found.ok() for found in document.get_all_operations()}
+
+
+def test_the_document_has_every_operation(operations: dict[str, Operation]) -> None:
+    assert set(operations) == OPERATIONS
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_whatever_is_asked_the_answer_is_as_documented(
+    name: str, mode: GenerationMode, operations: dict[str, Operation]
+) -> None:
+    statuses = set()
+
+    @SETTINGS
+    @hypothesis.given(case=operations[name].as_strategy(mode))
+    def ask(case: schemathesis.Case) -> None:
+        response = case.call()
+        case.validate_response(response, checks=CHECKS)
+        assert str(Path(__file__).parents[1]) not in response.text
+        statuses.add(response.status_code)
+
+    try:
+        ask()
+    except hypothesis.errors.Unsatisfiable:  # what has no arguments cannot be asked wrongly
+        assert (mode, name == "POST /v1/detect") == (GenerationMode.NEGATIVE, False)
+        return
+    assert statuses
+    if name == "POST /v1/detect":
+        assert {200, 422} & statuses
