@@ -84,6 +84,6 @@ async def _load(port: int, requests: Sequence[bytes], clients: int) -> Load:
 async def _answer(reader: asyncio.StreamReader) -> tuple[int, bool]:
     """Status, and whether the connection stays open."""
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
-    length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
-    await reader.readexactly(length)
-    return int(head.split(b" ")[1]), b"connection: close" not in head
+    _, has_length, after = head.partition(b"content-length:")
+    await (reader.readexactly(int(after.split(b"\r\n")[0])) if has_length else reader.read())
+    return int(head.split(b" ")[1]), bool(has_length) and b"connection: close" not in head

@@ -1,5 +1,6 @@
 """The service as a process of its own: its start, its end, what it leaves on disk, and connections that misbehave."""
 
+import json
 import os
 import re
 import signal
@@ -12,16 +13,19 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import distribution
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 
 from rexnet_ai_real.serve import __main__ as command
+from tests.installation import install
 from tests.serving import picture
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 GOOD = picture(0)
+DOCKERFILE = (CHECKOUT / "Dockerfile").read_text()
 # The page is not what is tested here; `page` has its own tests.
 _SERVE = """
 import sys
@@ -52,12 +56,16 @@ class Process:
 
 
 @contextmanager
-def started(*arguments: str, cwd: Path) -> Iterator[Process]:
-    """A service on a free port, or on the one among the arguments; killed at the end."""
+def started(*arguments: str, cwd: Path, site: Path | None = None) -> Iterator[Process]:
+    """A service on a free port, or on the one among the arguments; killed at the end.
+
+    With `site`, nothing but what lies in that folder can be imported.
+    """
     given = arguments if "--port" in arguments else (*arguments, "--port", "0")
-    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "TMPDIR": str(cwd)}
+    environment = {**os.environ, "PYTHONPATH": str(site or CHECKOUT), "TMPDIR": str(cwd)}
+    python = [sys.executable, *(["-S"] if site else [])]
     process = subprocess.Popen(
-        [sys.executable, "-c", _SERVE, *given], cwd=cwd, env=environment, stderr=subprocess.PIPE, text=True
+        [*python, "-c", _SERVE, *given], cwd=cwd, env=environment, stderr=subprocess.PIPE, text=True
     )
     assert process.stderr is not None
     lines: list[str] = []
@@ -142,6 +150,34 @@ def test_an_open_address_without_keys_is_remarked(tmp_path: Path) -> None:
     with started("--host", "0.0.0.0", cwd=tmp_path) as service:
         assert any("give --api-keys FILE" in line for line in service.lines)
         assert service.ask() == 200
+
+
+def test_the_packages_of_the_container_are_enough(tmp_path: Path) -> None:
+    listed = re.search(r"--constraint versions.txt \\\n(.*) \\\n", DOCKERFILE)
+    assert listed
+    (tmp_path / "site").mkdir()
+    site = install(tmp_path / "site", [*listed[1].split()])
+    info = Path(str(distribution("rexnet-ai-real").locate_file(""))).glob("rexnet_ai_real-*.dist-info")
+    (site / "rexnet_ai_real-0.dist-info").symlink_to(next(info))
+    (tmp_path / "empty").mkdir()
+    with started(cwd=tmp_path / "empty", site=site) as service:
+        assert service.ask() == 200
+        with urlopen(f"http://127.0.0.1:{service.port}/openapi.json", timeout=60) as response:
+            assert b"/v1/detect" in response.read()
+
+
+def test_the_container_is_pinned_watched_and_without_rights() -> None:
+    lines = DOCKERFILE.replace("\\\n", " ").splitlines()
+    said = {line.split()[0]: line.split(maxsplit=1)[1] for line in lines if line and not line.startswith("#")}
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+", said["FROM"])
+    assert said["USER"].partition(":")[0] not in ("", "root", "0")
+    assert "/healthz" in said["HEALTHCHECK"]
+    assert json.loads(said["ENTRYPOINT"])[:2] == ["rexnet-ai-real", "serve"]
+    command._parser().parse_args(json.loads(said["ENTRYPOINT"])[2:])
+    taken = {line.removeprefix("!") for line in (CHECKOUT / ".dockerignore").read_text().split() if line[0] == "!"}
+    copied = {name for line in lines if line.startswith("COPY") for name in line.split()[1:-1]}
+    assert copied == taken
+    assert all((CHECKOUT / name).exists() for name in copied)
 
 
 @pytest.mark.parametrize("wrong", [["--port", "65536"], ["--timeout", "soon"], ["--queue", "0"], ["--queue", "3"]])
