@@ -134,7 +134,7 @@ def _long(good: Sequence[bytes], image: bytes, count: int) -> str:
         request(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + b"\0\0\xff\xff" * 2 + b"\x08\x06\0\0\0" + bytes(4), b"image/png"),
         request(b"--b\r\n" * 1000, b"multipart/form-data; boundary=b"),
         request(image, b"multipart/form-data"),
-        b"POST /v1/detect HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n",
+        b"POST /v1/detect HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 99999999999\r\n\r\n",
         b"POST /v1/detect HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"GET /v1/../../etc/passwd HTTP/1.1\r\nHost: a\r\n\r\n",
         b"\x16\x03\x01\r\n\r\n",

@@ -19,12 +19,13 @@ from PIL.PngImagePlugin import PngInfo
 from rexnet_ai_real import Detector
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.page.headers import HEADERS
-from rexnet_ai_real.serve import uploads
 from rexnet_ai_real.serve.app import Service
 from rexnet_ai_real.serve.batching import Batcher
 from rexnet_ai_real.serve.gate import SECURITY
 from rexnet_ai_real.serve.keys import Keys
 from rexnet_ai_real.serve.limits import Limits
+from rexnet_ai_real.serve.problems import Busy
+from rexnet_ai_real.serve.uploads import HeldBytes
 from tests.serving import PAGE, app_of, asking, picture, running
 
 Ask = Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]
@@ -195,13 +196,14 @@ def test_unknown_routes_and_methods(service: Service) -> None:
 
 
 def test_too_many_bytes(detector: Detector) -> None:
+    pieces = 0
+
     async def endless() -> AsyncIterator[bytes]:
         nonlocal pieces
         while True:
             pieces += 1
             yield bytes(1000)
 
-    pieces = 0
     with running(detector, Limits(max_bytes=len(GOOD), max_files=2)) as small:
         assert post(small, content=GOOD).status_code == 200
         assert "the limit" in problem(post(small, content=GOOD + b"x"), 413)
@@ -267,10 +269,10 @@ def test_a_queue_for_less_than_one_request_is_refused() -> None:
 
 
 def test_bytes_held_by_others(service: Service) -> None:
-    held = uploads.HeldBytes(100)
+    held = HeldBytes(100)
     with held.holding() as mine:
         mine.take(60)
-        with held.holding() as other, pytest.raises(uploads.Busy):
+        with held.holding() as other, pytest.raises(Busy):
             other.take(41)
         mine.take(40)
     assert held.taken == 0
