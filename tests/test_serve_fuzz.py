@@ -19,7 +19,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from rexnet_ai_real import Detector
-from tests.serving import app_of, running
+from rexnet_ai_real.serve.app import application
+from tests.serving import running
 
 CHECKS = [
     not_a_server_error,
@@ -43,7 +44,7 @@ SETTINGS = hypothesis.settings(
 def operations() -> Iterator[Operations]:
     """By their names in the document, as the running service gives it."""
     with running(Detector.load()) as service:
-        document = schemathesis.openapi.from_asgi("/openapi.json", app_of(service))
+        document = schemathesis.openapi.from_asgi("/openapi.json", application(service))
         found = [result.ok() for result in document.get_all_operations() if isinstance(result, Ok)]
         yield {operation.label: operation for operation in found}
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
@@ -54,7 +55,7 @@ class Service:
     page: Mapping[str, PageFile] = field(default_factory=dict)
     """The files of the page by their paths."""
 
-    @property
+    @cached_property
     def detector(self) -> str:
         """The name that stands beside each answer."""
         return detector_name(self.judge.detector.description)
