@@ -82,6 +82,7 @@ folds: setup ## Cross-validate the baseline over five folds
 
 bench: setup ## Measure speed side by side into benchmarks/RESULTS.md: DETECTOR=exported folder, IMAGES='folder folder'
 	$(RUN) -m benchmarks.training_step
+	$(RUN) -m benchmarks.service
 	$(if $(DETECTOR),$(RUN) -m benchmarks.inference $(DETECTOR))
 	$(if $(IMAGES),$(RUN) -m benchmarks.loader $(IMAGES))
 	$(if $(IMAGES),$(RUN) -m benchmarks.epoch $(firstword $(IMAGES)))

@@ -1,6 +1,10 @@
 """Tells AI-generated images from real ones with ReXNet: `from rexnet_ai_real import Detector`."""
 
+import os
 from typing import TYPE_CHECKING
+
+# ONNX Runtime 1.32 reports to its maker and leaves a file in the temporary folder, unless told so before its import.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from rexnet_ai_real.detector.detector import Detector as Detector

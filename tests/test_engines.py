@@ -9,16 +9,13 @@ import shutil
 import subprocess
 import sys
 from importlib import import_module
-from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from packaging.requirements import Requirement
 from PIL import Image
 
-import rexnet_ai_real
 from rexnet_ai_real import Detector
 from rexnet_ai_real.detector.backends import BACKENDS, Backend
 from rexnet_ai_real.detector.description import Description
@@ -30,8 +27,7 @@ from rexnet_ai_real.export.making import Making
 from rexnet_ai_real.predict.__main__ import main as predict
 from rexnet_ai_real.runs.folder import RunFolder
 from rexnet_ai_real.runs.identify import NotADetector
-
-CHECKOUT = Path(rexnet_ai_real.__file__).resolve().parents[1]
+from tests.installation import install
 
 
 @pytest.fixture
@@ -200,26 +196,8 @@ def test_another_preprocessing_beside_the_network_is_refused(copy: Path, backend
 
 @pytest.fixture(scope="module")
 def small_installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with this project and what onnxruntime, pillow and rich need, as `pip install` would lay it."""
-    folder = tmp_path_factory.mktemp("site")
-    waiting, seen = ["onnxruntime", "numpy", "pillow", "rich"], set[str]()
-    while waiting:
-        found = distribution(waiting.pop())
-        if found.name in seen:
-            continue
-        seen.add(found.name)
-        for required in map(Requirement, found.requires or []):
-            if required.marker is None or required.marker.evaluate({"extra": ""}):
-                waiting.append(required.name)
-        for top in {file.parts[0] for file in found.files or [] if file.parts[0] not in ("..", "__pycache__")}:
-            target = Path(str(found.locate_file(top)))
-            if target.exists() and not (folder / top).exists():
-                (folder / top).symlink_to(target)
-    shutil.copytree(
-        CHECKOUT / "rexnet_ai_real", folder / "rexnet_ai_real", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    assert not {"torch", "scipy", "pandas", "hydra", "yaml", "jinja2"} & {path.name for path in folder.iterdir()}
-    return folder
+    """What an exported detector needs."""
+    return install(tmp_path_factory.mktemp("site"), ["onnxruntime", "numpy", "pillow", "rich"])
 
 
 @pytest.mark.parametrize("command", ["predict", "explain"])

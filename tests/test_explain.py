@@ -24,19 +24,19 @@ from torch.nn import functional as F
 from rexnet_ai_real import Detector
 from rexnet_ai_real.detector.calibration import NEVER_AI
 from rexnet_ai_real.detector.engines.torch_engine import require_torch
+from rexnet_ai_real.detector.explanation import Explanation, Scale
 from rexnet_ai_real.detector.verdict import Verdict
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.explain import caption as captions
 from rexnet_ai_real.explain import contact_sheet, folder, overlay
 from rexnet_ai_real.explain.__main__ import main
 from rexnet_ai_real.explain.explainer import Explainer
-from rexnet_ai_real.explain.explanation import Explanation, Scale
 from rexnet_ai_real.explain.folder import ExplanationFolder, drawn, overlay_name, set_aside
 from rexnet_ai_real.explain.methods import METHODS
-from rexnet_ai_real.explain.placement import heat_on_image, scaled, spread
 from rexnet_ai_real.images.contact_sheet import LABEL_COLOURS
 from rexnet_ai_real.images.heat import heat_colours, painted
 from rexnet_ai_real.images.lettering import fitted, font, plain, wrapped
+from rexnet_ai_real.images.placement import heat_on_image, scaled, spread
 from rexnet_ai_real.images.preprocessing import Box, Preprocessing
 from rexnet_ai_real.images.walk import image_files
 from rexnet_ai_real.labels import AI, REAL
@@ -142,7 +142,7 @@ def test_strips_join_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
     image = Image.fromarray(random.integers(0, 256, (77, 130, 3), dtype=np.uint8))
     for resize in ("squash", "crop", "native"):
         whole = heat_on_image(image, random_map(7, 7), seen(image.size, resize))
-        monkeypatch.setattr("rexnet_ai_real.explain.placement._ROWS", 10)
+        monkeypatch.setattr("rexnet_ai_real.images.placement._ROWS", 10)
         strips = heat_on_image(image, random_map(7, 7), seen(image.size, resize))
         np.testing.assert_allclose(np.asarray(strips, int), np.asarray(whole, int), atol=1)
         monkeypatch.undo()
@@ -436,7 +436,7 @@ import rexnet_ai_real.explain
 from rexnet_ai_real.detector.description import UNCALIBRATED, Description
 from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.explain.explainer import Explainer
-from rexnet_ai_real.explain.explanation import Scale
+from rexnet_ai_real.detector.explanation import Scale
 from rexnet_ai_real.explain.folder import ExplanationFolder, drawn
 from rexnet_ai_real.images.walk import image_files
 from rexnet_ai_real.images.preprocessing import Preprocessing

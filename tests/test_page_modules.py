@@ -12,10 +12,10 @@ from PIL import Image, ImageDraw
 
 from rexnet_ai_real.detector.calibration import Calibration
 from rexnet_ai_real.detector.description import read_description
+from rexnet_ai_real.detector.explanation import Explanation
 from rexnet_ai_real.detector.ready import FOLDER
 from rexnet_ai_real.detector.verdict import verdicts
 from rexnet_ai_real.detector.worth import Worth
-from rexnet_ai_real.explain.explanation import Explanation
 from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.images.remarks import remark
 from rexnet_ai_real.images.scope import out_of_scope

@@ -34,6 +34,7 @@ from rexnet_ai_real.detector.calibration import NEVER_AI
 from rexnet_ai_real.detector.description import UNCALIBRATED, Description, write_description
 from rexnet_ai_real.detector.engines.engine import facts
 from rexnet_ai_real.detector.engines.graphs import IMAGES, LOGIT
+from rexnet_ai_real.detector.name import detector_name
 from rexnet_ai_real.images.preprocessing import Preprocessing
 from rexnet_ai_real.images.walk import ImageFile
 from rexnet_ai_real.labels import percent

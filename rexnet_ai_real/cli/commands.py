@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "evaluate": "report how far a detector can be trusted",
     "predict": "tell of images whether they are AI-generated",
     "explain": "show where in images the evidence lies",
+    "serve": "answer over HTTP, with a page for browsers",
     "export": "write a detector for use elsewhere: ONNX, OpenVINO, 8 bits, the Hugging Face Hub",
     "page": "serve a page that judges images in the browser, where they stay",
     "provenance": "show what the metadata of images say of their origin",

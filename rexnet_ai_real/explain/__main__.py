@@ -109,7 +109,7 @@ def explain(options: argparse.Namespace) -> int:
 
 def _write(explainer: "Explainer", files: "Iterator[ImageFile]", options: argparse.Namespace) -> int:
     from rexnet_ai_real.cli.passed_over import TABLE
-    from rexnet_ai_real.explain.explanation import Scale
+    from rexnet_ai_real.detector.explanation import Scale
     from rexnet_ai_real.explain.folder import ExplanationFolder, drawn, set_aside
     from rexnet_ai_real.progress import progress_bar
 

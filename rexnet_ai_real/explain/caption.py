@@ -2,7 +2,7 @@
 
 from PIL import Image, ImageDraw
 
-from rexnet_ai_real.explain.explanation import Explanation, Scale
+from rexnet_ai_real.detector.explanation import Explanation, Scale
 from rexnet_ai_real.images.contact_sheet import FAINT, INK, LABEL_COLOURS, PAPER
 from rexnet_ai_real.images.heat import colour_bar
 from rexnet_ai_real.images.lettering import fitted, font, wrapped

@@ -6,9 +6,8 @@ from typing import Final
 
 from PIL import Image, ImageDraw
 
+from rexnet_ai_real.detector.explanation import Explanation, Scale
 from rexnet_ai_real.explain.caption import answer, draw_bar
-from rexnet_ai_real.explain.explanation import Explanation, Scale
-from rexnet_ai_real.explain.placement import Seen, heat_on_image, scaled
 from rexnet_ai_real.images.contact_sheet import (
     FAINT,
     GROUND,
@@ -22,6 +21,7 @@ from rexnet_ai_real.images.contact_sheet import (
     thumbnail,
 )
 from rexnet_ai_real.images.lettering import fitted, font, wrapped
+from rexnet_ai_real.images.placement import Seen, heat_on_image, scaled
 from rexnet_ai_real.labels import IMAGE_OF_CLASS
 from rexnet_ai_real.provenance import CAVEAT
 

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from rexnet_ai_real.detector.detector import Detector
 from rexnet_ai_real.detector.engines.engine import at_once, logits_of_views
+from rexnet_ai_real.detector.exact_heat import heat_towards, logits_and_first_maps, predicted
+from rexnet_ai_real.detector.explanation import Explanation
 from rexnet_ai_real.detector.verdict import Verdict, verdicts
 from rexnet_ai_real.errors import UserError
-from rexnet_ai_real.explain.explanation import Explanation
 from rexnet_ai_real.explain.methods import EXACT, METHODS
 from rexnet_ai_real.images.decode import file_bytes
 from rexnet_ai_real.images.limits import MAX_PIXELS
@@ -20,7 +21,7 @@ from rexnet_ai_real.images.loading import prepared_batches
 from rexnet_ai_real.images.preprocessing import Pixels
 from rexnet_ai_real.images.remarks import Remarked, read_with_remarks
 from rexnet_ai_real.images.walk import ImageFile
-from rexnet_ai_real.labels import AI, LABELS
+from rexnet_ai_real.labels import LABELS
 from rexnet_ai_real.provenance import read_provenance
 
 Target = Literal["predicted", "ai", "real"]
@@ -114,31 +115,24 @@ class Explainer:
 
     def _heat(self, views: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.intp]]:
         """Logits and targets of the verdict, over all views; heat of the first, on which it is shown."""
-        images = np.ascontiguousarray(views[:, 0])
         if self.method != EXACT:
             logits = logits_of_views(self.detector.engine, views)
             targets = self._targets(logits)
-            return logits, self._gradient_heat(images, targets), targets
+            return logits, self._gradient_heat(np.ascontiguousarray(views[:, 0]), targets), targets
         try:
-            logits, maps = self.detector.engine.logits_and_maps(images)
+            logits, maps = logits_and_first_maps(self.detector.engine, views)
         except UserError as error:
             raise UserError(
                 f"{error}. Or choose another method, such as gradcam, which PyTorch computes: --method gradcam "
                 "--backend torch"
             ) from error
-        if views.shape[1] > 1:
-            logits = logits_of_views(self.detector.engine, views)
         targets = self._targets(logits)
-        towards = np.where((targets == AI)[:, None, None], maps, -maps)
-        # The logit is the mean over all positions, plus the bias: this much is what one position adds.
-        heat: NDArray[np.float32] = (np.maximum(towards, 0) / maps[0].size).astype(np.float32)
-        return logits, heat, targets
+        return logits, heat_towards(maps, targets), targets
 
     def _targets(self, logits: NDArray[np.float32]) -> NDArray[np.intp]:
         if self.target != "predicted":
             return np.full(len(logits), LABELS.index(self.target))
-        calibration = self.detector.calibration
-        return (calibration.probabilities(np.nan_to_num(logits)) >= calibration.threshold).astype(np.intp)
+        return predicted(logits, self.detector.calibration)
 
     def _gradient_heat(self, images: Pixels, targets: NDArray[np.intp]) -> NDArray[np.float32]:
         """The mean of the networks' heat maps."""

@@ -19,16 +19,16 @@ from PIL.Image import Image
 from rexnet_ai_real.cli.cells import harmless_path, harmless_text
 from rexnet_ai_real.cli.lock import lock
 from rexnet_ai_real.cli.passed_over import OVERLAYS, SHEET, TABLE
+from rexnet_ai_real.detector.explanation import Explanation, Scale
 from rexnet_ai_real.detector.verdict import Verdict
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.explain.contact_sheet import PER_PAGE, Tile, page, tile
-from rexnet_ai_real.explain.explanation import Explanation, Scale
 from rexnet_ai_real.explain.overlay import overlay
-from rexnet_ai_real.explain.placement import Seen
 from rexnet_ai_real.files import write_atomically
 from rexnet_ai_real.images.decode import UnreadableImage, decode_then
 from rexnet_ai_real.images.limits import MAX_PIXELS
 from rexnet_ai_real.images.loading import made_ahead
+from rexnet_ai_real.images.placement import Seen
 from rexnet_ai_real.labels import LABELS
 
 COLUMNS: Final = (

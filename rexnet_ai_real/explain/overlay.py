@@ -5,10 +5,10 @@ from typing import Final
 
 from PIL import Image
 
+from rexnet_ai_real.detector.explanation import Explanation, Scale
 from rexnet_ai_real.explain.caption import caption
-from rexnet_ai_real.explain.explanation import Explanation, Scale
-from rexnet_ai_real.explain.placement import Seen, heat_on_image, scaled
 from rexnet_ai_real.images.contact_sheet import GROUND
+from rexnet_ai_real.images.placement import Seen, heat_on_image, scaled
 
 LARGEST: Final = 25_000_000
 """Pixels of an overlay; larger images are shown smaller."""

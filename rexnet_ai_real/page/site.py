@@ -13,7 +13,7 @@ import numpy as np
 from rexnet_ai_real.detector.backends import INT8
 from rexnet_ai_real.detector.description import Description, read_description
 from rexnet_ai_real.detector.hub import locate
-from rexnet_ai_real.detector.naming import detector_name
+from rexnet_ai_real.detector.name import detector_name
 from rexnet_ai_real.detector.worth import Worth
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.page.card import card_page

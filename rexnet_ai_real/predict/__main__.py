@@ -87,7 +87,7 @@ def predict(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from rexnet_ai_real.detector.engines.memory import keep_freed_memory
-    from rexnet_ai_real.detector.naming import detector_name
+    from rexnet_ai_real.detector.name import detector_name
     from rexnet_ai_real.predict.output import Output, check_suffix
     from rexnet_ai_real.predict.row import columns
     from rexnet_ai_real.predict.scan import Scan, write_rows

@@ -11,9 +11,10 @@ from rexnet_ai_real.provenance import read_provenance
 
 COLUMNS: Final = ("path", "label", "probability", "leaning", "reason", "remark", "logit", "error", "detector")
 """`leaning` is the answer at the threshold, `reason` why an image is unsure or out of scope, `remark` what makes it
-hard to judge, and `detector` identifies the detector that answered, see `detector.naming`."""
+hard to judge, and `detector` identifies the detector that answered, see detector/name.py."""
 PROVENANCE: Final = ("provenance_says", "provenance")
 """What the metadata claim (ai, real, edited, unknown or nothing), and why. It does not change the probability."""
+
 Row = dict[str, Any]
 """Values by column. Without an answer, numbers are None and texts are empty."""
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from rexnet_ai_real.cli.passed_over import PassedOver
 from rexnet_ai_real.detector.detector import Detector
-from rexnet_ai_real.detector.naming import detector_name
+from rexnet_ai_real.detector.name import detector_name
 from rexnet_ai_real.detector.verdict import Verdict
 from rexnet_ai_real.images.walk import ImageFile, image_files
 from rexnet_ai_real.predict.row import Row, rows

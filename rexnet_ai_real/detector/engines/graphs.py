@@ -1,6 +1,7 @@
 """Exported graphs on ONNX Runtime and OpenVINO, as `export` writes them. Neither needs PyTorch."""
 
 import mmap
+import os
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from rexnet_ai_real.detector.backends import INT8, ONNX, OPENVINO, Backend
 from rexnet_ai_real.detector.description import Description
-from rexnet_ai_real.detector.engines.engine import check_facts, facts, in_parts
+from rexnet_ai_real.detector.engines.engine import Engine, check_facts, facts, in_parts
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.files import NotPlain, require_plain
 from rexnet_ai_real.images.preprocessing import Pixels
@@ -99,11 +100,33 @@ class GraphEngine:
         return [np.concatenate(answers) for answers in zip(*made, strict=True)]
 
 
+def for_many_threads(engine: Engine) -> tuple[Engine, int]:
+    """An engine that computes the same, and how many batches it had best compute at once on this machine.
+
+    On two cores ONNX Runtime took 12 ms of CPU time an image with a batch on each, and 25 ms with both on one batch:
+    its threads wait for each other without rest (benchmarks/RESULTS.md, "The service").
+    """
+    if isinstance(engine, GraphEngine) and isinstance(engine.graph, OnnxGraph):
+        return GraphEngine(engine.backend, engine.graph.on_one_thread()), usable_cores()
+    return engine, 1  # OpenVINO's requests and PyTorch's networks are for one thread
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    has_affinity = hasattr(os, "sched_getaffinity")  # Linux
+    return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+
+
 class OnnxGraph:
     """A .onnx file on ONNX Runtime."""
 
-    def __init__(self, file: Path, description: Description) -> None:
+    def __init__(self, file: Path, description: Description, threads: int = 0) -> None:
         """Read and optimise the graph.
+
+        Args:
+            file: the graph.
+            description: the detector.json beside it.
+            threads: that compute one batch; 0: as many as there are cores.
 
         Raises:
             NotADetector: damaged, or of another detector than the one described.
@@ -113,6 +136,7 @@ class OnnxGraph:
         _require_alone(file)
 
         options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
         options.log_severity_level = 3
         try:
             self.session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
@@ -123,6 +147,11 @@ class OnnxGraph:
         self.outputs = tuple(output.name for output in self.session.get_outputs())
         _check_names(file, list(inputs), self.outputs)
         self.dtype = _dtype("uint8" in inputs[IMAGES])
+        self._source = file, description
+
+    def on_one_thread(self) -> "OnnxGraph":
+        """The same graph, opened again, for callers that run several batches at once: one a core."""
+        return OnnxGraph(*self._source, threads=1)
 
     def run(self, images: NDArray[Any], outputs: list[str]) -> list[NDArray[np.float32]]:
         """As `Graph.run`."""

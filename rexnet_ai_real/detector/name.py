@@ -1,4 +1,4 @@
-"""The name under which a detector's answers stand in tables."""
+"""The name of a detector beside its answers: whoever has two answers can tell whether they may be compared."""
 
 import hashlib
 import json
