@@ -3,8 +3,12 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 QUIET = (
@@ -15,7 +19,7 @@ QUIET = (
 
 
 @contextmanager
-def chromium() -> Iterator["Browser"]:  # noqa: F821  # type: ignore[name-defined]
+def chromium() -> "Iterator[Browser]":
     """Chromium, driven by Playwright; a test skips where there is none."""
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:

@@ -46,7 +46,8 @@ def card_page(folder: Path) -> str:
         text = _NONE
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
     body = reader.render(_FRONT_MATTER.sub("", text, count=1))
-    # Wide tables scroll by themselves, so that the page does not.
+    # Wide tables and commands scroll by themselves, so that the page does not; a keyboard must reach them for that.
+    body = body.replace("<pre>", '<pre tabindex="0">')
     body = body.replace("<table>", '<div class="wide" tabindex="0"><table>').replace("</table>", "</table></div>")
     body = re.sub(r"<img [^>]*>", "", body)  # none is shipped, and the page asks nobody else
     found = re.search(r"<h1>(.*?)</h1>", body, re.DOTALL)
