@@ -18,6 +18,7 @@ from rexnet_ai_real.detector.worth import Worth
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.page.card import card_page
 from rexnet_ai_real.page.described import described
+from rexnet_ai_real.page.model import simplified
 from rexnet_ai_real.page.provenance_table import provenance_table
 from rexnet_ai_real.runs.identify import Saved, identify
 
@@ -64,16 +65,16 @@ def page_files(source: str | Path | None) -> dict[str, PageFile]:
             f"{folder} has no {INT8.file}, which the page runs on: export the detector with --formats onnx-int8"
         )
     description = read_description(folder)
+    facts = described(description, Worth.of(description, folder))
+    facts["self_test"] = _logit_of_nothing(
+        folder, description
+    )  # refuses a graph that is damaged, or another detector's
     files = dict(_written_by_hand())
-    model = gzip.compress((folder / INT8.file).read_bytes(), mtime=0)
-    files[_MODEL] = _file(_MODEL, model)
+    files[_MODEL] = _file(_MODEL, gzip.compress(simplified(folder / INT8.file), mtime=0))
     files["card.html"] = _file("card.html", card_page(folder).encode())
     files["provenance.json"] = _json("provenance.json", provenance_table())
-    facts = described(description, Worth.of(description, folder)) | {
-        "id": detector_name(description),
-        "bytes": {"engine": len(files[_ENGINE].data), "model": len(model)},
-        "self_test": _logit_of_nothing(folder, description),
-    }
+    facts["id"] = detector_name(description)
+    facts["bytes"] = {"engine": len(files[_ENGINE].data), "model": len(files[_MODEL].data)}
     files["detector.json"] = _json("detector.json", facts)
     files[_VERSION] = _file(_VERSION, _version(files).encode())
     return files

@@ -40,7 +40,10 @@ async function load() {
   // On two cores, two threads took 1.3 to 1.7 times as long for 30 images: the network is small, and they wait for each
   // other. So no host needs to send the headers that SharedArrayBuffer asks for.
   ort.env.wasm.numThreads = 1;
-  const session = await ort.InferenceSession.create(model, { executionProviders: ["wasm"] });
+  const session = await ort.InferenceSession.create(model, {
+    executionProviders: ["wasm"],
+    graphOptimizationLevel: "disabled", // done when the page was made
+  });
   const network = { session, side: detector.preprocessing.image_size };
   await checkItself(network, detector.self_test);
   return { detector, table, network };
