@@ -155,7 +155,7 @@ def _sizes(files: dict[str, PageFile]) -> str:
     packed = {name: len(file.data) for name, file in files.items()}
     parts = {
         "engine": [name for name in packed if name.startswith("ort/")],
-        "detector": ["model.onnx.gz", "detector.json", "card.html"],
+        "detector": ["model.onnx.gz", "facts.json", "card.html"],
     }
     parts["page"] = [name for name in packed if not any(name in names for names in parts.values())]
     rows = [[part, f"{sum(packed[name] for name in names) / 1e6:.2f}"] for part, names in parts.items()]

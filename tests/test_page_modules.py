@@ -11,6 +11,7 @@ import PIL
 import pytest
 from PIL import Image, ImageDraw
 
+from rexnet_ai_real.cli.cells import harmless_path, harmless_text
 from rexnet_ai_real.detector.calibration import Calibration
 from rexnet_ai_real.detector.description import read_description
 from rexnet_ai_real.detector.explanation import Explanation
@@ -22,6 +23,7 @@ from rexnet_ai_real.images.remarks import remark
 from rexnet_ai_real.images.scope import out_of_scope
 from rexnet_ai_real.labels import percent
 from rexnet_ai_real.page.described import described
+from rexnet_ai_real.predict.row import columns
 from tests.javascript import run_module
 
 IMPORTS = """
@@ -30,7 +32,7 @@ import { outOfScope, remarkOn } from "./js/scope.js";
 import { verdict, percent } from "./js/verdict.js";
 import { heatOf } from "./js/heat.js";
 import { refusal } from "./js/formats.js";
-import { csv } from "./js/csv.js";
+import { COLUMNS, csv } from "./js/csv.js";
 const pixels = ({ width, height, data }) => ({ width, height, data: Uint8Array.from(data) });
 const answer = (value) => console.log(JSON.stringify(value));
 """
@@ -221,28 +223,31 @@ def test_what_browsers_do_not_read_alike_is_refused_with_a_reason(tmp_path: Path
         assert expected in ("", "not an image") or "rexnet-ai-real predict" in reason
 
 
-def test_the_table_is_csv_that_a_spreadsheet_does_not_compute(tmp_path: Path) -> None:
+def test_the_table_is_that_of_predict_and_no_spreadsheet_computes_it(tmp_path: Path) -> None:
     names = [
         "a.jpg",
         'with, comma and "quotes".png',
         "=HYPERLINK(1)",
         "+1",
         "@x",
-        "-1",
+        "-1+cmd",
         "-x",
         "new\nline",
-        "ümläut.jpg",
+        "ü.jpg",
+        "\ta",
     ]
-    said = asdict(verdicts([""], [1.5], read_description(FOLDER).calibration)[0])
+    said = asdict(verdicts([""], [-1.5], read_description(FOLDER).calibration)[0])
     verdict = {key: said[key] for key in ("label", "probability", "leaning", "reason", "remark", "logit")}
+    verdict["reason"] = "=1+1"
     result = {"verdict": verdict, "provenance": {"says": None, "verdict": "no provenance metadata"}}
     entries = [{"name": name, "result": result} for name in names] + [{"name": "b.txt", "error": "not an image"}]
 
-    text = run_module(IMPORTS + "answer(csv(argument, 'abc'));", tmp_path / "js", entries)
+    text, names_of_columns = run_module(IMPORTS + "answer([csv(argument, 'abc'), COLUMNS]);", tmp_path / "js", entries)
 
+    assert tuple(names_of_columns) == columns(provenance=True)
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
-    assert len(rows) == len(entries)
-    assert [row["path"].removeprefix("'") for row in rows] == [*names, "b.txt"]
-    assert not any(row["path"].startswith(("=", "+", "@", "-x")) for row in rows)
-    assert float(rows[0]["probability"]) == pytest.approx(verdict["probability"], abs=1e-6)
+    assert [row["path"] for row in rows] == [*map(harmless_path, names), "b.txt"]
+    assert rows[0]["reason"] == harmless_text("=1+1")
+    assert float(rows[0]["probability"]) == pytest.approx(said["probability"], abs=1e-6)
+    assert float(rows[0]["logit"]) == -1.5
     assert (rows[-1]["error"], rows[-1]["probability"], rows[-1]["detector"]) == ("not an image", "", "abc")

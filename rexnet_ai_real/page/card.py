@@ -7,12 +7,15 @@ from typing import Final
 
 from markdown_it import MarkdownIt
 
+from rexnet_ai_real.page.headers import PAGE_POLICY
+
 CARD: Final = "README.md"
 _FRONT_MATTER: Final = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 _PAGE: Final = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{title}</title>
@@ -52,4 +55,4 @@ def card_page(folder: Path) -> str:
     body = re.sub(r"<img [^>]*>", "", body)  # none is shipped, and the page asks nobody else
     found = re.search(r"<h1>(.*?)</h1>", body, re.DOTALL)
     title = re.sub(r"<[^>]+>", "", found[1]) if found else escape("Model card")
-    return _PAGE.format(title=title, body=body)
+    return _PAGE.format(title=title, body=body, policy=PAGE_POLICY)

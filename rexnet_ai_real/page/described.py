@@ -45,6 +45,7 @@ def described(description: Description, worth: Worth) -> dict[str, Any]:
             "max_bytes": limits.MAX_BYTES,
             "max_pixels": limits.MAX_PIXELS,
             "max_aspect": limits.MAX_ASPECT,
+            "max_scans": limits.MAX_SCANS,
             "far_below": remarks.FAR_BELOW,
             "blank": remarks.BLANK,
             "side": scope.SIDE,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-POLICY: Final = "; ".join(
+PAGE_POLICY: Final = "; ".join(
     (
         "default-src 'none'",
         "script-src 'self' 'wasm-unsafe-eval'",  # the second: the engine is WebAssembly, and nothing else is evaluated
@@ -14,13 +14,12 @@ POLICY: Final = "; ".join(
         "manifest-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",
-        "frame-ancestors 'none'",
     )
 )
-"""Content-Security-Policy (level 3)."""
+"""Content-Security-Policy (level 3), which the page carries itself, too: not every host sends headers."""
 
 HEADERS: Final[Mapping[str, str]] = {
-    "Content-Security-Policy": POLICY,
+    "Content-Security-Policy": f"{PAGE_POLICY}; frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",

@@ -75,7 +75,7 @@ def page_files(source: str | Path | None) -> dict[str, PageFile]:
     files["provenance.json"] = _json("provenance.json", provenance_table())
     facts["id"] = detector_name(description)
     facts["bytes"] = {"engine": len(files[_ENGINE].data), "model": len(files[_MODEL].data)}
-    files["detector.json"] = _json("detector.json", facts)
+    files["facts.json"] = _json("facts.json", facts)
     files[_VERSION] = _file(_VERSION, _version(files).encode())
     return files
 

@@ -4,33 +4,53 @@
  */
 importScripts("version.js");
 
-const CACHE = `page-${self.VERSION}`;
+/** Of this page alone: other pages may live on the same host. */
+const PREFIX = `rexnet-page ${self.registration.scope} `;
+const CACHE = PREFIX + self.VERSION;
 
-self.addEventListener("install", (event) => {
-  event.waitUntil(
-    caches.open(CACHE).then((cache) => cache.addAll(self.FILES.map((file) => new Request(file, { cache: "no-cache" })))),
-  );
-});
-
-self.addEventListener("activate", (event) => {
-  event.waitUntil(
-    caches
-      .keys()
-      .then((names) => Promise.all(names.filter((name) => name !== CACHE).map((name) => caches.delete(name))))
-      .then(() => self.clients.claim()),
-  );
-});
-
-self.addEventListener("message", ({ data }) => {
-  if (data === "take over") self.skipWaiting();
-});
-
+self.addEventListener("install", (event) => event.waitUntil(keepAll()));
+self.addEventListener("activate", (event) => event.waitUntil(forget(CACHE).then(() => self.clients.claim())));
+self.addEventListener("message", ({ data }) => data === "take over" && self.skipWaiting());
 self.addEventListener("fetch", (event) => {
-  if (event.request.method === "GET") event.respondWith(answer(event.request));
+  const { method, mode, url } = event.request;
+  if (method !== "GET" || new URL(url).origin !== self.location.origin) return;
+  event.respondWith(answer(event.request));
+  if (mode === "navigate") event.waitUntil(leaveIfGone());
 });
+
+async function keepAll() {
+  const cache = await caches.open(CACHE);
+  await Promise.all(
+    self.FILES.map(async (file) => {
+      const found = await fetch(file, { cache: "no-cache" });
+      if (!found.ok) throw new Error(`${file}: HTTP ${found.status}`);
+      // Without the mark of a redirection, with which a browser would not show a kept page.
+      await cache.put(file, new Response(await found.blob(), { headers: found.headers }));
+    }),
+  );
+}
+
+/** Removes what older versions kept; everything where no version is named. */
+async function forget(except) {
+  const names = await caches.keys();
+  return Promise.all(names.filter((name) => name.startsWith(PREFIX) && name !== except).map((name) => caches.delete(name)));
+}
 
 async function answer(request) {
-  const cache = await caches.open(CACHE);
-  const kept = await cache.match(request, { ignoreSearch: true });
-  return kept ?? fetch(request);
+  return (await caches.match(request, { ignoreSearch: true, cacheName: CACHE })) ?? fetch(request);
+}
+
+/** Another site may answer at this address by now, as on the ports of one's own machine: it must not stay hidden. */
+async function leaveIfGone() {
+  let version;
+  try {
+    const found = await fetch("version.js", { cache: "no-store" });
+    version = found.ok ? await found.text() : "";
+  } catch {
+    return; // no network: this is what the page is kept for
+  }
+  if (version.startsWith("self.VERSION")) return;
+  await self.registration.unregister();
+  await forget();
+  for (const client of await self.clients.matchAll({ type: "window" })) client.navigate(client.url);
 }

@@ -1,15 +1,20 @@
-/** Results as a CSV file, in the columns of `rexnet-ai-real predict`. */
+/** Results as a CSV file, in the columns of `rexnet-ai-real predict --provenance`. */
 
-const COLUMNS = [
+export const COLUMNS = [
   "path", "label", "probability", "leaning", "reason", "remark", "logit", "error", "detector", "provenance_says", "provenance",
 ]; // prettier-ignore
+
+const NUMBERS = new Set(["probability", "logit"]);
 
 /**
  * @param {import("./main.js").Entry[]} entries
  * @param {string} detector its id.
  */
 export function csv(entries, detector) {
-  const lines = entries.map((entry) => COLUMNS.map((column) => cell(values(entry, detector)[column])).join(","));
+  const lines = entries.map((entry) => {
+    const row = values(entry, detector);
+    return COLUMNS.map((column) => cell(NUMBERS.has(column) ? row[column] : guarded(column, row[column]))).join(",");
+  });
   return `${[COLUMNS.join(","), ...lines].join("\r\n")}\r\n`;
 }
 
@@ -22,11 +27,16 @@ function values({ name, result, error }, detector) {
   };
 }
 
+/** A spreadsheet would compute what begins like a formula, and a file's name may be anybody's. As cli/cells.py does. */
+function guarded(column, value) {
+  const text = String(value ?? "");
+  if (!/^[=+\-@\t\r\n]/.test(text)) return text;
+  return column === "path" ? `./${text}` : `'${text}`;
+}
+
 function cell(value) {
   const text = String(value ?? "");
-  // A spreadsheet would compute what begins like a formula, and a file's name may be anybody's.
-  const safe = /^[=+@\t\r]|^-(?![\d.])/.test(text) ? `'${text}` : text;
-  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 /** Lets the browser save a text as a file. */

@@ -16,7 +16,7 @@ const STRIP = 1 << 22;
 
 /**
  * @param {Uint8Array} bytes the whole file.
- * @param {{max_pixels: number, max_side: number}} limits
+ * @param {{max_pixels: number, max_aspect: number, max_scans: number}} limits
  * @param {number | null} enough pixels a side that suffice of a JPEG; null: all that the file holds.
  * @returns {Promise<{pixels: Pixels, width: number, height: number}>} the pixels, and the image's own size.
  */
@@ -24,6 +24,9 @@ export async function decode(bytes, limits, enough) {
   const why = refusal(bytes) ?? incomplete(bytes);
   if (why) throw new Unreadable(why);
   const format = sniff(bytes);
+  if (format === "JPEG" && scans(bytes) > limits.max_scans) {
+    throw new Unreadable(`JPEG with more than ${limits.max_scans} scans`);
+  }
   checkSize(declaredSize(format, bytes), limits);
   const bitmap = await bitmapOf(bytes, format);
   try {
@@ -128,6 +131,13 @@ function scanStart(bytes) {
     at += bytes[at + 1] === 0xff ? 1 : 2 + ((bytes[at + 2] << 8) | bytes[at + 3]);
   }
   return bytes.length;
+}
+
+/** Passes over the pixels; each costs as much time as the first, whatever it brings. */
+function scans(bytes) {
+  let found = 0;
+  for (let at = bytes.indexOf(0xff); at >= 0; at = bytes.indexOf(0xff, at + 1)) if (bytes[at + 1] === 0xda) found++;
+  return found;
 }
 
 function lastEnd(bytes) {

@@ -2,8 +2,6 @@
  * What an image file is, from its first bytes, and whether this page can judge it as the Python package does.
  */
 
-/** @typedef {{name: string, isReduced: boolean}} Format name as people say it; whether Pillow decodes it reduced. */
-
 const text = (bytes, start, end) => String.fromCharCode(...bytes.subarray(start, end));
 const starts = (bytes, ...values) => values.every((value, index) => bytes[index] === value);
 

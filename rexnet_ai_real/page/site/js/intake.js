@@ -1,13 +1,16 @@
 /** The ways in which images come to the page: dropped, pasted, chosen, a whole folder, or from the camera. */
 
+import { byName } from "./names.js";
+
 /** What macOS and Windows put into folders, and nobody means. */
 const PASSED_OVER = /\/(\.DS_Store|\._[^/]*|Thumbs\.db|desktop\.ini|__MACOSX\/.*)$/i;
 
 /**
- * @typedef {{file: File, name: string}} Given A file and its path as people know it.
+ * @typedef {{file?: File, name: string, error?: string}} Given A file and its path as people know it, or why it cannot be read.
  * @param {(given: Given[]) => void} take
+ * @param {() => void} wait called while a folder is walked.
  */
-export function listen(take) {
+export function listen(take, wait) {
   for (const id of ["files", "folder", "camera"]) {
     const input = /** @type {HTMLInputElement} */ (document.getElementById(id));
     input.addEventListener("change", () => {
@@ -20,10 +23,10 @@ export function listen(take) {
     const files = Array.from(clipboardData?.files ?? []);
     if (files.length) take(files.map((file) => ({ file, name: file.name || "pasted image" })));
   });
-  listenToDrops(take);
+  listenToDrops(take, wait);
 }
 
-function listenToDrops(take) {
+function listenToDrops(take, wait) {
   const page = document.documentElement;
   let depth = 0; // each element below says that it is entered and left
   const mark = (change) => {
@@ -40,33 +43,39 @@ function listenToDrops(take) {
     const items = Array.from(event.dataTransfer?.items ?? []).filter(({ kind }) => kind === "file");
     // Both must be asked for before this function waits for anything: afterwards the list is empty.
     const entries = items.map((item) => ({ entry: item.webkitGetAsEntry?.(), file: item.getAsFile() }));
-    const found = await Promise.all(
-      entries.map(({ entry, file }) => (entry?.isDirectory ? filesBelow(entry, entry.name) : file ? [{ file, name: file.name }] : [])),
-    );
-    take(wanted(found.flat()));
+    if (entries.some(({ entry }) => entry?.isDirectory)) wait();
+    const found = [];
+    for (const { entry, file } of entries) {
+      if (entry?.isDirectory) await addFilesBelow(found, entry, entry.name);
+      else if (file) found.push({ file, name: file.name });
+    }
+    take(wanted(found));
   });
 }
 
-/** Every file in a folder that was dropped, folders in it included. */
-async function filesBelow(folder, path) {
+/** Every file in a folder that was dropped, folders in it included. What cannot be read is told by its name. */
+async function addFilesBelow(found, folder, path) {
   const reader = folder.createReader();
-  const entries = [];
-  for (;;) {
-    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject)); // 100 at a time
-    if (!some.length) break;
-    entries.push(...some);
+  try {
+    for (;;) {
+      const entries = await new Promise((resolve, reject) => reader.readEntries(resolve, reject)); // 100 at a time
+      if (!entries.length) return;
+      for (const entry of entries) await addEntry(found, entry, `${path}/${entry.name}`);
+    }
+  } catch (error) {
+    found.push({ name: path, error: `the folder cannot be read: ${error.message}` });
   }
-  const found = [];
-  for (const entry of entries) {
-    const name = `${path}/${entry.name}`;
-    if (entry.isDirectory) found.push(...(await filesBelow(entry, name)));
-    else found.push({ file: await new Promise((resolve, reject) => entry.file(resolve, reject)), name });
+}
+
+async function addEntry(found, entry, name) {
+  if (entry.isDirectory) return addFilesBelow(found, entry, name);
+  try {
+    found.push({ file: await new Promise((resolve, reject) => entry.file(resolve, reject)), name });
+  } catch (error) {
+    found.push({ name, error: `it cannot be read: ${error.message}` });
   }
-  return found;
 }
 
 function wanted(given) {
-  return given
-    .filter(({ name }) => !PASSED_OVER.test(name))
-    .sort((one, other) => one.name.localeCompare(other.name, "en", { numeric: true }));
+  return given.filter(({ name }) => !PASSED_OVER.test(name)).sort((one, other) => byName(one.name, other.name));
 }

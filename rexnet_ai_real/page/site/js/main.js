@@ -10,7 +10,7 @@ import { explainWorth } from "./worth.js";
 
 /**
  * @typedef {object} Entry One file that was given.
- * @property {File} file
+ * @property {File} [file]
  * @property {string} name
  * @property {object} [result] as worker.js judges.
  * @property {string} [error] why there is no answer.
@@ -28,9 +28,12 @@ let isWorking = false;
 let detector = null;
 let drawn = 0;
 
+/** Whether the next answer is the first of what was given last, and is to be shown large. */
+let isNew = true;
+
 const table = new Table((entry) => choose(entry));
 const engine = new Engine({ loading: showLoading, ready: start, failed: fail });
-listen(take);
+listen(take, () => (get("state").textContent = "Reading the folder …"));
 get("cancel").addEventListener("click", cancel);
 get("clear").addEventListener("click", clear);
 get("download").addEventListener("click", () => save(csv(table.visible, detector.id), "verdicts.csv"));
@@ -58,7 +61,7 @@ function start(ready) {
 function fail(reason) {
   get("loading").classList.add("done");
   document.documentElement.classList.add("failed");
-  get("state").textContent = reason;
+  get("state").textContent = `${reason[0].toUpperCase()}${reason.slice(1)}`;
 }
 
 /** @param {import("./intake.js").Given[]} given */
@@ -67,29 +70,36 @@ function take(given) {
     get("state").textContent = "There is no file in what was given.";
     return;
   }
-  waiting.push(...given);
-  get("state").textContent = detector ? "Judging …" : get("state").textContent;
+  for (const entry of given) waiting.push(entry);
+  isNew = true;
+  if (detector) get("state").textContent = `Judging ${count(waiting.length)} …`;
   work();
+}
+
+function count(images) {
+  return images === 1 ? "1 image" : `${images} images`;
 }
 
 async function work() {
   if (isWorking || !detector) return;
   isWorking = true;
-  const first = entries.length;
   while (waiting.length) {
     const entry = waiting.shift();
-    entries.push(entry);
+    const batch = entries;
     try {
-      entry.result = await engine.judge(entry.file);
+      if (!entry.error) entry.result = await engine.judge(entry.file);
     } catch (error) {
       entry.error = error.message;
     }
-    if (!entries.includes(entry)) continue; // cleared meanwhile
-    if (entries.length === first + 1) choose(entry);
-    show(waiting.length === 0);
+    if (batch !== entries) continue; // cleared meanwhile
+    entries.push(entry);
+    if (isNew) choose(entry);
+    isNew = false;
+    show();
   }
   isWorking = false;
-  show(true);
+  show();
+  get("state").textContent = entries.length ? "Ready for more." : "Ready.";
 }
 
 function choose(entry) {
@@ -97,31 +107,31 @@ function choose(entry) {
   if (entries.length > 1) get("one").scrollIntoView({ block: "nearest" });
 }
 
-function show(isEnd) {
-  const judged = entries.filter(({ result, error }) => result || error);
-  const total = judged.length + waiting.length;
+function show() {
+  const total = entries.length + waiting.length;
   get("all").hidden = total < 2;
   get("cancel").hidden = !waiting.length;
   get("working").hidden = !waiting.length;
-  get("working").value = total ? judged.length / total : 0;
-  get("count").textContent = waiting.length ? `${judged.length} of ${total} judged` : `${total} images`;
-  get("state").textContent = waiting.length ? `Judging ${judged.length + 1} of ${total} …` : "Ready for more.";
-  if (!isEnd && performance.now() - drawn < REDRAW) return;
+  get("working").value = total ? entries.length / total : 0;
+  get("count").textContent = waiting.length ? `${entries.length} of ${total} judged` : count(total);
+  if (waiting.length && performance.now() - drawn < REDRAW) return;
+  table.show(entries);
   drawn = performance.now();
-  table.show(judged);
 }
 
 function cancel() {
   waiting = [];
+  engine.abandon();
   get("cancel").hidden = true;
 }
 
 function clear() {
   waiting = [];
+  engine.abandon();
   entries = [];
+  isNew = true;
   get("one").hidden = true;
-  table.show([]);
-  get("all").hidden = true;
+  show();
   get("state").textContent = "Ready.";
   get("files").focus();
 }

@@ -1,5 +1,6 @@
 /** The table of all results: sorted, filtered, and no longer than a browser shows with ease. */
 
+import { byName } from "./names.js";
 import { percent } from "./verdict.js";
 
 const get = (id) => document.getElementById(id);
@@ -60,7 +61,7 @@ export class Table {
       const isIt = button.dataset.sort === this.order.by;
       button.closest("th").setAttribute("aria-sort", isIt ? (this.order.isUp ? "ascending" : "descending") : "none");
     }
-    get("rows").replaceChildren(...visible.slice(0, this.shown).map((entry) => this.row(entry)));
+    place(visible.slice(0, this.shown).map((entry) => this.row(entry)));
     get("more").hidden = visible.length <= this.shown;
   }
 
@@ -99,7 +100,19 @@ function key(entry, by) {
 }
 
 function compare(one, other) {
-  return typeof one === "number" ? one - other : one.localeCompare(other, "en", { numeric: true });
+  return typeof one === "number" ? one - other : byName(one, other);
+}
+
+/** Rows that stay are left alone: moved, they would lose the focus, and a click that is under way. */
+function place(rows) {
+  const body = get("rows");
+  const wanted = new Set(rows);
+  for (const row of [...body.children]) if (!wanted.has(row)) row.remove();
+  let next = body.firstElementChild;
+  for (const row of rows) {
+    if (row === next) next = next.nextElementSibling;
+    else body.insertBefore(row, next);
+  }
 }
 
 function cell(content, className = "") {
@@ -110,10 +123,10 @@ function cell(content, className = "") {
 }
 
 function thumbnail({ result }) {
-  const canvas = document.createElement("canvas");
-  canvas.setAttribute("aria-hidden", "true");
-  canvas.width = result?.thumbnail.width ?? 1;
-  canvas.height = result?.thumbnail.height ?? 1;
-  if (result) canvas.getContext("2d").putImageData(result.thumbnail, 0, 0);
-  return canvas;
+  const image = document.createElement("img");
+  image.alt = "";
+  if (!result) return image;
+  image.src = URL.createObjectURL(result.thumbnail);
+  image.onload = () => URL.revokeObjectURL(image.src);
+  return image;
 }

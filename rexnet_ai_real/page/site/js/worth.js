@@ -16,9 +16,12 @@ export function explainWorth(detector) {
 async function showCard() {
   if (get("worth-card").hasChildNodes()) return;
   try {
-    const text = await (await fetch("card.html")).text();
-    const article = new DOMParser().parseFromString(text, "text/html").querySelector("article");
-    if (article) get("worth-card").replaceChildren(document.adoptNode(article));
+    const answer = await fetch("card.html");
+    const article = answer.ok && new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("article");
+    if (!article) throw new Error("no card");
+    // Elsewhere than here: to leave this page would lose its results.
+    for (const link of article.querySelectorAll("a")) Object.assign(link, { target: "_blank", rel: "noopener" });
+    get("worth-card").replaceChildren(document.adoptNode(article));
   } catch {
     get("worth-card").replaceChildren(paragraph("The model card could not be loaded."));
   }
