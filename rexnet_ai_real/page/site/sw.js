@@ -7,6 +7,8 @@ importScripts("version.js");
 /** Of this page alone: other pages may live on the same host. */
 const PREFIX = `rexnet-page ${self.registration.scope} `;
 const CACHE = PREFIX + self.VERSION;
+/** Milliseconds that a visit waits for the network before it shows what is kept. */
+const PATIENCE = 1000;
 
 self.addEventListener("install", (event) => event.waitUntil(keepAll()));
 self.addEventListener("activate", (event) => event.waitUntil(forget(CACHE).then(() => self.clients.claim())));
@@ -14,8 +16,7 @@ self.addEventListener("message", ({ data }) => data === "take over" && self.skip
 self.addEventListener("fetch", (event) => {
   const { method, mode, url } = event.request;
   if (method !== "GET" || new URL(url).origin !== self.location.origin) return;
-  event.respondWith(answer(event.request));
-  if (mode === "navigate") event.waitUntil(leaveIfGone());
+  event.respondWith(mode === "navigate" ? visit(event.request) : answer(event.request));
 });
 
 async function keepAll() {
@@ -41,16 +42,19 @@ async function answer(request) {
 }
 
 /** Another site may answer at this address by now, as on the ports of one's own machine: it must not stay hidden. */
-async function leaveIfGone() {
-  let version;
-  try {
-    const found = await fetch("version.js", { cache: "no-store" });
-    version = found.ok ? await found.text() : "";
-  } catch {
-    return; // no network: this is what the page is kept for
-  }
-  if (version.startsWith("self.VERSION")) return;
+async function visit(request) {
+  if (!(await isGone())) return answer(request);
   await self.registration.unregister();
   await forget();
-  for (const client of await self.clients.matchAll({ type: "window" })) client.navigate(client.url);
+  return fetch(request);
+}
+
+/** Whether this address answers, and with something else than this page, whatever its version. */
+async function isGone() {
+  try {
+    const found = await fetch("version.js", { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
+    return !found.ok || !(await found.text()).startsWith("self.VERSION");
+  } catch {
+    return false; // no network, or a slow one: this is what the page is kept for
+  }
 }
