@@ -6,6 +6,7 @@ import http.client
 import io
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -23,6 +24,7 @@ from rexnet_ai_real.data.scenes import render
 from rexnet_ai_real.detector.ready import FOLDER
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.export.__main__ import main as export
+from rexnet_ai_real.export.request import PAGE_FILES, Request, check_request
 from rexnet_ai_real.labels import AI
 from rexnet_ai_real.page.__main__ import main as page_command
 from rexnet_ai_real.page.card import card_page
@@ -228,10 +230,48 @@ def test_export_writes_a_folder_for_any_host(
     written = {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
     assert written == {name: file.data for name, file in files.items()}
     assert export(["ready", str(out), "--formats", "web"]) == 2
-    assert "--overwrite" in capsys.readouterr().err
+    assert "holds a page already: --overwrite" in capsys.readouterr().err
     assert export(["ready", str(out), "--formats", "web", "--overwrite"]) == 0
     assert export(["ready", str(tmp_path / "both"), "--formats", "web", "onnx"]) == 2
     assert not (tmp_path / "both").exists()
+
+
+@pytest.mark.parametrize("place", [".", "site", "..", "../other", "../thesis"])
+def test_a_page_replaces_no_detector(place: str, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    for name in ("model", "other"):
+        shutil.copytree(FOLDER, tmp_path / name)
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.txt").write_text("years of work")
+    before = sorted(tmp_path.rglob("*"))
+    assert export([str(model), str(model / place), "--formats", "web", "--overwrite"]) == 2
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_detector_replaces_no_page(tmp_path: Path) -> None:
+    for name in (*PAGE_FILES, "detector.json"):
+        (tmp_path / name).touch()
+    with pytest.raises(UserError, match="no exported detector"):
+        check_request(tmp_path, Request(("onnx",), overwrite=True))
+
+
+@pytest.mark.parametrize(
+    "vain",
+    [
+        ["--push-to-hub", "me/it"],
+        ["--average-weights"],
+        ["--license", "mit"],
+        ["--input", "float32"],
+        ["--images", "."],
+        ["--release", "a", "1", "--left-out", ".", "--collections", "a.csv"],
+    ],
+)
+def test_what_has_no_effect_on_a_page_is_refused(
+    vain: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export(["ready", str(tmp_path / "site"), "--formats", "web", *vain]) == 2
+    assert vain[0] in capsys.readouterr().err
+    assert not (tmp_path / "site").exists()
 
 
 def test_a_detector_of_several_views_is_refused(tmp_path: Path) -> None:
