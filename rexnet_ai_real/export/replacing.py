@@ -28,6 +28,7 @@ def replacing(out: Path, overwrite: bool) -> Iterator[Path]:
 
     Raises:
         Stopped: the system refuses something.
+        UserError: it also refuses to put back what was there; the message says where that is.
     """
     try:
         with _replaced(out.absolute(), overwrite) as temporary:
@@ -51,8 +52,18 @@ def _replaced(out: Path, overwrite: bool) -> Iterator[Path]:
         temporary.rename(out)
     except BaseException:
         if old.is_dir() and not out.exists():
-            old.rename(out)
+            _put_back(old, out)
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)  # only now: until the new one is in place, it is the only copy
+
+
+def _put_back(old: Path, out: Path) -> None:
+    try:
+        old.rename(out)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UserError(
+            f"{out} could neither be replaced nor put back: {reason}. What it held is in {old}: rename that to {out.name}"
+        ) from error
