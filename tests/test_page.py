@@ -26,6 +26,7 @@ from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.export.__main__ import main as export
 from rexnet_ai_real.export.request import PAGE_FILES, Request, check_request
 from rexnet_ai_real.labels import AI
+from rexnet_ai_real.page import site
 from rexnet_ai_real.page.__main__ import main as page_command
 from rexnet_ai_real.page.card import card_page
 from rexnet_ai_real.page.headers import HEADERS
@@ -190,6 +191,25 @@ def test_a_strangers_card_stays_text(tmp_path: Path) -> None:
     assert "<img" not in made
     assert "x: y" not in made
     assert "No model card" in card_page(tmp_path / "nowhere")
+
+
+def test_links_of_a_card_lead_to_the_web_or_to_places_in_it(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text(
+        "[a](https://a.org) [b](HTTP://b.org) [c](#c) <https://d.org> [e](ms-word:ofe|u|x) [f](search-ms:x) [g](tel:1) "
+        "[h](h.md) [i](/i) [j](//j.org) <tel:2> <k@l.org> [m][m]\n\n[m]: file:///m\n"
+    )
+
+    found = re.findall(r'href="([^"]*)"', card_page(tmp_path).partition("<article>")[2])
+
+    assert found == ["https://a.org", "HTTP://b.org", "#c", "https://d.org"]
+
+
+def test_stray_files_beside_the_page_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("index.html", ".DS_Store", "index.html~", "main.js.orig"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(site, "SOURCE", tmp_path)
+
+    assert [name for name, _ in site._written_by_hand()] == ["index.html"]
 
 
 @pytest.mark.parametrize("path", ["/", "/js/main.js", "/nothing", "/../pyproject.toml", "/%2e%2e/pyproject.toml"])

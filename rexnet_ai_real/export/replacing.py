@@ -65,5 +65,5 @@ def _put_back(old: Path, out: Path) -> None:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UserError(
-            f"{out} could neither be replaced nor put back: {reason}. What it held is in {old}: rename that to {out.name}"
+            f"{out} could neither be replaced nor put back: {reason}. What it held is in {old}: rename that folder"
         ) from error

@@ -82,7 +82,7 @@ def page_files(source: str | Path | None) -> dict[str, PageFile]:
 
 def _written_by_hand() -> Iterator[tuple[str, PageFile]]:
     for path in sorted(SOURCE.rglob("*")):
-        if path.is_file():
+        if path.is_file() and path.suffix in MEDIA_TYPES:  # not what an editor or a file manager left there
             name = path.relative_to(SOURCE).as_posix()
             yield name, _file(name, path.read_bytes())
 
