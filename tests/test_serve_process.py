@@ -180,7 +180,9 @@ def test_the_container_is_pinned_watched_and_without_rights() -> None:
     assert all((CHECKOUT / name).exists() for name in copied)
 
 
-@pytest.mark.parametrize("wrong", [["--port", "65536"], ["--timeout", "soon"], ["--queue", "0"], ["--queue", "3"]])
+@pytest.mark.parametrize(
+    "wrong", [["--port", "65536"], ["--timeout", "soon"], ["--timeout", "0"], ["--queue", "0"], ["--queue", "3"]]
+)
 def test_wrong_arguments(wrong: list[str]) -> None:
     try:
         code = command.main(wrong)
