@@ -7,13 +7,15 @@ import io
 import json
 import re
 import shutil
+import socket
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import TYPE_CHECKING, Literal
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pytest
@@ -212,7 +214,9 @@ def test_stray_files_beside_the_page_are_passed_over(tmp_path: Path, monkeypatch
     assert [name for name, _ in site._written_by_hand()] == ["index.html"]
 
 
-@pytest.mark.parametrize("path", ["/", "/js/main.js", "/nothing", "/../pyproject.toml", "/%2e%2e/pyproject.toml"])
+@pytest.mark.parametrize(
+    "path", ["/", "/js/main.js", "/nothing", "/../pyproject.toml", "/%2e%2e/pyproject.toml", "http://["]
+)
 def test_every_answer_has_the_headers_and_only_the_page_is_served(address: str, path: str) -> None:
     host = address.removeprefix("http://").strip("/")
     answers = []
@@ -228,6 +232,44 @@ def test_every_answer_has_the_headers_and_only_the_page_is_served(address: str, 
     assert status == head_status == (200 if path in ("/", "/js/main.js") else 404)
     assert int(length or 0) == int(head_length or -1) == read
     assert head_read == 0
+
+
+def test_a_file_that_the_browser_keeps_is_not_sent_again(address: str) -> None:
+    connection = http.client.HTTPConnection(address.removeprefix("http://").strip("/"))
+    answers = []
+    for etag in ("", '"another"', None):
+        connection.request("GET", "/model.onnx.gz", headers={"If-None-Match": answers[0][1] if etag is None else etag})
+        response = connection.getresponse()
+        answers.append((response.status, str(response.getheader("ETag")), len(response.read())))
+    connection.close()
+    assert [status for status, _, _ in answers] == [200, 200, 304]
+    assert len({etag for _, etag, _ in answers}) == 1
+    assert answers[2][2] == 0
+
+
+def test_a_tab_closed_while_loading_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    ended = Event()
+
+    class Server(PageServer):
+        def shutdown_request(self, request: Any) -> None:
+            super().shutdown_request(request)
+            ended.set()
+
+    server = Server({"index.html": PageFile("text/html", bytes(50_000_000))}, "127.0.0.1", 0)
+    with serving(server):
+        tab = socket.create_connection(("127.0.0.1", server.server_port))
+        tab.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert tab.recv(99)
+        tab.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closed with a reset
+        tab.close()
+        assert ended.wait(20)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="there is no IPv6 here")
+def test_the_page_on_ipv6() -> None:
+    with PageServer({}, "::1", 0) as server:
+        assert server.address == f"http://[::1]:{server.server_port}/"
 
 
 def test_a_taken_port_and_a_run_without_graph_are_one_sentence(
