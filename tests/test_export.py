@@ -38,6 +38,7 @@ from rexnet_ai_real.export import __main__ as export
 from rexnet_ai_real.export import folder, int8, making, parity, request
 from rexnet_ai_real.export.graph import CannotExport, ExportedNetwork, has_exact_map, onnx_graph
 from rexnet_ai_real.export.parity import Answers, ParityFailed
+from rexnet_ai_real.export.replacing import replacing
 from rexnet_ai_real.export.sample import Sample
 from rexnet_ai_real.export.timm_form import timm_config
 from rexnet_ai_real.export.weights import mean_weights, with_new_statistics
@@ -481,6 +482,31 @@ def test_a_disk_that_refuses_leaves_the_old_folder(
     assert f": {os.strerror(code).lower()}. Nothing was written. Make room there" in capsys.readouterr().err
     assert sorted(path.name for path in model.iterdir()) == ["detector.json", "model.safetensors"]
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("refused", [{2}, {2, 3}])
+def test_what_cannot_be_replaced_is_put_back_or_kept(
+    refused: set[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "weights").write_text("the only copy")
+    renamed, rename = 0, Path.rename
+
+    def refuses(path: Path, target: Path) -> Path:
+        nonlocal renamed
+        renamed += 1
+        if renamed in refused:
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuses)
+    with pytest.raises(UserError) as told, replacing(out, overwrite=True):
+        pass
+    [kept] = tmp_path.iterdir()
+    assert (kept / "weights").read_text() == "the only copy"
+    assert (kept == out) == (3 not in refused)
+    assert str(kept) in str(told.value)
 
 
 # timm

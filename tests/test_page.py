@@ -6,13 +6,16 @@ import http.client
 import io
 import json
 import re
+import shutil
+import socket
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import TYPE_CHECKING, Literal
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pytest
@@ -23,7 +26,9 @@ from rexnet_ai_real.data.scenes import render
 from rexnet_ai_real.detector.ready import FOLDER
 from rexnet_ai_real.errors import UserError
 from rexnet_ai_real.export.__main__ import main as export
+from rexnet_ai_real.export.request import PAGE_FILES, Request, check_request
 from rexnet_ai_real.labels import AI
+from rexnet_ai_real.page import site
 from rexnet_ai_real.page.__main__ import main as page_command
 from rexnet_ai_real.page.card import card_page
 from rexnet_ai_real.page.headers import HEADERS, PAGE_POLICY
@@ -196,7 +201,28 @@ def test_a_strangers_card_stays_text(tmp_path: Path) -> None:
     assert "No model card" in card_page(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("path", ["/", "/js/main.js", "/nothing", "/../pyproject.toml", "/%2e%2e/pyproject.toml"])
+def test_links_of_a_card_lead_to_the_web_or_to_places_in_it(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text(
+        "[a](https://a.org) [b](HTTP://b.org) [c](#c) <https://d.org> [e](ms-word:ofe|u|x) [f](search-ms:x) [g](tel:1) "
+        "[h](h.md) [i](/i) [j](//j.org) <tel:2> <k@l.org> [m][m]\n\n[m]: file:///m\n"
+    )
+
+    found = re.findall(r'href="([^"]*)"', card_page(tmp_path).partition("<article>")[2])
+
+    assert found == ["https://a.org", "HTTP://b.org", "#c", "https://d.org"]
+
+
+def test_stray_files_beside_the_page_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("index.html", ".DS_Store", "index.html~", "main.js.orig"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(site, "SOURCE", tmp_path)
+
+    assert [name for name, _ in site._written_by_hand()] == ["index.html"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/js/main.js", "/nothing", "/../pyproject.toml", "/%2e%2e/pyproject.toml", "x://["]
+)
 def test_every_answer_has_the_headers_and_only_the_page_is_served(address: str, path: str) -> None:
     host = address.removeprefix("http://").strip("/")
     answers = []
@@ -212,6 +238,44 @@ def test_every_answer_has_the_headers_and_only_the_page_is_served(address: str, 
     assert status == head_status == (200 if path in ("/", "/js/main.js") else 404)
     assert int(length or 0) == int(head_length or -1) == read
     assert head_read == 0
+
+
+def test_a_file_that_the_browser_keeps_is_not_sent_again(address: str) -> None:
+    connection = http.client.HTTPConnection(address.removeprefix("http://").strip("/"))
+    answers: list[tuple[int, str, int]] = []
+    for etag in ("", '"another"', None):
+        connection.request("GET", "/model.onnx.gz", headers={"If-None-Match": answers[0][1] if etag is None else etag})
+        response = connection.getresponse()
+        answers.append((response.status, str(response.getheader("ETag")), len(response.read())))
+    connection.close()
+    assert [status for status, _, _ in answers] == [200, 200, 304]
+    assert len({etag for _, etag, _ in answers}) == 1
+    assert answers[2][2] == 0
+
+
+def test_a_tab_closed_while_loading_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    ended = Event()
+
+    class Server(PageServer):
+        def shutdown_request(self, request: Any) -> None:
+            super().shutdown_request(request)
+            ended.set()
+
+    server = Server({"index.html": PageFile("text/html", bytes(50_000_000))}, "127.0.0.1", 0)
+    with serving(server):
+        tab = socket.create_connection(("127.0.0.1", server.server_port))
+        tab.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert tab.recv(99)
+        tab.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closed with a reset
+        tab.close()
+        assert ended.wait(20)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="there is no IPv6 here")
+def test_the_page_on_ipv6() -> None:
+    with PageServer({}, "::1", 0) as server:
+        assert server.address == f"http://[::1]:{server.server_port}/"
 
 
 def test_a_taken_port_and_a_run_without_graph_are_one_sentence(
@@ -234,10 +298,48 @@ def test_export_writes_a_folder_for_any_host(
     written = {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
     assert written == {name: file.data for name, file in files.items()}
     assert export(["ready", str(out), "--formats", "web"]) == 2
-    assert "--overwrite" in capsys.readouterr().err
+    assert "holds a page already: --overwrite" in capsys.readouterr().err
     assert export(["ready", str(out), "--formats", "web", "--overwrite"]) == 0
     assert export(["ready", str(tmp_path / "both"), "--formats", "web", "onnx"]) == 2
     assert not (tmp_path / "both").exists()
+
+
+@pytest.mark.parametrize("place", [".", "site", "..", "../other", "../thesis"])
+def test_a_page_replaces_no_detector(place: str, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    for name in ("model", "other"):
+        shutil.copytree(FOLDER, tmp_path / name)
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.txt").write_text("years of work")
+    before = sorted(tmp_path.rglob("*"))
+    assert export([str(model), str(model / place), "--formats", "web", "--overwrite"]) == 2
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_detector_replaces_no_page(tmp_path: Path) -> None:
+    for name in (*PAGE_FILES, "detector.json"):
+        (tmp_path / name).touch()
+    with pytest.raises(UserError, match="no exported detector"):
+        check_request(tmp_path, Request(("onnx",), overwrite=True))
+
+
+@pytest.mark.parametrize(
+    "vain",
+    [
+        ["--push-to-hub", "me/it"],
+        ["--average-weights"],
+        ["--license", "mit"],
+        ["--input", "float32"],
+        ["--images", "."],
+        ["--release", "a", "1", "--left-out", ".", "--collections", "a.csv"],
+    ],
+)
+def test_what_has_no_effect_on_a_page_is_refused(
+    vain: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export(["ready", str(tmp_path / "site"), "--formats", "web", *vain]) == 2
+    assert vain[0] in capsys.readouterr().err
+    assert not (tmp_path / "site").exists()
 
 
 def test_a_detector_of_several_views_is_refused(tmp_path: Path) -> None:

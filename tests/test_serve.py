@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from rexnet_ai_real import Detector
 from rexnet_ai_real.page.headers import HEADERS
+from rexnet_ai_real.serve import judge
 from rexnet_ai_real.serve.app import Service, application
 from rexnet_ai_real.serve.gate import SECURITY
 from tests.serving import DETECT, PAGE, asking, get, picture, post, problem, running
@@ -173,7 +175,60 @@ def test_an_engine_that_fails_is_told_and_goes_on(
     assert get(service, "/healthz").json() == {"status": "ok"}
 
 
+@pytest.mark.parametrize(("error", "status"), [(MemoryError("secret"), 503), (ValueError("secret"), 500)])
+@pytest.mark.parametrize("where", ["prepared", "judged"])
+def test_what_the_service_fails_at_is_not_the_clients_fault(
+    service: Service,
+    error: Exception,
+    status: int,
+    where: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    if where == "prepared":
+        monkeypatch.setattr(judge, "read_with_remarks", fail)
+    else:
+        monkeypatch.setattr(service.judge._engine, "logits", fail)
+    alone = post(service, content=GOOD)
+    assert "cannot be read" not in problem(alone, status)
+    assert alone.headers.get("retry-after") == ("1" if status == 503 else None)
+    many = post(service, files=[("a", GOOD), ("b", b"no image")])
+    assert many.status_code == 200
+    failed, unreadable = (result["error"] for result in many.json()["results"])
+    assert failed.startswith("The service")
+    assert unreadable == ("not an image" if where == "judged" else failed)
+    assert type(error).__name__ in caplog.text
+    assert "in fail\n" in caplog.text
+    assert "secret" not in alone.text + many.text + caplog.text
+
+
+def test_damaged_weights_are_the_services_fault(
+    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(judge, "logits_of_views", lambda _, views: np.full(len(views), np.nan, np.float32))
+    assert "weights" not in problem(post(service, content=GOOD), 500)
+    assert "DamagedWeights" in caplog.text
+
+
 # Manners
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        ("application/json, image/png;q=0", "application/json"),
+        ("image/png; q=0.5, application/json", "application/json"),
+        ("image/png;q=much", "application/json"),
+        ("*/*", "application/json"),
+        ("Image/PNG, */*;q=0.5", "image/png"),
+        ("application/json;q=0.1, image/png;q=0.2", "image/png"),
+    ],
+)
+def test_the_type_that_is_preferred(service: Service, accept: str, media_type: str) -> None:
+    assert post(service, content=GOOD, headers={"accept": accept}).headers["content-type"] == media_type
 
 
 def test_every_answer_has_its_headers(service: Service) -> None:
@@ -205,6 +260,13 @@ def test_nothing_is_written_to_disk(service: Service, monkeypatch: pytest.Monkey
     assert len(large) > 6_000_000
     answered = post(service, files=[("a", ("secret.bmp", large)), ("b", ("b.jpg", GOOD))])
     assert [result["error"] for result in answered.json()["results"]] == [None, None]
+
+
+@pytest.mark.parametrize("sent", [b"secret", b"--b\rsecret", b"--b\r\nse cret: x\r\n", b"--b\r\na: b\rsecret"])
+def test_a_damaged_form_is_not_logged(service: Service, sent: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        problem(post(service, content=sent, headers={"content-type": "multipart/form-data; boundary=b"}), 400)
+    assert not [record for record in caplog.records if record.name.startswith("python_multipart")]
 
 
 def test_neither_log_nor_metrics_say_what_was_sent(service: Service, caplog: pytest.LogCaptureFixture) -> None:

@@ -143,6 +143,12 @@ def test_a_file_that_holds_no_keys(text: str, words: str, tmp_path: Path) -> Non
         Keys.read(tmp_path / "keys")
 
 
+def test_a_file_of_too_many_keys_is_refused_and_not_cut(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("key-0123456789-0123456789-012345\n" * (1 << 15))
+    with pytest.raises(UserError, match="more than 1,048,576 bytes"):
+        Keys.read(tmp_path / "keys")
+
+
 def test_while_it_stops_new_requests_are_refused_and_accepted_ones_answered(
     detector: Detector, held: threading.Event
 ) -> None:

@@ -131,9 +131,12 @@ def test_connections_that_send_or_take_nothing(tmp_path: Path) -> None:
             refused = fourth.recv(999)
             assert refused.startswith(b"HTTP/1.1 503")
             assert b"retry-after: 1" in refused.lower()
+            assert b"x-content-type-options: nosniff" in refused.lower()
         assert [silent.recv(9), slow.recv(9)] == [b"", b""]  # ended by the service
         for connection in (silent, slow):
             connection.close()
+        with urlopen(f"http://127.0.0.1:{service.port}/metrics", timeout=60) as response:
+            assert b'rexnet_requests_total{method="GET",route="/healthz",status="503"} 1.0' in response.read()
         assert service.ask() == 200
 
 
@@ -180,7 +183,9 @@ def test_the_container_is_pinned_watched_and_without_rights() -> None:
     assert all((CHECKOUT / name).exists() for name in copied)
 
 
-@pytest.mark.parametrize("wrong", [["--port", "65536"], ["--timeout", "soon"], ["--queue", "0"], ["--queue", "3"]])
+@pytest.mark.parametrize(
+    "wrong", [["--port", "65536"], ["--timeout", "soon"], ["--timeout", "0"], ["--queue", "0"], ["--queue", "3"]]
+)
 def test_wrong_arguments(wrong: list[str]) -> None:
     try:
         code = command.main(wrong)

@@ -17,6 +17,7 @@ from rexnet_ai_real.cli.ending import DONE, SOME_FAILED, command
 from rexnet_ai_real.detector.arguments import MODEL
 from rexnet_ai_real.detector.backends import BACKENDS, INT8, TORCH
 from rexnet_ai_real.errors import UserError
+from rexnet_ai_real.export.page_request import check_page
 from rexnet_ai_real.export.request import PIXEL_TYPES, WEB, Release, Request, check_request
 from rexnet_ai_real.runs.identify import identify
 
@@ -54,6 +55,8 @@ def export(options: argparse.Namespace) -> int:
         )
     if located.origin:
         print(f"Detector: {located.origin}", file=sys.stderr)
+    if request.formats == (WEB,):
+        check_page(located.path, options.out, request, push_to_hub=options.push_to_hub is not None)
     try:
         check_request(options.out, request)
     except OSError as error:
@@ -143,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="of a release: a CSV file with repository, commit, licence and trust of each collection, for the card",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace the exported folder at OUT")
+    parser.add_argument("--overwrite", action="store_true", help="replace the exported detector or page at OUT")
     parser.add_argument("--push-to-hub", metavar="OWNER/NAME", help="upload the folder to the Hugging Face Hub")
     parser.add_argument("--private", action="store_true", help="make the repository on the Hub private")
     return parser

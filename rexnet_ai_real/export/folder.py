@@ -17,7 +17,7 @@ from rexnet_ai_real.export.making import Making, exact_engine
 from rexnet_ai_real.export.model_card import model_card
 from rexnet_ai_real.export.parity import Parity
 from rexnet_ai_real.export.release import released, require_small
-from rexnet_ai_real.export.replacing import replacing
+from rexnet_ai_real.export.replacing import explained, replacing
 from rexnet_ai_real.export.request import Request, check_request
 from rexnet_ai_real.export.sample import Sample
 from rexnet_ai_real.export.source import ExportSource
@@ -53,6 +53,11 @@ def export(model: Path, out: Path, request: Request) -> Exported:
             read-only disk.
         ParityFailed: a format does not answer as PyTorch does. Nothing is written.
     """
+    with explained(out):
+        return _export(model, out, request)
+
+
+def _export(model: Path, out: Path, request: Request) -> Exported:
     check_request(out, request)
     source = ExportSource.open(model)
     if request.release:

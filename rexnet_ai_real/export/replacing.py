@@ -23,21 +23,26 @@ class Stopped(UserError):
 
 
 @contextmanager
-def replacing(out: Path, overwrite: bool) -> Iterator[Path]:
-    """A temporary folder that replaces `out` when the block ends without an error.
+def explained(out: Path) -> Iterator[None]:
+    """Tell of what the system refuses while `out` is made.
 
     Raises:
-        Stopped: the system refuses something.
+        Stopped: it refuses something.
     """
     try:
-        with _replaced(out.absolute(), overwrite) as temporary:
-            yield temporary
+        yield
     except OSError as error:
         raise Stopped(out, error) from error
 
 
 @contextmanager
-def _replaced(out: Path, overwrite: bool) -> Iterator[Path]:
+def replacing(out: Path, overwrite: bool) -> Iterator[Path]:
+    """A temporary folder that replaces `out` when the block ends without an error.
+
+    Raises:
+        UserError: the system refuses to put back what was there; the message says where that is.
+    """
+    out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     old = temporary.with_name(f"{temporary.name}-old")
@@ -51,8 +56,18 @@ def _replaced(out: Path, overwrite: bool) -> Iterator[Path]:
         temporary.rename(out)
     except BaseException:
         if old.is_dir() and not out.exists():
-            old.rename(out)
+            _put_back(old, out)
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)  # only now: until the new one is in place, it is the only copy
+
+
+def _put_back(old: Path, out: Path) -> None:
+    try:
+        old.rename(out)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UserError(
+            f"{out} could neither be replaced nor put back: {reason}. What it held is in {old}: rename that folder"
+        ) from error

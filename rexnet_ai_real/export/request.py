@@ -11,6 +11,8 @@ from rexnet_ai_real.runs.identify import DETECTOR_FILE
 
 WEB: Final = "web"
 """The page with the detector in it, which goes alone: see `export.web`."""
+PAGE_FILES: Final = ("version.js", "sw.js")
+"""What makes a folder an exported page."""
 PIXEL_TYPES: Final = ("uint8", "float32")
 """Of a graph's input, 0 to 255."""
 
@@ -72,10 +74,19 @@ def check_request(out: Path, request: Request) -> None:
     if missing:
         extra = "export,openvino" if "openvino" in missing else "export"
         raise UserError(f"{', '.join(missing)} is not installed: pip install 'rexnet-ai-real[{extra}]'")
+    _check_folder(out, request)
+
+
+def _check_folder(out: Path, request: Request) -> None:
+    """A detector may replace a detector, and a page a page."""
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file; a folder is expected")
-    if out.is_dir() and any(out.iterdir()):
-        if not (out / DETECTOR_FILE).is_file():
-            raise UserError(f"{out} is not empty and holds no exported detector: give a new or an empty folder")
-        if not request.overwrite:
-            raise UserError(f"{out} holds a detector already: --overwrite replaces the whole folder")
+    if not out.is_dir() or not any(out.iterdir()):
+        return
+    is_page = all((out / name).is_file() for name in PAGE_FILES)
+    is_wanted = is_page if WEB in request.formats else not is_page and (out / DETECTOR_FILE).is_file()
+    what = "page" if WEB in request.formats else "detector"
+    if not is_wanted:
+        raise UserError(f"{out} is not empty and holds no exported {what}: give a new or an empty folder")
+    if not request.overwrite:
+        raise UserError(f"{out} holds a {what} already: --overwrite replaces the whole folder")

@@ -5,10 +5,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rexnet_ai_real.detector.backends import INT8
-from rexnet_ai_real.export.replacing import replacing
+from rexnet_ai_real.export.page_request import keeps_graph
+from rexnet_ai_real.export.replacing import explained, replacing
 from rexnet_ai_real.export.request import Request
 from rexnet_ai_real.page.folder import write_page
-from rexnet_ai_real.runs.identify import Saved, identify
 
 
 def export_page(model: Path, out: Path, request: Request) -> int:
@@ -19,8 +19,8 @@ def export_page(model: Path, out: Path, request: Request) -> int:
     Raises:
         UserError, ParityFailed: as `export.folder.export`, and as `page.site.page_files`.
     """
-    with TemporaryDirectory() as place, replacing(out, request.overwrite) as site:
-        if isinstance(identify(model), Saved) and (model / INT8.file).is_file():
+    with explained(out), TemporaryDirectory() as place, replacing(out, request.overwrite) as site:
+        if keeps_graph(model):
             return write_page(model, site)
         from rexnet_ai_real.export.folder import export  # PyTorch takes seconds
 

@@ -38,16 +38,24 @@ Nothing is written beside this detector on what it was trained on, or how often 
 """
 
 
+class _Reader(MarkdownIt):
+    """Any other link would open a program of the visitor's, or a file that the page has not: it stays text."""
+
+    def validateLink(self, url: str) -> bool:  # noqa: N802  # as MarkdownIt has it
+        return url.lower().startswith(("https://", "http://", "#"))
+
+
 def card_page(folder: Path) -> str:
     """The card of an exported detector as a page of HTML; words instead where there is none.
 
-    The card may be a stranger's: HTML in it stays text, and links lead nowhere but to the web.
+    The card may be a stranger's: HTML in it stays text, and links lead nowhere but to the web, and to
+    places in the card.
     """
     try:
         text = (folder / CARD).read_text(encoding="utf-8", errors="replace")
     except OSError:
         text = _NONE
-    reader = MarkdownIt("commonmark", {"html": False}).enable("table")
+    reader = _Reader("commonmark", {"html": False}).enable("table")
     body = reader.render(_FRONT_MATTER.sub("", text, count=1))
     # Wide tables and commands scroll by themselves, so that the page does not; a keyboard must reach them for that.
     body = body.replace("<pre>", '<pre tabindex="0">')

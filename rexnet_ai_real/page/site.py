@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,12 +41,17 @@ _WORKER: Final = "sw.js"
 """The service worker, which must not keep a copy of itself."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PageFile:
     """One file as it goes over the wire."""
 
     media_type: str
     data: bytes
+
+    @cached_property
+    def etag(self) -> str:
+        """By which browsers ask whether the file that they keep is still this one (RFC 9110, section 8.8.3)."""
+        return f'"{hashlib.sha256(self.data).hexdigest()[:32]}"'
 
 
 def page_files(source: str | Path | None) -> dict[str, PageFile]:
@@ -82,7 +88,7 @@ def page_files(source: str | Path | None) -> dict[str, PageFile]:
 
 def _written_by_hand() -> Iterator[tuple[str, PageFile]]:
     for path in sorted(SOURCE.rglob("*")):
-        if path.is_file():
+        if path.is_file() and path.suffix in MEDIA_TYPES:  # not what an editor or a file manager left there
             name = path.relative_to(SOURCE).as_posix()
             yield name, _file(name, path.read_bytes())
 

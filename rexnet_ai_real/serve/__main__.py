@@ -54,7 +54,12 @@ def _parser() -> argparse.ArgumentParser:
         ("--max-bytes", positive, usual.max_bytes, "of one image file"),
         ("--max-pixels", positive, usual.max_pixels, "of one image"),
         ("--max-files", positive, usual.max_files, "in one request"),
-        ("--timeout", _seconds, usual.timeout, "seconds for a body to arrive, and again for its images to be judged"),
+        (
+            "--timeout",
+            _timeout,
+            usual.timeout,
+            "seconds for a body to arrive, and again for its images to be judged",
+        ),
         ("--queue", positive, usual.queue, "images that may wait; further ones are told to come back"),
         ("--batch-size", positive, usual.batch_size, "images that go through the network together"),
         ("--max-wait-ms", _seconds, usual.max_wait_ms, "milliseconds that a batch waits for images being decoded"),
@@ -133,6 +138,12 @@ def _seconds(text: str) -> float:
         number = -1
     if not 0 <= number < 1e6:
         raise argparse.ArgumentTypeError(f"{text}: expected a number from 0 to 1,000,000")
+    return number
+
+
+def _timeout(text: str) -> float:
+    if not (number := _seconds(text)):
+        raise argparse.ArgumentTypeError(f"{text}: nothing would ever be in time; expected a number above 0")
     return number
 
 

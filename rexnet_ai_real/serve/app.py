@@ -15,6 +15,7 @@ from rexnet_ai_real.detector.name import detector_name
 from rexnet_ai_real.detector.worth import Worth
 from rexnet_ai_real.page.site import PageFile
 from rexnet_ai_real.serve import problems, site
+from rexnet_ai_real.serve.accept import prefers
 from rexnet_ai_real.serve.answers import Answer, Model, Status, Taken, result
 from rexnet_ai_real.serve.gate import Gate, Traffic
 from rexnet_ai_real.serve.judge import Judge, Wanted
@@ -25,6 +26,7 @@ from rexnet_ai_real.serve.problems import Busy, Problem, documented
 from rexnet_ai_real.serve.uploads import HeldBytes, is_form, read_uploads
 
 _PNG: Final = "image/png"
+_JSON: Final = "application/json"
 _ERRORS: Final = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.UNAUTHORIZED,
@@ -107,13 +109,15 @@ def _add_detect(app: FastAPI, service: Service) -> None:
     ) -> Response:
         service.check_key(request)
         judge.check_room()  # before the body is read
-        wants_png = _PNG in request.headers.get("accept", "")
+        wants_png = prefers(_PNG, _JSON, request.headers.get("accept", ""))
         wanted = Wanted(heat_map or wants_png, provenance)
         with held.holding() as hold:
             uploads = await read_uploads(request, judge.limits, hold)
             judged = await judge.judge(uploads, wanted)
         for one in judged:
             service.metrics.images.labels(one.verdict.label or "error").inc()
+        if len(judged) == 1 and judged[0].failure is not None:
+            raise judged[0].failure
         error = judged[0].verdict.error
         if error is not None and (wants_png or not is_form(request)):
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"The image cannot be read: {error}.")
@@ -123,7 +127,7 @@ def _add_detect(app: FastAPI, service: Service) -> None:
             return Response(judged[0].heat_map, media_type=_PNG)
         results = [result(upload, one, wanted) for upload, one in zip(uploads, judged, strict=True)]
         answer = Answer(detector=service.detector, results=results)
-        return Response(answer.model_dump_json(exclude_unset=True), media_type="application/json")
+        return Response(answer.model_dump_json(exclude_unset=True), media_type=_JSON)
 
 
 def _add_model(app: FastAPI, service: Service) -> None:

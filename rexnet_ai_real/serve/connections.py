@@ -2,17 +2,10 @@
 
 import asyncio
 
-from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from rexnet_ai_real.serve.gate import Gate
 from rexnet_ai_real.serve.limits import HEAD_SECONDS
-from rexnet_ai_real.serve.problems import Busy
-
-
-async def _full(scope: Scope, receive: Receive, send: Send) -> None:
-    busy = Busy("As many connections are open as the service takes: try again.")
-    busy.headers["Connection"] = "close"
-    await busy.response(scope, receive, send)
 
 
 class PatientProtocol(H11Protocol):
@@ -27,7 +20,8 @@ class PatientProtocol(H11Protocol):
         self._head: asyncio.TimerHandle | None = None
         self._reader: asyncio.TimerHandle | None = None
         if self.limit_concurrency is not None and len(self.connections) > self.limit_concurrency:
-            self.app = _full
+            assert isinstance(self.app, Gate)
+            self.app = self.app.full
         self.limit_concurrency = None
         self._watch_head()
 

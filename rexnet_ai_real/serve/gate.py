@@ -50,7 +50,19 @@ class Gate:
         """Answer one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-            return
+        elif self._traffic.is_stopping and scope["path"] not in ALWAYS_ANSWERED:
+            busy = Busy("The service is stopping: try again, perhaps at another one.")
+            await self._pass(busy.response, scope, receive, send)
+        else:
+            await self._pass(self._app, scope, receive, send)
+
+    async def full(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse one request, as it came on a connection too many."""
+        busy = Busy("As many connections are open as the service takes: try again.")
+        busy.headers["Connection"] = "close"
+        await self._pass(busy.response, scope, receive, send)
+
+    async def _pass(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"] if scope["path"] in self._paths else OTHER
         method = scope["method"] if scope["method"] in _METHODS else OTHER
         started, status = time.perf_counter(), 500
@@ -66,12 +78,7 @@ class Gate:
 
         self._traffic.in_flight += 1
         try:
-            if self._traffic.is_stopping and path not in ALWAYS_ANSWERED:
-                await Busy("The service is stopping: try again, perhaps at another one.").response(
-                    scope, receive, send_safely
-                )
-            else:
-                await self._app(scope, receive, send_safely)
+            await app(scope, receive, send_safely)
         finally:
             self._traffic.in_flight -= 1
             seconds = time.perf_counter() - started

@@ -24,6 +24,7 @@ from rexnet_ai_real.images.decode import UnreadableImage
 from rexnet_ai_real.images.remarks import Remarked, read_with_remarks
 from rexnet_ai_real.provenance import Provenance, read_provenance
 from rexnet_ai_real.serve.batching import Batcher
+from rexnet_ai_real.serve.failures import DamagedWeights, failure
 from rexnet_ai_real.serve.heat_map import Shown, drawn, shown
 from rexnet_ai_real.serve.limits import Limits
 from rexnet_ai_real.serve.problems import Busy, Problem
@@ -47,6 +48,8 @@ class Judged:
     provenance: Provenance | None = None
     heat_map: bytes | None = None
     """PNG."""
+    failure: Problem | None = None
+    """Where the service failed and not the image: what to answer if it was sent alone."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +61,10 @@ class _Prepared:
 
 
 class Judge:
-    """A detector behind a bounded queue. A context: within it the threads live; at its end all accepted is done."""
+    """A detector behind a bounded queue. A context: within it the threads live.
+
+    It is closed when everything is answered; what is left then, nobody waits for any more, and it is dropped.
+    """
 
     def __init__(self, detector: Detector, limits: Limits, on_batch: Callable[[int], None] = lambda size: None) -> None:
         """`on_batch` hears how many images went through the network together."""
@@ -104,7 +110,7 @@ class Judge:
             raise Busy(f"{self.waiting} images wait already, and at most {self.limits.queue} may: try again.")
 
     async def judge(self, uploads: Sequence[Upload], wanted: Wanted) -> list[Judged]:
-        """Everything wanted of each image, in order; one that cannot be read is a verdict with an error.
+        """Everything wanted of each image, in order; one that fails is a verdict with an error.
 
         Raises:
             Busy: too many images wait.
@@ -125,11 +131,20 @@ class Judge:
             self.waiting -= len(uploads)
 
     async def _judge(self, upload: Upload, wanted: Wanted) -> Judged:
+        try:
+            return await self._judged(upload, wanted)
+        except Exception as error:  # such as memory that one image took must not fail the images beside it
+            told = failure(error)
+            return Judged(Verdict.failed(upload.name or "", str(told)), failure=told)
+
+    async def _judged(self, upload: Upload, wanted: Wanted) -> Judged:
         loop = asyncio.get_running_loop()
         prepared = await loop.run_in_executor(self._pool, self._prepare, upload, wanted)
         if isinstance(prepared, Judged):
             return prepared
         explained = await asyncio.wrap_future(self._batcher.submit(prepared))
+        if explained.verdict.error is not None:  # the image was read
+            raise DamagedWeights
         if prepared.shown is None or explained.heat is None:
             return Judged(explained.verdict, prepared.provenance)
         seen = self.detector.preprocessing.seen
@@ -150,8 +165,6 @@ class Judge:
             return _Prepared(name, image, provenance, shown(data, max_pixels=most) if wanted.heat_map else None)
         except UnreadableImage as error:
             return Judged(Verdict.failed(name, str(error)), provenance)
-        except Exception as error:  # an image larger than the memory left must not fail the images beside it
-            return Judged(Verdict.failed(name, f"cannot be prepared: {type(error).__name__}"), provenance)
 
     def _run(self, batch: Sequence[_Prepared]) -> list[Explanation]:
         """By a thread of the engine's; heat only where a batch has an image that wants it."""

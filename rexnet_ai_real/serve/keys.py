@@ -29,13 +29,16 @@ class Keys:
         """One key a line; empty lines and those that begin with # are passed over.
 
         Raises:
-            UserError: the file cannot be read, holds no key, or one that is too short.
+            UserError: the file cannot be read, is too long, holds no key, or one that is too short.
         """
         try:
             with open_regular(file) as opened:
-                text = opened.read(_MOST_BYTES).decode("ascii")
+                read = opened.read(_MOST_BYTES + 1)
+            text = read.decode("ascii")
         except (OSError, NotRegular, UnicodeDecodeError) as error:
             raise UserError(f"--api-keys {file} cannot be read as a text file of ASCII letters: {error}") from error
+        if len(read) > _MOST_BYTES:
+            raise UserError(f"--api-keys {file} has more than {_MOST_BYTES:,} bytes, the limit: give fewer keys")
         lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
         keys = [(number, line) for number, line in lines if line and not line.startswith("#")]
         if not keys:

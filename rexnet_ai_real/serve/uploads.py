@@ -4,6 +4,7 @@ Starlette's own forms put files above 1 MB on disk; here python-multipart's pars
 """
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 FORM: Final = b"multipart/form-data"
+# Its warnings quote bytes of the body; what they say is answered as 400.
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True, slots=True)
