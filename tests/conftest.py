@@ -29,6 +29,7 @@ LONGEST_FIRST = (  # seconds of CPU time: 118, 67, 42, 26, 26, 19, 17, 15; the r
     "test_config.py",
     "test_engines.py",
     "test_sweep.py",
+    "test_page.py",
 )
 
 

@@ -37,7 +37,7 @@ async function load() {
     );
   }
   ort.env.wasm.wasmBinary = engine.buffer;
-  // On two cores, two threads took 1.3 to 1.7 times as long for 30 images: the network is small, and they wait for each
+  // On two cores, two threads took 1.2 to 1.5 times as long for 30 images: the network is small, and they wait for each
   // other. So no host needs to send the headers that SharedArrayBuffer asks for.
   ort.env.wasm.numThreads = 1;
   const session = await ort.InferenceSession.create(model, {
