@@ -38,7 +38,7 @@ from rexnet_ai_real.export import __main__ as export
 from rexnet_ai_real.export import folder, int8, making, parity, request
 from rexnet_ai_real.export.graph import CannotExport, ExportedNetwork, has_exact_map, onnx_graph
 from rexnet_ai_real.export.parity import Answers, ParityFailed
-from rexnet_ai_real.export.replacing import replacing
+from rexnet_ai_real.export.replacing import explained, replacing
 from rexnet_ai_real.export.sample import Sample
 from rexnet_ai_real.export.timm_form import timm_config
 from rexnet_ai_real.export.weights import mean_weights, with_new_statistics
@@ -501,7 +501,7 @@ def test_what_cannot_be_replaced_is_put_back_or_kept(
         return rename(path, target)
 
     monkeypatch.setattr(Path, "rename", refuses)
-    with pytest.raises(UserError) as told, replacing(out, overwrite=True):
+    with pytest.raises(UserError) as told, explained(out), replacing(out, overwrite=True):
         pass
     [kept] = tmp_path.iterdir()
     assert (kept / "weights").read_text() == "the only copy"
