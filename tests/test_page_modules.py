@@ -23,6 +23,7 @@ from rexnet_ai_real.images.remarks import remark
 from rexnet_ai_real.images.scope import out_of_scope
 from rexnet_ai_real.labels import percent
 from rexnet_ai_real.page.described import described
+from rexnet_ai_real.page.provenance_table import provenance_table
 from rexnet_ai_real.predict.row import columns
 from tests.javascript import run_module
 
@@ -32,6 +33,8 @@ import { outOfScope, remarkOn } from "./js/scope.js";
 import { verdict, percent } from "./js/verdict.js";
 import { heatOf } from "./js/heat.js";
 import { refusal } from "./js/formats.js";
+import { formatOf } from "./js/provenance/format.js";
+import { rulesOf } from "./js/provenance/rules.js";
 import { COLUMNS, csv } from "./js/csv.js";
 const pixels = ({ width, height, data }) => ({ width, height, data: Uint8Array.from(data) });
 const answer = (value) => console.log(JSON.stringify(value));
@@ -211,9 +214,13 @@ def test_what_browsers_do_not_read_alike_is_refused_with_a_reason(tmp_path: Path
         "CMYK": saved(image.convert("CMYK"), "JPEG"),
     }
     readable = [saved(image, name) for name in ("JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF")]
-    source = "answer(argument.map((bytes) => refusal(Uint8Array.from(bytes))));"
+    source = """
+        const bytes = argument.files.map((file) => Uint8Array.from(file));
+        answer(bytes.map((file) => refusal(file, formatOf(file, rulesOf(argument.table)))));
+    """
+    argument = {"files": [*cases.values(), *readable], "table": provenance_table()}
 
-    answers = run_module(IMPORTS + source, tmp_path / "js", [*cases.values(), *readable])
+    answers = run_module(IMPORTS + source, tmp_path / "js", argument)
 
     refusals, allowed = answers[: len(cases)], answers[len(cases) :]
     assert allowed == [None] * len(readable)

@@ -1,7 +1,7 @@
 /** One image with its verdict: the picture under its heat, the answer, and what the file says of itself. */
 
 import { aboutHeat, heatPicture } from "./heat.js";
-import { percent } from "./verdict.js";
+import { answerOf, percent } from "./verdict.js";
 
 const get = (id) => document.getElementById(id);
 /** Pixels of the longer side of the heat's picture, which the browser stretches over the image. */
@@ -48,9 +48,7 @@ function showError(error) {
 
 function showResult({ result }, detector) {
   const { verdict } = result;
-  const isOpen = verdict.label === "unsure" || verdict.label === "out of scope";
-  const leaning = isOpen ? `, leans ${detector.words[verdict.leaning]}` : "";
-  get("label").textContent = `${detector.titles[verdict.label]}${leaning}`;
+  get("label").textContent = answerOf(verdict, detector);
   get("reason").textContent = verdict.reason ? sentence(verdict.reason) : "";
   get("remark").textContent = verdict.remark && verdict.remark !== verdict.reason ? sentence(verdict.remark) : "";
   showScale(verdict.probability, detector.calibration);

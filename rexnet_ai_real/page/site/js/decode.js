@@ -3,7 +3,7 @@
  * of an animation the first frame, and of a large JPEG a reduced copy.
  */
 
-import { jpegHeader, refusal, sniff } from "./formats.js";
+import { jpegHeader, refusal, wordOf } from "./formats.js";
 import { reducedSize, reduceInto } from "./resize.js";
 
 /** @typedef {import("./resize.js").Pixels} Pixels */
@@ -16,14 +16,14 @@ const STRIP = 1 << 22;
 
 /**
  * @param {Uint8Array} bytes the whole file.
+ * @param {string | null} format as `formatOf` names it.
  * @param {{max_pixels: number, max_aspect: number, max_scans: number}} limits
  * @param {number | null} enough pixels a side that suffice of a JPEG; null: all that the file holds.
  * @returns {Promise<{pixels: Pixels, width: number, height: number}>} the pixels, and the image's own size.
  */
-export async function decode(bytes, limits, enough) {
-  const why = refusal(bytes) ?? incomplete(bytes);
+export async function decode(bytes, format, limits, enough) {
+  const why = refusal(bytes, format) ?? incomplete(bytes, format);
   if (why) throw new Unreadable(why);
-  const format = sniff(bytes);
   if (format === "JPEG" && scans(bytes) > limits.max_scans) {
     throw new Unreadable(`JPEG with more than ${limits.max_scans} scans`);
   }
@@ -45,7 +45,7 @@ async function bitmapOf(bytes, format) {
     // The browser turns the image upright and converts its colours; alpha stays as it is in the file.
     return await createImageBitmap(file, { premultiplyAlpha: "none" });
   } catch {
-    throw new Unreadable(`damaged ${format}, or one that this browser does not read`);
+    throw new Unreadable(`damaged ${wordOf(format)}, or one that this browser does not read`);
   }
 }
 
@@ -113,14 +113,13 @@ function declaredSize(format, bytes) {
 }
 
 /** Why a file ends before its pixels do, which browsers show with a grey part; null where it is whole. */
-function incomplete(bytes) {
-  const format = sniff(bytes);
+function incomplete(bytes, format) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const isShort =
     (format === "JPEG" && lastEnd(bytes) < scanStart(bytes)) ||
     (format === "PNG" && indexOf(bytes, [0x49, 0x45, 0x4e, 0x44, 0xae, 0x42, 0x60, 0x82]) < 0) ||
-    (format === "WebP" && (bytes.length < 12 || bytes.length < 8 + view.getUint32(4, true)));
-  return isShort ? `truncated ${format}` : null;
+    (format === "WEBP" && (bytes.length < 12 || bytes.length < 8 + view.getUint32(4, true)));
+  return isShort ? `truncated ${wordOf(format)}` : null;
 }
 
 /** Where the pixels of a JPEG begin; its length where they never do. */

@@ -1,52 +1,25 @@
-/**
- * What an image file is, from its first bytes, and whether this page can judge it as the Python package does.
- */
-
-const text = (bytes, start, end) => String.fromCharCode(...bytes.subarray(start, end));
-const starts = (bytes, ...values) => values.every((value, index) => bytes[index] === value);
-
-/** Brands of the ISO base media format that hold one image. */
-const BRANDS = { avif: "AVIF", avis: "AVIF", mif1: "HEIC", msf1: "HEIC" };
-for (const brand of ["heic", "heix", "hevc", "hevx", "heim", "heis"]) BRANDS[brand] = "HEIC";
-
-/** @param {Uint8Array} bytes of the whole file, or its beginning. */
-export function sniff(bytes) {
-  if (starts(bytes, 0xff, 0xd8, 0xff)) return "JPEG";
-  if (starts(bytes, 0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a)) return "PNG";
-  if (["GIF87a", "GIF89a"].includes(text(bytes, 0, 6))) return "GIF";
-  if (text(bytes, 0, 4) === "RIFF" && text(bytes, 8, 12) === "WEBP") return "WebP";
-  if (text(bytes, 0, 2) === "BM" && bytes.length > 30) return "BMP";
-  if (["II*\0", "MM\0*", "II+\0", "MM\0+"].includes(text(bytes, 0, 4))) return "TIFF";
-  if (text(bytes, 4, 8) === "ftyp") return brandOf(bytes);
-  if (starts(bytes, 0, 0, 1, 0)) return "ICO";
-  if (text(bytes, 4, 8) === "jP  " || starts(bytes, 0xff, 0x4f, 0xff, 0x51)) return "JPEG 2000";
-  if (starts(bytes, 0xff, 0x0a) || text(bytes, 4, 8) === "JXL ") return "JPEG XL";
-  if (/^P[1-6]\s/.test(text(bytes, 0, 3))) return "PPM";
-  return null;
-}
-
-function brandOf(bytes) {
-  const end = Math.min(new DataView(bytes.buffer, bytes.byteOffset).getUint32(0), 256, bytes.length);
-  const brands = [text(bytes, 8, 12)];
-  for (let at = 16; at + 4 <= end; at += 4) brands.push(text(bytes, at, at + 4));
-  const found = brands.map((brand) => BRANDS[brand]).filter(Boolean);
-  return found.includes("AVIF") ? "AVIF" : (found[0] ?? null);
-}
+/** Which image formats this page can judge as the Python package does, and why not the others. */
 
 /** Formats that every browser of 2023 on decodes. The others differ from browser to browser. */
-const DECODED = new Set(["JPEG", "PNG", "GIF", "WebP", "BMP", "AVIF"]);
+const DECODED = new Set(["JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF"]);
 const ELSEWHERE = "Convert it to PNG or JPEG, or judge it with `rexnet-ai-real predict`.";
+const WORDS = { WEBP: "WebP", JPEG2000: "JPEG 2000", JXL: "JPEG XL" };
+
+/** A format, as `formatOf` names it, in the words of people. */
+export function wordOf(format) {
+  return WORDS[format] ?? format;
+}
 
 /**
  * Why a file cannot be judged here; null where it can be.
  * @param {Uint8Array} bytes
+ * @param {string | null} format as `formatOf` names it.
  * @returns {string | null}
  */
-export function refusal(bytes) {
+export function refusal(bytes, format) {
   if (bytes.length === 0) return "empty file";
-  const format = sniff(bytes);
   if (format === null) return "not an image";
-  if (!DECODED.has(format)) return `${format}: this page does not read it. ${ELSEWHERE}`;
+  if (!DECODED.has(format)) return `${wordOf(format)}: this page does not read it. ${ELSEWHERE}`;
   if (format === "PNG" && bytes[24] === 16) {
     return `a PNG of 16 bits a channel, which browsers round each in its own way. ${ELSEWHERE}`;
   }

@@ -1,7 +1,7 @@
 /** The table of all results: sorted, filtered, and no longer than a browser shows with ease. */
 
 import { byName } from "./names.js";
-import { percent } from "./verdict.js";
+import { answerOf, percent } from "./verdict.js";
 
 const get = (id) => document.getElementById(id);
 /** Rows that are made at a time: a folder may hold tens of thousands of images. */
@@ -74,17 +74,12 @@ export class Table {
     open.className = "link name";
     open.textContent = entry.name;
     open.addEventListener("click", () => this.choose(entry));
-    const answer = entry.error ? `No answer: ${entry.error}` : this.answer(verdict);
+    const answer = entry.error ? `No answer: ${entry.error}` : answerOf(verdict, this.detector);
     const says = provenance?.says ? provenance.verdict : "";
     row.dataset.label = labelOf(entry);
     row.append(cell(thumbnail(entry)), cell(open), cell(answer, "answer"), cell(verdict ? percent(verdict.probability) : "", "number"), cell(says, "says"));
     entry.row = row;
     return row;
-  }
-
-  answer({ label, leaning }) {
-    const isOpen = label === "unsure" || label === "out of scope";
-    return this.detector.titles[label] + (isOpen ? `, leans ${this.detector.words[leaning]}` : "");
   }
 }
 

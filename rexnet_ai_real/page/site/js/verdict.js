@@ -34,6 +34,12 @@ export function verdict(logit, detector, remark, outside) {
   return { label, probability, leaning, reason, remark: remark ?? "", logit };
 }
 
+/** The answer in words, with the way that an open one leans. */
+export function answerOf({ label, leaning }, { titles, words }) {
+  const isOpen = label === "unsure" || label === "out of scope";
+  return titles[label] + (isOpen ? `, leans ${words[leaning]}` : "");
+}
+
 /** P(AI-generated) as every output shows it. No answer is certain: the ends are "< 1 % AI" and "> 99 % AI". */
 export function percent(probability) {
   if (probability < 0.01) return "< 1 % AI";

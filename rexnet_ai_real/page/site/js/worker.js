@@ -8,7 +8,9 @@ import * as ort from "../ort/ort.wasm.bundle.min.mjs";
 import { decode, pixelsAreExact, Unreadable } from "./decode.js";
 import { heatOf } from "./heat.js";
 import { fetchAll } from "./loading.js";
+import { formatOf } from "./provenance/format.js";
 import { readProvenance } from "./provenance/reader.js";
+import { rulesOf } from "./provenance/rules.js";
 import { resized, seen } from "./resize.js";
 import { outOfScope, remarkOn } from "./scope.js";
 import { verdict } from "./verdict.js";
@@ -85,7 +87,7 @@ async function judge(file, { detector, table, network }) {
   const { preprocessing, limits } = detector;
   if (file.size > limits.max_bytes) throw new Unreadable(`${file.size.toLocaleString("en")} bytes are too many`);
   const bytes = new Uint8Array(await file.arrayBuffer());
-  const { pixels, width, height } = await decode(bytes, limits, detector.enough);
+  const { pixels, width, height } = await decode(bytes, formatOf(bytes, rulesOf(table)), limits, detector.enough);
   const box = seen(preprocessing, pixels.width, pixels.height);
   const input = resized(pixels, network.side, preprocessing.interpolation, box);
   const { logit, map, shape } = await run(network, input);
