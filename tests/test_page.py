@@ -106,6 +106,17 @@ def opened(browser: "Browser", address: str, **options: object) -> "Iterator[Pag
     assert errors == []
 
 
+@contextmanager
+def visiting(browser: "Browser", files: dict[str, PageFile]) -> "Iterator[Page]":
+    """A page of these files, which may change meanwhile, in a profile of its own; its errors do not fail the test."""
+    context = browser.new_context()
+    page = context.new_page()
+    with serving(PageServer(files, "127.0.0.1", 0)) as address:
+        page.goto(address)
+        yield page
+    context.close()
+
+
 def wait_until_ready(page: "Page") -> None:
     page.locator("#state", has_text="Ready").wait_for(timeout=120_000)
 
@@ -616,10 +627,7 @@ self.onmessage = (event) => {
 """
     slow["js/worker.js"] = PageFile("text/javascript", files["js/worker.js"].data + stuck.encode())
     good = as_bytes(photo(), "JPEG")
-    context = browser.new_context()
-    page = context.new_page()
-    with serving(PageServer(slow, "127.0.0.1", 0)) as address:
-        page.goto(address)
+    with visiting(browser, slow) as page:
         wait_until_ready(page)
         names = ("crash.jpg", "good.jpg", "stuck.jpg", "z.jpg")
         choose(page, dict.fromkeys(names, good))
@@ -630,7 +638,6 @@ self.onmessage = (event) => {
         choose(page, {"next.jpg": good})
         page.locator("#count", has_text="4 images").wait_for(timeout=60_000)
         after = table_of(page)
-    context.close()
 
     assert "a crash" in rows["crash.jpg"]["error"]
     assert rows["good.jpg"]["label"]
@@ -662,17 +669,13 @@ def test_rows_that_stay_keep_the_focus(page: "Page") -> None:
 
 def test_another_site_at_the_same_address_is_not_hidden(browser: "Browser", files: dict[str, PageFile]) -> None:
     changing = dict(files)
-    context = browser.new_context()
-    page = context.new_page()
-    with serving(PageServer(changing, "127.0.0.1", 0)) as address:
-        page.goto(address)
+    with visiting(browser, changing) as page:
         page.locator("#version", has_text="works offline").wait_for(timeout=60_000)
         changing.clear()
         changing["index.html"] = PageFile("text/html", b"<h1>Something else</h1>")
         page.reload()
         page.locator("h1", has_text="Something else").wait_for(timeout=60_000)
         assert page.evaluate("caches.keys()") == []
-    context.close()
 
 
 def test_a_browser_that_changes_pixels_gives_no_verdict(browser: "Browser", files: dict[str, PageFile]) -> None:
@@ -684,23 +687,16 @@ def test_a_browser_that_changes_pixels_gives_no_verdict(browser: "Browser", file
         "  const image = read.apply(this, at); image.data[4] ^= 1; return image; };\n"
     )
     noisy["js/worker.js"] = PageFile("text/javascript", (worker + noise).encode())
-    context = browser.new_context()
-    page = context.new_page()
-    with serving(PageServer(noisy, "127.0.0.1", 0)) as address:
-        page.goto(address)
+    with visiting(browser, noisy) as page:
         page.locator(".failed #state").wait_for(timeout=60_000)
         said = page.inner_text("#state")
-    context.close()
 
     assert "fingerprinting" in said
 
 
 def test_a_newer_version_is_offered(browser: "Browser", files: dict[str, PageFile]) -> None:
     changing = dict(files)
-    context = browser.new_context()
-    page = context.new_page()
-    with serving(PageServer(changing, "127.0.0.1", 0)) as address:
-        page.goto(address)
+    with visiting(browser, changing) as page:
         page.locator("#version", has_text="works offline").wait_for(timeout=60_000)
         changing["index.html"] = PageFile("text/html", files["index.html"].data.replace(b"<h1>AI", b"<h1>Newer: AI"))
         changing["version.js"] = PageFile(
@@ -709,4 +705,3 @@ def test_a_newer_version_is_offered(browser: "Browser", files: dict[str, PageFil
         page.reload()
         page.get_by_role("button", name="A newer version").click(timeout=60_000)
         page.locator("h1", has_text="Newer").wait_for(timeout=60_000)
-    context.close()
